@@ -1,0 +1,3 @@
+//! The only module that performs actions: one owning task per run; queue, locks, drain.
+
+pub mod request;

@@ -1,0 +1,154 @@
+//! What may be asked of an engine, by the command line and over its socket alike.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::model::grant::RunGrants;
+use crate::model::ids::{Digest, RunbookName, StepPath, TargetName};
+use crate::model::runbook::Risk;
+use crate::run::event::{Answer, EndStatus, Settlement, TriggerKind};
+
+/// A wish: not yet durable.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// Which runbook.
+    pub runbook: Source,
+    /// Parameters as given; defaults are filled in at acceptance.
+    pub parameters: Map<String, Value>,
+    /// The login name.
+    pub actor: String,
+    /// Why it is asked for.
+    pub trigger: TriggerKind,
+    /// The person's words.
+    pub reason: Option<String>,
+    /// The container daemon; `local` if none is named.
+    pub target: Option<TargetName>,
+    /// A second request with the same key is the same run.
+    pub dedupe: Option<String>,
+    /// The plan it is held to.
+    pub plan: Option<Digest>,
+    /// Ask before each step.
+    pub step_by_step: bool,
+    /// What to do if another run holds a lock.
+    pub lock: LockWish,
+}
+
+/// Where the text of a runbook comes from. The one who asks reads the files; the engine reads none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The file's name as the person wrote it, or `library/NAME`.
+    pub file: String,
+    /// Its text.
+    pub text: String,
+    /// Name, file and text of every other runbook it may use, from the same places.
+    pub others: Vec<(RunbookName, String, String)>,
+}
+
+/// What to do if another run holds a lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LockWish {
+    /// Wait for it, first come first served.
+    Wait,
+    /// Refuse to start.
+    Fail,
+    /// Take it away; the holder goes on without writing.
+    Take {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What may be asked of a run under way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Command {
+    /// End at the next safe point.
+    Cancel {
+        /// Why.
+        reason: String,
+        /// Undo what was done.
+        undo: bool,
+    },
+    /// Stop at the next safe point and stay resumable.
+    Leave {
+        /// Why.
+        reason: String,
+    },
+    /// Carry on a run that was interrupted, left, or is too old to be carried on by itself.
+    Resume,
+    /// Answer what the step waits for.
+    Answer {
+        /// Which step; the only waiting one if none is named.
+        path: Option<StepPath>,
+        /// The answer.
+        answer: Answer,
+    },
+    /// Decide a call in doubt.
+    Settle(Settlement),
+}
+
+/// What a run would do, and what that rests on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Of runbook, plugins, parameters, target, and writes with what was seen of their targets.
+    pub digest: Digest,
+    /// The runbook.
+    pub runbook: RunbookName,
+    /// Complete.
+    pub parameters: Value,
+    /// The container daemon.
+    pub target: TargetName,
+    /// In order.
+    pub writes: Vec<PlannedWrite>,
+    /// What cannot be known before, one sentence each; empty if the plan is whole.
+    pub unknown: Vec<String>,
+    /// Every step and what would become of it.
+    pub steps: Vec<PlannedStep>,
+    /// How the run would end.
+    pub status: EndStatus,
+    /// What it may do at most.
+    pub card: Card,
+}
+
+/// One write of a plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedWrite {
+    /// The step.
+    pub path: StepPath,
+    /// `containers.stop`
+    pub function: String,
+    /// What people call the thing, for example `shop-web-1`.
+    pub target: String,
+    /// Its arguments.
+    pub arguments: Value,
+    /// What was seen of the target before.
+    pub before: Value,
+    /// False if it rests on something unknown.
+    pub certain: bool,
+}
+
+/// One step of a plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedStep {
+    /// The step or item.
+    pub path: StepPath,
+    /// `service.restart`
+    pub uses: String,
+    /// `runs`, `skipped`, `fails`, `asks`, `waits` or `unknown`.
+    pub fate: String,
+    /// Why, in words.
+    pub note: Option<String>,
+}
+
+/// The capability card: what a run may do at most, to what, how much at once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Card {
+    /// See [`Risk`].
+    pub risk: Risk,
+    /// Evaluated grants.
+    pub grants: RunGrants,
+    /// Services it locks.
+    pub locks: Vec<String>,
+}

@@ -1,0 +1,9 @@
+//! The words of the domain: what a runbook is, how its text is read, what it may do. Pure: no I/O, no clock, no tokio.
+
+pub mod effect;
+pub mod expression;
+pub mod grant;
+pub mod ids;
+pub mod runbook;
+pub mod step_type;
+pub mod trouble;

@@ -1,0 +1,64 @@
+//! What step types exist and what they take: known from the plugins' own descriptions.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::ids::{Digest, PluginName};
+
+/// One step type of a plugin, from its `describe`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepType {
+    /// The part after the dot in `uses: service.restart`.
+    pub name: String,
+    /// One sentence.
+    pub summary: String,
+    /// JSON Schema of `with`.
+    pub input: Value,
+    /// JSON Schema of the output.
+    pub output: Value,
+    /// Grant actions it may need, for example `containers.stop`, `http.request`, `state.write`.
+    pub needs: Vec<String>,
+}
+
+/// What a plugin says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PluginDescription {
+    /// The plugin.
+    pub name: PluginName,
+    /// SHA-256 of the component's bytes.
+    pub digest: Digest,
+    /// The interfaces it imports, for example `runbook:containers/containers`.
+    pub imports: Vec<String>,
+    /// Its step types.
+    pub steps: Vec<StepType>,
+}
+
+/// Every plugin a runbook may use.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Catalogue {
+    plugins: BTreeMap<PluginName, PluginDescription>,
+}
+
+impl Catalogue {
+    /// Adds a plugin; a later one of the same name replaces the earlier.
+    pub fn add(&mut self, plugin: PluginDescription) {
+        self.plugins.insert(plugin.name.clone(), plugin);
+    }
+
+    /// All, sorted by name.
+    pub fn plugins(&self) -> impl Iterator<Item = &PluginDescription> {
+        self.plugins.values()
+    }
+
+    /// One plugin.
+    pub fn plugin(&self, name: &PluginName) -> Option<&PluginDescription> {
+        self.plugins.get(name)
+    }
+
+    /// One step type.
+    pub fn step(&self, plugin: &PluginName, step: &str) -> Option<&StepType> {
+        self.plugins.get(plugin)?.steps.iter().find(|s| s.name == step)
+    }
+}
