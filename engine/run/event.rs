@@ -206,6 +206,34 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The word in the log, for example `attempt.started`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Accepted(_) => "run.accepted",
+            Self::Started { .. } => "run.started",
+            Self::Resumed { .. } => "run.resumed",
+            Self::Left { .. } => "run.left",
+            Self::CancelRequested { .. } => "run.cancel-requested",
+            Self::LockTaken { .. } => "run.lock-taken",
+            Self::Items { .. } => "step.items",
+            Self::Skipped { .. } => "step.skipped",
+            Self::AttemptStarted { .. } => "attempt.started",
+            Self::CallIntended { .. } => "call.intended",
+            Self::CallFinished { .. } => "call.finished",
+            Self::CallDoubted { .. } => "call.doubted",
+            Self::CallSettled { .. } => "call.settled",
+            Self::AttemptFinished { .. } => "attempt.finished",
+            Self::WaitStarted { .. } => "wait.started",
+            Self::Answered { .. } => "wait.answered",
+            Self::ChildStarted { .. } => "child.started",
+            Self::UndoStarted { .. } => "undo.started",
+            Self::UndoChecked { .. } => "undo.checked",
+            Self::Finished { .. } => "run.finished",
+        }
+    }
+}
+
 /// The most lines of a plugin's log kept in an [`Event::AttemptFinished`]; all of them are in the side table.
 pub const MAX_KEPT_LINES: usize = 20;
 

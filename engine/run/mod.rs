@@ -2,3 +2,6 @@
 //! Pure: no I/O, no clock, no tokio.
 
 pub mod event;
+pub mod next;
+pub mod state;
+pub mod view;

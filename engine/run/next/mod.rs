@@ -1,0 +1,102 @@
+//! What to do next: a pure function of the runbook, the state, the time and what is under way. Decides; performs nothing,
+//! knows neither clock nor log nor container.
+
+mod finish;
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::event::Event;
+use super::state::State;
+use crate::model::ids::{Digest, RunId, RunbookName, StepPath};
+use crate::model::runbook::Runbook;
+
+pub use finish::{Ended, child_outcome, finish};
+
+/// What the executor does for the run right now. Lost in a crash, and rightly so: what it held is begun again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InFlight {
+    /// Attempts being performed, children being started or awaited: step or item, and the attempt from 1.
+    pub attempts: BTreeSet<(StepPath, u32)>,
+    /// Children that were told to end.
+    pub told: BTreeSet<RunId>,
+}
+
+/// What the executor is to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Record this decision. If an answer of [`next`] holds one, it holds nothing else: append all in order, apply them,
+    /// and ask again.
+    Append(Event),
+    /// Perform an attempt with a plugin. Recorded calls of the same attempt are its cursor. Then append what
+    /// [`finish`] makes of its outcome.
+    Perform(Perform),
+    /// Have a child run accepted, once per step and attempt, and append `child.started`.
+    StartChild(StartChild),
+    /// Wait for a child run to end, then append what [`finish`] makes of [`child_outcome`].
+    AwaitChild {
+        /// The step or item.
+        path: StepPath,
+        /// From 1.
+        attempt: u32,
+        /// The child.
+        run: RunId,
+    },
+    /// Ask a child run to end, and go on waiting for it; note it in [`InFlight::told`].
+    CancelChild {
+        /// The child.
+        run: RunId,
+        /// Why.
+        reason: String,
+        /// Whether it is to undo what it did.
+        undo: bool,
+    },
+    /// Ask again at this time at the latest, milliseconds since 1970.
+    Wait {
+        /// When.
+        until_ms: u64,
+    },
+    /// Only a person can go on: an answer, a decision about a call in doubt, or a resume.
+    WaitForPerson,
+    /// Everything there is to do is under way; ask again when something of it has ended.
+    Idle,
+}
+
+/// An attempt for a plugin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Perform {
+    /// The step or item.
+    pub path: StepPath,
+    /// From 1.
+    pub attempt: u32,
+    /// `service.restart`
+    pub uses: String,
+    /// The evaluated input.
+    pub with: Value,
+    /// The plugin's bytes, as pinned at acceptance.
+    pub plugin: Option<Digest>,
+    /// When it must have ended, milliseconds since 1970; later than recorded if the run had to pause.
+    pub deadline_ms: u64,
+}
+
+/// A child run to be accepted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StartChild {
+    /// The step or item.
+    pub path: StepPath,
+    /// From 1.
+    pub attempt: u32,
+    /// The runbook.
+    pub runbook: RunbookName,
+    /// Its parameters.
+    pub with: Value,
+    /// When it must have ended, milliseconds since 1970.
+    pub deadline_ms: u64,
+}
+
+/// What is to be done next. Either only [`Action::Append`]s, or what is to begin now (never what is in flight) followed by
+/// what to wait for; empty once the run has ended.
+pub fn next(_runbook: &Runbook, _state: &State, _now_ms: u64, _in_flight: &InFlight) -> Vec<Action> {
+    Vec::new()
+}

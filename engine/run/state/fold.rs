@@ -1,0 +1,206 @@
+//! How each legal event changes the state. Knows nothing of legality: [`legal`](super::legal) has checked it.
+
+use serde_json::Value;
+
+use super::progress::{Asked, Attempt, Check, Intent, Progress, RecordedCall, Waiting};
+use super::{Cancel, End, LockLoss, State, Undoing};
+use crate::model::ids::{Section, StepPath};
+use crate::run::event::{CallId, Event, Outcome, Wait};
+
+/// Applies a legal event.
+pub(super) fn fold(state: &mut State, at_ms: u64, event: &Event) {
+    match event {
+        Event::Accepted(accepted) => state.accepted = Some((at_ms, accepted.clone())),
+        Event::Started { .. } => state.started_ms = Some(at_ms),
+        Event::Resumed { .. } => resumed(state, at_ms),
+        Event::Left { reason } => {
+            state.left = Some(reason.clone());
+            state.pauses.begin(at_ms);
+        }
+        Event::CancelRequested { reason, undo } => {
+            state.cancel = Some(Cancel { at_ms, reason: reason.clone(), undo: *undo });
+        }
+        Event::LockTaken { by, reason } => {
+            state.lock_loss = Some(LockLoss { by: by.clone(), reason: reason.clone() });
+        }
+        Event::UndoStarted { paths } => state.undoing = Some(Undoing { at_ms, paths: paths.clone() }),
+        Event::Finished { status, outputs, message } => {
+            let end = End { at_ms, status: *status, outputs: outputs.clone(), message: message.clone() };
+            state.end = Some(end);
+        }
+        Event::CallIntended { .. }
+        | Event::CallFinished { .. }
+        | Event::CallDoubted { .. }
+        | Event::CallSettled { .. } => call(state, at_ms, event),
+        Event::Items { .. }
+        | Event::Skipped { .. }
+        | Event::AttemptStarted { .. }
+        | Event::AttemptFinished { .. }
+        | Event::WaitStarted { .. }
+        | Event::Answered { .. }
+        | Event::ChildStarted { .. }
+        | Event::UndoChecked { .. } => step(state, at_ms, event),
+    }
+    state.version += 1;
+    state.last_ms = state.last_ms.max(at_ms);
+}
+
+/// The time since the last sign of life does not count against deadlines.
+fn resumed(state: &mut State, at_ms: u64) {
+    state.left = None;
+    let last_ms = state.last_ms;
+    state.pauses.begin(last_ms);
+    state.pauses.end(at_ms);
+    if state.has_doubt() {
+        state.pauses.begin(at_ms);
+    }
+}
+
+fn entry<'a>(state: &'a mut State, at_ms: u64, path: &StepPath) -> &'a mut Progress {
+    if path.section == Section::Finally {
+        state.finally_ms.get_or_insert(at_ms);
+    }
+    let order = state.version;
+    state.progress.entry(path.clone()).or_insert_with(|| Progress { order, ..Progress::default() })
+}
+
+fn step(state: &mut State, at_ms: u64, event: &Event) {
+    match event {
+        Event::Items { path, items } => entry(state, at_ms, path).items = Some(items.clone()),
+        Event::Skipped { path, reason } => entry(state, at_ms, path).skipped = Some(reason.clone()),
+        Event::AttemptStarted { path, uses, with, plugin, deadline_ms, .. } => {
+            let attempt = Attempt {
+                began: true,
+                uses: uses.clone(),
+                with: with.clone(),
+                plugin: plugin.clone(),
+                deadline_ms: *deadline_ms,
+                ..blank(at_ms)
+            };
+            entry(state, at_ms, path).attempts.push(attempt);
+        }
+        Event::AttemptFinished { path, attempt, outcome, met, lines } => {
+            let progress = entry(state, at_ms, path);
+            if progress.attempt(*attempt).is_none() {
+                progress.attempts.push(blank(at_ms));
+            }
+            if let Some(attempt) = progress.attempt_mut(*attempt) {
+                attempt.outcome = Some(outcome.clone());
+                attempt.finished_ms = Some(at_ms);
+                attempt.met = *met;
+                attempt.lines.clone_from(lines);
+            }
+        }
+        Event::WaitStarted { path, attempt, wait } => wait_started(state, at_ms, (path, *attempt, wait)),
+        Event::Answered { path, answer } => {
+            let progress = entry(state, at_ms, path);
+            let asked = match progress.attempts.last_mut() {
+                None => progress.confirm.as_mut(),
+                Some(attempt) => attempt.waiting.as_mut().and_then(Waiting::asked_mut),
+            };
+            if let Some(asked) = asked {
+                asked.answer = Some(answer.clone());
+            }
+        }
+        Event::ChildStarted { path, attempt, run } => {
+            if let Some(attempt) = entry(state, at_ms, path).attempt_mut(*attempt) {
+                attempt.child = Some(run.clone());
+            }
+        }
+        Event::UndoChecked { path, holds, message } => {
+            entry(state, at_ms, path).check = Some(Check { holds: *holds, message: message.clone() });
+        }
+        _ => unreachable!("`{}` does not belong to a step", event.kind()),
+    }
+}
+
+fn wait_started(state: &mut State, at_ms: u64, (path, number, wait): (&StepPath, u32, &Wait)) {
+    let progress = entry(state, at_ms, path);
+    if let Wait::Confirm(question) = wait {
+        let asked = Asked { at_ms, attempt: number, question: question.clone(), answer: None };
+        progress.confirm = Some(asked);
+    } else if let Some(attempt) = progress.attempt_mut(number) {
+        attempt.waiting = Some(Waiting::new(at_ms, number, wait));
+    }
+}
+
+fn blank(at_ms: u64) -> Attempt {
+    Attempt {
+        started_ms: at_ms,
+        began: false,
+        uses: String::new(),
+        with: Value::Null,
+        plugin: None,
+        deadline_ms: at_ms,
+        calls: Vec::new(),
+        waiting: None,
+        child: None,
+        finished_ms: None,
+        outcome: None,
+        met: None,
+        lines: Vec::new(),
+    }
+}
+
+fn call(state: &mut State, at_ms: u64, event: &Event) {
+    match event {
+        Event::CallIntended { call, function, arguments, effect, before } => {
+            let intent = Intent { effect: *effect, before: before.clone(), at_ms };
+            push(state, call, recorded(function, arguments, Some(intent), None));
+        }
+        Event::CallFinished { call, function, arguments, outcome, .. } => {
+            if let Some(open) = recorded_mut(state, call) {
+                open.outcome = Some(outcome.clone());
+            } else {
+                let arguments = arguments.as_ref().unwrap_or(&Value::Null);
+                push(state, call, recorded(function, arguments, None, Some(outcome.clone())));
+            }
+        }
+        Event::CallDoubted { call, message } => {
+            if let Some(open) = recorded_mut(state, call) {
+                open.doubted = Some(message.clone());
+                open.settled = None;
+            }
+            state.pauses.begin(at_ms);
+        }
+        Event::CallSettled { call, decision } => {
+            if let Some(open) = recorded_mut(state, call) {
+                open.settled = Some(decision.clone());
+            }
+            if state.left.is_none() && !state.has_doubt() {
+                state.pauses.end(at_ms);
+            }
+        }
+        _ => unreachable!("`{}` does not belong to a call", event.kind()),
+    }
+}
+
+fn recorded(
+    function: &str,
+    arguments: &Value,
+    intent: Option<Intent>,
+    outcome: Option<Outcome>,
+) -> RecordedCall {
+    RecordedCall {
+        function: function.to_owned(),
+        arguments: arguments.clone(),
+        intent,
+        outcome,
+        doubted: None,
+        settled: None,
+    }
+}
+
+fn attempt_mut<'a>(state: &'a mut State, call: &CallId) -> Option<&'a mut Attempt> {
+    state.progress.get_mut(&call.path)?.attempt_mut(call.attempt)
+}
+
+fn push(state: &mut State, call: &CallId, recorded: RecordedCall) {
+    if let Some(attempt) = attempt_mut(state, call) {
+        attempt.calls.push(recorded);
+    }
+}
+
+fn recorded_mut<'a>(state: &'a mut State, call: &CallId) -> Option<&'a mut RecordedCall> {
+    attempt_mut(state, call)?.calls.get_mut(usize::try_from(call.ordinal).ok()?)
+}

@@ -1,0 +1,307 @@
+//! The state of a run: a fold over its events. Responsible for which events may follow which; the same
+//! [`State::apply`] records and recovers. Does not know the runbook: what to do next is [`next`](super::next)'s.
+
+mod fold;
+mod legal;
+mod pauses;
+mod progress;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::event::{Accepted, CallId, EndStatus, Event};
+use crate::model::ids::{RunId, Section, StepPath};
+use pauses::Pauses;
+
+pub use progress::{Asked, Attempt, Check, Intent, Progress, RecordedCall, Waiting};
+
+/// An event that cannot follow what the journal already holds.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot record `{event}` while the run is `{status}`: {reason}")]
+pub struct IllegalEvent {
+    /// The word of the event.
+    pub event: &'static str,
+    /// The word of the run's status.
+    pub status: &'static str,
+    /// What stands against it, one clause.
+    pub reason: String,
+}
+
+/// How a run is while it lives, or how it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunStatus {
+    /// Accepted; waits for its locks or for room.
+    Queued,
+    /// Under way.
+    Running,
+    /// Nothing is under way but waiting for a time or a person.
+    Waiting,
+    /// A call could not be established: a person decides.
+    InDoubt,
+    /// A person left it; a person resumes it.
+    Left,
+    /// Over.
+    Ended(EndStatus),
+}
+
+impl RunStatus {
+    /// The word people see.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::InDoubt => "in-doubt",
+            Self::Left => "left",
+            Self::Ended(end) => end.word(),
+        }
+    }
+}
+
+/// A person's wish that the run end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cancel {
+    /// When it was asked for.
+    pub at_ms: u64,
+    /// Why.
+    pub reason: String,
+    /// Whether what was done is to be undone.
+    pub undo: bool,
+}
+
+/// Who has the run's locks now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockLoss {
+    /// The other run.
+    pub by: RunId,
+    /// Why a person gave them to it.
+    pub reason: String,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct End {
+    /// When.
+    pub at_ms: u64,
+    /// How.
+    pub status: EndStatus,
+    /// The evaluated outputs.
+    pub outputs: Value,
+    /// One sentence.
+    pub message: String,
+}
+
+/// The undoing of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undoing {
+    /// When it began.
+    pub at_ms: u64,
+    /// What is undone, in order; every path is in [`Section::Undo`].
+    pub paths: Vec<StepPath>,
+}
+
+/// The state of a run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct State {
+    run: Option<RunId>,
+    version: u32,
+    last_ms: u64,
+    accepted: Option<(u64, Box<Accepted>)>,
+    started_ms: Option<u64>,
+    left: Option<String>,
+    cancel: Option<Cancel>,
+    lock_loss: Option<LockLoss>,
+    undoing: Option<Undoing>,
+    finally_ms: Option<u64>,
+    pauses: Pauses,
+    progress: BTreeMap<StepPath, Progress>,
+    end: Option<End>,
+}
+
+impl State {
+    /// The empty state of this run, so that expressions can see `run.id`.
+    pub fn of(run: RunId) -> Self {
+        Self { run: Some(run), ..Self::default() }
+    }
+
+    /// Takes one event, recorded at this time in milliseconds since 1970, or says why it cannot follow. A refused event
+    /// changes nothing.
+    pub fn apply(&mut self, at_ms: u64, event: &Event) -> Result<(), IllegalEvent> {
+        self.check(event)?;
+        fold::fold(self, at_ms, event);
+        Ok(())
+    }
+
+    /// Whether this event may follow.
+    pub fn check(&self, event: &Event) -> Result<(), IllegalEvent> {
+        legal::check(self, event).map_err(|reason| IllegalEvent {
+            event: event.kind(),
+            status: self.status().word(),
+            reason,
+        })
+    }
+
+    /// The run's id, if it was told.
+    pub fn run(&self) -> Option<&RunId> {
+        self.run.as_ref()
+    }
+
+    /// How many events were applied.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// When the newest event was recorded.
+    pub fn last_ms(&self) -> u64 {
+        self.last_ms
+    }
+
+    /// What was fixed at acceptance.
+    pub fn accepted(&self) -> Option<&Accepted> {
+        self.accepted.as_ref().map(|(_, accepted)| accepted.as_ref())
+    }
+
+    /// When it was accepted.
+    pub fn accepted_ms(&self) -> Option<u64> {
+        self.accepted.as_ref().map(|(at_ms, _)| *at_ms)
+    }
+
+    /// When it got its locks.
+    pub fn started_ms(&self) -> Option<u64> {
+        self.started_ms
+    }
+
+    /// Why a person left it unfinished; none once it was resumed.
+    pub fn left(&self) -> Option<&str> {
+        self.left.as_deref()
+    }
+
+    /// The wish that it end.
+    pub fn cancel(&self) -> Option<&Cancel> {
+        self.cancel.as_ref()
+    }
+
+    /// Who has its locks now: it must not write any more.
+    pub fn lock_loss(&self) -> Option<&LockLoss> {
+        self.lock_loss.as_ref()
+    }
+
+    /// The undoing, once it began.
+    pub fn undoing(&self) -> Option<&Undoing> {
+        self.undoing.as_ref()
+    }
+
+    /// When `finally` began.
+    pub fn finally_ms(&self) -> Option<u64> {
+        self.finally_ms
+    }
+
+    /// How it ended.
+    pub fn end(&self) -> Option<&End> {
+        self.end.as_ref()
+    }
+
+    /// Why the next host call of this step is to be answered with a recorded `cancelled`; none while it may go on.
+    /// A cancelled run still undoes and tidies up; one that lost its locks undoes nothing more.
+    pub fn stopping(&self, path: &StepPath) -> Option<String> {
+        if path.section != Section::Finally
+            && let Some(loss) = &self.lock_loss
+        {
+            return Some(format!("run `{}` was given the locks: {}", loss.by, loss.reason));
+        }
+        let cancel = self.cancel.as_ref()?;
+        (path.section == Section::Steps).then(|| format!("the run is being cancelled: {}", cancel.reason))
+    }
+
+    /// What is known of one step or item.
+    pub fn progress(&self, path: &StepPath) -> Option<&Progress> {
+        self.progress.get(path)
+    }
+
+    /// Everything that was begun, skipped or asked for, by path.
+    pub fn paths(&self) -> impl Iterator<Item = (&StepPath, &Progress)> {
+        self.progress.iter()
+    }
+
+    /// One attempt, from 1.
+    pub fn attempt(&self, path: &StepPath, attempt: u32) -> Option<&Attempt> {
+        self.progress.get(path)?.attempt(attempt)
+    }
+
+    /// The recorded host calls of one attempt, by ordinal: what a replay is answered from.
+    pub fn calls(&self, path: &StepPath, attempt: u32) -> &[RecordedCall] {
+        self.attempt(path, attempt).map_or(&[], |attempt| &attempt.calls)
+    }
+
+    /// Calls that were announced and have no outcome yet, doubted or not.
+    pub fn open_calls(&self) -> Vec<CallId> {
+        self.calls_where(|call| call.outcome.is_none())
+    }
+
+    /// Calls in doubt that no person has decided yet.
+    pub fn doubts(&self) -> Vec<CallId> {
+        self.calls_where(RecordedCall::in_doubt)
+    }
+
+    fn calls_where(&self, wanted: impl Fn(&RecordedCall) -> bool) -> Vec<CallId> {
+        let mut found = Vec::new();
+        for (path, progress) in &self.progress {
+            for (attempt, number) in progress.attempts.iter().zip(1..) {
+                for (call, ordinal) in attempt.calls.iter().zip(0..) {
+                    if wanted(call) {
+                        found.push(CallId { path: path.clone(), attempt: number, ordinal });
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    fn has_doubt(&self) -> bool {
+        self.progress.values().any(Progress::in_doubt)
+    }
+
+    /// The steps and items that wait for a person, with what is asked.
+    pub fn questions(&self) -> Vec<(&StepPath, &Asked)> {
+        self.progress.iter().filter_map(|(path, progress)| Some((path, progress.question()?))).collect()
+    }
+
+    /// Whether any host call was announced that changes something, or a child run was started.
+    pub fn wrote(&self) -> bool {
+        self.progress.values().any(Progress::wrote)
+    }
+
+    /// A deadline set at `since_ms`, moved by the time during which no engine, or only a person, could go on.
+    pub fn extended(&self, deadline_ms: u64, since_ms: u64) -> u64 {
+        deadline_ms.saturating_add(self.pauses.since(since_ms))
+    }
+
+    /// When the whole run must have ended, `undo` and `finally` apart.
+    pub fn deadline_ms(&self) -> Option<u64> {
+        let started_ms = self.started_ms?;
+        let timeout_ms = self.accepted()?.timeout_ms;
+        Some(self.extended(started_ms.saturating_add(timeout_ms), started_ms))
+    }
+
+    /// How the run is, as far as its journal tells.
+    pub fn status(&self) -> RunStatus {
+        if let Some(end) = &self.end {
+            return RunStatus::Ended(end.status);
+        }
+        if self.started_ms.is_none() {
+            return RunStatus::Queued;
+        }
+        if self.has_doubt() {
+            return RunStatus::InDoubt;
+        }
+        if self.left.is_some() {
+            return RunStatus::Left;
+        }
+        let working = self.progress.values().any(Progress::working);
+        let waiting = self.progress.values().any(Progress::waiting);
+        if waiting && !working { RunStatus::Waiting } else { RunStatus::Running }
+    }
+}

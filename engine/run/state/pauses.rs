@@ -1,0 +1,48 @@
+//! The times during which a run could not go on by itself: no engine carried it, a person had left it, or a call was in
+//! doubt. They do not count against its deadlines. Knows nothing of why.
+
+/// Pauses that are over, and the one that is not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Pauses {
+    over: Vec<(u64, u64)>,
+    since_ms: Option<u64>,
+}
+
+impl Pauses {
+    /// One begins, unless one is under way.
+    pub(super) fn begin(&mut self, at_ms: u64) {
+        self.since_ms.get_or_insert(at_ms);
+    }
+
+    /// The one under way ends.
+    pub(super) fn end(&mut self, at_ms: u64) {
+        if let Some(since_ms) = self.since_ms.take() {
+            self.over.push((since_ms, at_ms.max(since_ms)));
+        }
+    }
+
+    /// How much of them lies after this time.
+    pub(super) fn since(&self, ms: u64) -> u64 {
+        self.over.iter().map(|(from, to)| to.saturating_sub(*from.max(&ms))).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pauses;
+
+    #[test]
+    fn only_what_lies_after_counts() {
+        let mut pauses = Pauses::default();
+        pauses.begin(10);
+        pauses.begin(15);
+        pauses.end(20);
+        pauses.end(30);
+        pauses.begin(40);
+        pauses.end(45);
+        assert_eq!(pauses.since(0), 15);
+        assert_eq!(pauses.since(15), 10);
+        assert_eq!(pauses.since(42), 3);
+        assert_eq!(pauses.since(50), 0);
+    }
+}

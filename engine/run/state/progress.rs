@@ -1,0 +1,228 @@
+//! What the journal holds about one step or item: its attempts and their host calls, what it waits for, why it was
+//! skipped. Does not know which events may follow which.
+
+use serde_json::Value;
+
+use crate::model::effect::Effect;
+use crate::model::ids::{Digest, RunId};
+use crate::run::event::{Answer, Outcome, Question, Settlement, SkipReason, Wait};
+
+/// What is known of one step or item.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Progress {
+    /// The number of the event that first named it: a larger one is newer.
+    pub order: u32,
+    /// The items of a `for_each`.
+    pub items: Option<Vec<Value>>,
+    /// Why it did not run.
+    pub skipped: Option<SkipReason>,
+    /// The confirmation asked for with `--step`.
+    pub confirm: Option<Asked>,
+    /// In order; the first is attempt 1.
+    pub attempts: Vec<Attempt>,
+    /// Of an undo: whether its `holds` held.
+    pub check: Option<Check>,
+}
+
+/// Whether an undo's `holds` held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// Whether it did.
+    pub holds: bool,
+    /// Why not.
+    pub message: Option<String>,
+}
+
+/// A question to a person, and the answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked {
+    /// When it was asked.
+    pub at_ms: u64,
+    /// The attempt that asks.
+    pub attempt: u32,
+    /// What is asked.
+    pub question: Question,
+    /// The answer.
+    pub answer: Option<Answer>,
+}
+
+/// What an attempt waits for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Waiting {
+    /// This time.
+    Until(u64),
+    /// An approval.
+    Approval(Asked),
+    /// A "done".
+    Manual(Asked),
+}
+
+impl Waiting {
+    pub(super) fn new(at_ms: u64, attempt: u32, wait: &Wait) -> Self {
+        let asked = |question: &Question| Asked { at_ms, attempt, question: question.clone(), answer: None };
+        match wait {
+            Wait::Until(until_ms) => Self::Until(*until_ms),
+            Wait::Approval(question) => Self::Approval(asked(question)),
+            Wait::Manual(question) => Self::Manual(asked(question)),
+            Wait::Confirm(_) => unreachable!("a confirmation precedes the attempt"),
+        }
+    }
+
+    /// The question, if a person is asked.
+    pub fn asked(&self) -> Option<&Asked> {
+        match self {
+            Self::Until(_) => None,
+            Self::Approval(asked) | Self::Manual(asked) => Some(asked),
+        }
+    }
+
+    pub(super) fn asked_mut(&mut self) -> Option<&mut Asked> {
+        match self {
+            Self::Until(_) => None,
+            Self::Approval(asked) | Self::Manual(asked) => Some(asked),
+        }
+    }
+}
+
+/// One try of a step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attempt {
+    /// When it began, or when it was found that it cannot begin.
+    pub started_ms: u64,
+    /// False if it could not begin: its input could not be evaluated, or no time was left.
+    pub began: bool,
+    /// `service.restart`; empty if it could not begin.
+    pub uses: String,
+    /// The evaluated input.
+    pub with: Value,
+    /// The plugin's bytes; none for decisions of the run machine.
+    pub plugin: Option<Digest>,
+    /// As recorded at its start; see [`State::extended`](super::State::extended).
+    pub deadline_ms: u64,
+    /// The host calls it made, by ordinal.
+    pub calls: Vec<RecordedCall>,
+    /// What it waits for.
+    pub waiting: Option<Waiting>,
+    /// The child run it waits for.
+    pub child: Option<RunId>,
+    /// When it ended.
+    pub finished_ms: Option<u64>,
+    /// Its output or failure, once it ended.
+    pub outcome: Option<Outcome>,
+    /// With `until`: whether the condition held.
+    pub met: Option<bool>,
+    /// The last lines the plugin logged.
+    pub lines: Vec<String>,
+}
+
+impl Attempt {
+    /// Whether it announced something that changes the world, or started a child run.
+    pub fn wrote(&self) -> bool {
+        self.child.is_some() || self.calls.iter().any(RecordedCall::writes)
+    }
+
+    /// Whether a call of it is in doubt and undecided.
+    pub fn in_doubt(&self) -> bool {
+        self.calls.last().is_some_and(RecordedCall::in_doubt)
+    }
+
+    /// Whether a person decided that a call of it failed.
+    pub fn settled_as_failed(&self) -> bool {
+        self.calls.iter().any(|call| call.settled == Some(Settlement::Fail))
+    }
+}
+
+/// A host call as the journal holds it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordedCall {
+    /// For example `containers.stop`.
+    pub function: String,
+    /// Its arguments.
+    pub arguments: Value,
+    /// How it was announced; none for reads.
+    pub intent: Option<Intent>,
+    /// What came of it.
+    pub outcome: Option<Outcome>,
+    /// Why it could not be established.
+    pub doubted: Option<String>,
+    /// What a person decided about the doubt.
+    pub settled: Option<Settlement>,
+}
+
+impl RecordedCall {
+    /// Whether it changes something.
+    pub fn writes(&self) -> bool {
+        self.intent.as_ref().is_some_and(|intent| intent.effect.writes())
+    }
+
+    /// Whether a person has yet to decide.
+    pub fn in_doubt(&self) -> bool {
+        self.doubted.is_some() && self.settled.is_none() && self.outcome.is_none()
+    }
+}
+
+/// The announcement of a call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Intent {
+    /// Its class.
+    pub effect: Effect,
+    /// What was seen of the target before.
+    pub before: Value,
+    /// When it was announced.
+    pub at_ms: u64,
+}
+
+impl Progress {
+    /// One attempt, from 1.
+    pub fn attempt(&self, number: u32) -> Option<&Attempt> {
+        self.attempts.get(usize::try_from(number).ok()?.checked_sub(1)?)
+    }
+
+    pub(super) fn attempt_mut(&mut self, number: u32) -> Option<&mut Attempt> {
+        self.attempts.get_mut(usize::try_from(number).ok()?.checked_sub(1)?)
+    }
+
+    /// How many attempts there are.
+    pub fn attempt_count(&self) -> u32 {
+        u32::try_from(self.attempts.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The newest attempt with its number.
+    pub fn last(&self) -> Option<(u32, &Attempt)> {
+        Some((self.attempt_count(), self.attempts.last()?))
+    }
+
+    /// The attempt under way with its number.
+    pub fn unfinished(&self) -> Option<(u32, &Attempt)> {
+        self.last().filter(|(_, attempt)| attempt.outcome.is_none())
+    }
+
+    /// Whether any attempt announced something that changes the world, or started a child run.
+    pub fn wrote(&self) -> bool {
+        self.attempts.iter().any(Attempt::wrote)
+    }
+
+    /// The question a person has yet to answer.
+    pub fn question(&self) -> Option<&Asked> {
+        if self.skipped.is_some() {
+            return None;
+        }
+        if self.attempts.is_empty() {
+            return self.confirm.as_ref().filter(|asked| asked.answer.is_none());
+        }
+        let (_, attempt) = self.unfinished()?;
+        attempt.waiting.as_ref()?.asked().filter(|asked| asked.answer.is_none())
+    }
+
+    pub(super) fn in_doubt(&self) -> bool {
+        self.unfinished().is_some_and(|(_, attempt)| attempt.in_doubt())
+    }
+
+    pub(super) fn working(&self) -> bool {
+        self.unfinished().is_some_and(|(_, attempt)| attempt.waiting.is_none())
+    }
+
+    pub(super) fn waiting(&self) -> bool {
+        self.question().is_some() || self.unfinished().is_some_and(|(_, attempt)| attempt.waiting.is_some())
+    }
+}
