@@ -22,3 +22,9 @@ pub mod run;
 pub mod containers;
 
 pub mod executor;
+
+pub mod config;
+
+pub mod error;
+
+pub mod cli;

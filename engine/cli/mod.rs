@@ -1,0 +1,184 @@
+//! The command line: one file per command, nothing that another face would need too. Commands ask [`crate::executor`]
+//! (in this process or over the socket) and read [`crate::audit`]; they decide nothing about runs.
+
+mod completions;
+mod config;
+mod context;
+mod list;
+mod new;
+mod output;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use serde_json::json;
+
+use crate::config::{Environment, Flags};
+use crate::error::{Error, Kind, exit};
+use context::Context;
+use output::{ColorWish, Format, Output};
+
+/// What a command ends with: an exit code, or an error that has one.
+type Ended = Result<u8, Error>;
+
+/// After the list of commands.
+const EXIT_CODES: &str = "\
+Examples:
+  runbook list                                            what there is
+  runbook show service-restart                            what one does, and what it may do
+  runbook plan service-restart -p service=shop/web        what it would do now; changes nothing
+  runbook run service-restart -p service=shop/web         do it
+  runbook runs watch last                                 look again
+
+Exit codes:
+  0 succeeded · 1 internal · 2 usage · 3 invalid runbook or input · 4 environment (Docker, disk, permissions)
+  5 data directory busy or damaged · 10 failed · 11 rolled back · 12 in doubt or stuck · 13 denied · 14 halted
+  15 skipped (nothing applied) · 130 cancelled";
+
+/// Runbooks whose every effect is granted, written down before it acts, and verifiable afterwards.
+#[derive(Debug, Parser)]
+#[command(name = "runbook", version, after_help = EXIT_CODES, propagate_version = true, max_term_width = 120)]
+#[command(disable_help_subcommand = false, subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Global {
+    /// Where everything is kept [default: /var/lib/runbook if usable, else ~/.local/share/runbook]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
+    data_dir: Option<PathBuf>,
+    /// The configuration [default: runbook.toml here, else /etc/runbook/runbook.toml]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    config: Option<PathBuf>,
+    /// The container daemon, by its name in runbook.toml [default: local]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Global options")]
+    target: Option<String>,
+    /// Text for people or JSON for programs
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        default_value = "text",
+        help_heading = "Global options"
+    )]
+    output: Format,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Global options")]
+    color: ColorWish,
+    /// Tell on stderr what the engine does; twice tells more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(list::List),
+    New(new::New),
+    #[command(subcommand)]
+    Config(config::Config),
+    Completions(completions::Completions),
+}
+
+impl Command {
+    fn run(self, context: &Context) -> Ended {
+        match self {
+            Self::List(command) => command.run(context),
+            Self::New(command) => command.run(context),
+            Self::Config(command) => command.run(context),
+            Self::Completions(command) => command.run(context),
+        }
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let environment = Environment::of_process();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return ExitCode::from(misunderstood(&error, &arguments, &environment)),
+    };
+    trace(cli.global.verbose);
+    let flags = Flags { data_dir: cli.global.data_dir, config: cli.global.config, target: cli.global.target };
+    let context = Context::new(flags, Output::new(cli.global.output, cli.global.color, &environment));
+    let code = match cli.command.run(&context) {
+        Ok(code) => code,
+        Err(error) => {
+            context.out.error(&error);
+            error.kind.exit_code()
+        }
+    };
+    ExitCode::from(code)
+}
+
+/// Help and version are answers; everything else is an error that clap words itself.
+fn misunderstood(error: &clap::Error, arguments: &[OsString], environment: &Environment) -> u8 {
+    let json = arguments.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json")
+        || arguments.iter().any(|argument| argument == "--output=json");
+    let format = if json { Format::Json } else { Format::Text };
+    let out = Output::new(format, ColorWish::Auto, environment);
+    let text = |painted: bool| {
+        let rendered = error.render();
+        if painted { rendered.ansi().to_string() } else { rendered.to_string() }
+    };
+    if !error.use_stderr() {
+        out.raw(&text(out.paint.0));
+        return exit::SUCCEEDED;
+    }
+    out.talk_raw(&text(out.talk_paint.0));
+    if out.is_json() {
+        let message = text(false).lines().next().unwrap_or_default().replacen("error: ", "", 1);
+        out.json(&json!({ "error": Error::new(Kind::Usage, message).hint("see `runbook help`") }));
+    }
+    exit::USAGE
+}
+
+fn trace(verbose: u8) {
+    let level = match verbose {
+        0 => return,
+        1 => "runbook=info,warn",
+        2 => "runbook=debug,info",
+        _ => "runbook=trace,debug",
+    };
+    let made = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(level))
+        .with_writer(std::io::stderr)
+        .try_init();
+    assert!(made.is_ok(), "tracing starts once");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        fn check(command: &clap::Command, path: &str, without: &mut Vec<String>) {
+            for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help")
+            {
+                let path = format!("{path} {}", sub.get_name());
+                let leaf = sub.get_subcommands().all(|sub| sub.get_name() == "help");
+                let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+                if leaf && !help.contains("Example") {
+                    without.push(path.clone());
+                }
+                check(sub, &path, without);
+            }
+        }
+        let mut without = Vec::new();
+        check(&Cli::command(), "runbook", &mut without);
+        assert!(without.is_empty(), "no examples: {without:?}");
+    }
+}

@@ -1,0 +1,194 @@
+//! The only place that writes to the terminal. Data goes to stdout, talk to stderr; a closed pipe is not an error.
+//! Knows shapes and colours, no domain.
+
+pub(crate) mod paint;
+pub(crate) mod table;
+
+use std::io::{IsTerminal as _, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::ValueEnum;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::config::Environment;
+use crate::error::Error;
+use paint::Paint;
+
+/// Of lines, where nobody says otherwise.
+const DEFAULT_WIDTH: usize = 100;
+
+/// How data is written: text for people, or one JSON document for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Format {
+    #[default]
+    Text,
+    Json,
+}
+
+/// When colours are used; `auto` means on a terminal, unless `NO_COLOR` is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum ColorWish {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// Where everything is written.
+#[derive(Debug)]
+pub(crate) struct Output {
+    format: Format,
+    /// Colours of stdout.
+    pub(crate) paint: Paint,
+    /// Colours of stderr.
+    pub(crate) talk_paint: Paint,
+    stdout_is_terminal: bool,
+    asks: bool,
+    width: usize,
+    closed: AtomicBool,
+}
+
+impl Output {
+    /// As the flags, the environment and the terminal say.
+    pub(crate) fn new(format: Format, color: ColorWish, environment: &Environment) -> Self {
+        let stdout_is_terminal = std::io::stdout().is_terminal();
+        let stderr_is_terminal = std::io::stderr().is_terminal();
+        let plain = environment.no_color || environment.term.as_deref() == Some("dumb");
+        let colours = |terminal: bool| match color {
+            ColorWish::Auto => terminal && !plain,
+            ColorWish::Always => true,
+            ColorWish::Never => false,
+        };
+        Self {
+            format,
+            paint: Paint(colours(stdout_is_terminal)),
+            talk_paint: Paint(colours(stderr_is_terminal)),
+            stdout_is_terminal,
+            asks: std::io::stdin().is_terminal() && stderr_is_terminal,
+            width: width(environment.columns),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether programs read it.
+    pub(crate) fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Whether a person can be asked.
+    pub(crate) fn can_ask(&self) -> bool {
+        self.asks
+    }
+
+    /// Whether lines already written can be redrawn.
+    pub(crate) fn can_redraw(&self) -> bool {
+        self.stdout_is_terminal && self.format == Format::Text
+    }
+
+    /// Columns of the terminal.
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Whether the reader of stdout has gone.
+    pub(crate) fn closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Data, with an end of line.
+    pub(crate) fn line(&self, text: impl AsRef<str>) {
+        self.raw(&format!("{}\n", text.as_ref()));
+    }
+
+    /// Data, as it is.
+    pub(crate) fn raw(&self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    /// Data that need not be text.
+    pub(crate) fn bytes(&self, bytes: &[u8]) {
+        if self.closed() {
+            return;
+        }
+        let mut stdout = std::io::stdout().lock();
+        if stdout.write_all(bytes).and_then(|()| stdout.flush()).is_err() {
+            self.closed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// A document for programs.
+    pub(crate) fn json(&self, document: &impl Serialize) {
+        self.line(serde_json::to_string_pretty(document).unwrap_or_else(|error| {
+            json!({"error": {"kind": "internal", "message": error.to_string()}}).to_string()
+        }));
+    }
+
+    /// One document of many, on a line of its own.
+    pub(crate) fn json_line(&self, document: &impl Serialize) {
+        if let Ok(line) = serde_json::to_string(document) {
+            self.line(line);
+        }
+    }
+
+    /// Talk, with an end of line.
+    pub(crate) fn talk(&self, text: impl AsRef<str>) {
+        self.talk_raw(&format!("{}\n", text.as_ref()));
+    }
+
+    /// Talk, as it is.
+    #[expect(clippy::unused_self, reason = "all writing goes through the one who knows the terminal")]
+    pub(crate) fn talk_raw(&self, text: &str) {
+        let mut stderr = std::io::stderr().lock();
+        let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+    }
+
+    /// What to do next.
+    pub(crate) fn hint(&self, text: &str) {
+        self.talk(format!("{} {text}", self.talk_paint.cyan("hint:")));
+    }
+
+    /// Something a person should know.
+    pub(crate) fn warning(&self, text: &str) {
+        self.talk(format!("{} {text}", self.talk_paint.yellow("warning:")));
+    }
+
+    /// An error: for people on stderr, for programs also as the document on stdout.
+    pub(crate) fn error(&self, error: &Error) {
+        if let Some(detail) = &error.detail {
+            self.talk(detail.trim_end());
+        }
+        self.talk(format!("{} {}", self.talk_paint.red("error:"), error.message));
+        if let Some(hint) = &error.hint {
+            self.hint(hint);
+        }
+        if self.is_json() {
+            self.json(&json!({ "error": error }));
+        }
+    }
+
+    /// Asks and reads one line; nothing if nobody answers.
+    pub(crate) fn ask(&self, question: &str) -> Option<String> {
+        if !self.asks {
+            return None;
+        }
+        self.talk_raw(&format!("{} ", self.talk_paint.bold(question)));
+        let mut line = String::new();
+        match std::io::stdin().read_line(&mut line) {
+            Ok(0) | Err(_) => None,
+            Ok(_) => Some(line.trim().to_owned()),
+        }
+    }
+
+    /// A question answered by `y`; anything else is no.
+    pub(crate) fn confirm(&self, question: &str) -> bool {
+        self.ask(&format!("{question} [y/N]"))
+            .is_some_and(|answer| matches!(answer.to_lowercase().as_str(), "y" | "yes"))
+    }
+}
+
+fn width(columns: Option<usize>) -> usize {
+    let of_terminal =
+        rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col));
+    of_terminal.filter(|width| *width > 0).or(columns).unwrap_or(DEFAULT_WIDTH).max(40)
+}

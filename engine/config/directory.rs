@@ -1,0 +1,153 @@
+//! Where the data directory is. Knows nothing of what is kept in it.
+
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::Access;
+
+use super::Origin;
+use super::environment::Environment;
+use crate::error::Error;
+
+/// Shared by everyone on a machine, so that a team has one audit log.
+pub const SHARED: &str = "/var/lib/runbook";
+
+/// Only the engine's own user may look inside.
+const MODE: u32 = 0o700;
+
+/// The data directory and who named it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataDirectory {
+    /// The directory.
+    pub path: PathBuf,
+    /// Who named it.
+    pub origin: Origin,
+}
+
+impl DataDirectory {
+    /// `--data-dir`, `RUNBOOK_DATA_DIR`, `data_dir` in the file, [`SHARED`] if usable, else the person's own.
+    pub(super) fn choose(
+        flag: Option<PathBuf>,
+        environment: &Environment,
+        file: Option<(PathBuf, Origin)>,
+        shared: &Path,
+    ) -> Result<Self, Error> {
+        let named = flag
+            .map(|path| (path, Origin::Flag("--data-dir")))
+            .or_else(|| environment.data_dir.clone().map(|path| (path, Origin::Variable("RUNBOOK_DATA_DIR"))))
+            .or(file);
+        if let Some((path, origin)) = named {
+            return Ok(Self { path: absolute(path)?, origin });
+        }
+        if usable(shared) {
+            return Ok(Self { path: shared.to_owned(), origin: Origin::Default });
+        }
+        if let Some(path) = &environment.xdg_data_home {
+            return Ok(Self { path: path.join("runbook"), origin: Origin::Variable("XDG_DATA_HOME") });
+        }
+        let home = environment.home.as_ref().ok_or_else(|| {
+            Error::environment(format!("no data directory: `{SHARED}` cannot be used and `HOME` is not set"))
+                .hint("name one with --data-dir or RUNBOOK_DATA_DIR")
+        })?;
+        Ok(Self { path: home.join(".local/share/runbook"), origin: Origin::Default })
+    }
+
+    /// Makes it, for its owner alone, unless it exists.
+    pub fn ensure(&self) -> Result<(), Error> {
+        let made = std::fs::DirBuilder::new().recursive(true).mode(MODE).create(&self.path);
+        made.map_err(|error| Error::file(&self.path, "make the data directory", &error))?;
+        if !self.path.is_dir() || !accessible(&self.path) {
+            return Err(Error::environment(format!(
+                "the data directory `{}` is not writable",
+                self.path.display()
+            ))
+            .hint("run it as its owner, or name another with --data-dir"));
+        }
+        Ok(())
+    }
+
+    /// Whether something was ever kept there.
+    pub fn exists(&self) -> bool {
+        self.path.is_dir()
+    }
+}
+
+fn absolute(path: PathBuf) -> Result<PathBuf, Error> {
+    std::path::absolute(&path).map_err(|error| Error::file(&path, "use the data directory", &error))
+}
+
+/// Exists and is ours to write in, or can be made.
+fn usable(path: &Path) -> bool {
+    if path.exists() {
+        return path.is_dir() && accessible(path);
+    }
+    path.parent().is_some_and(accessible)
+}
+
+fn accessible(path: &Path) -> bool {
+    rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn environment(data_dir: Option<&str>, xdg: Option<&str>, home: Option<&str>) -> Environment {
+        Environment {
+            data_dir: data_dir.map(PathBuf::from),
+            xdg_data_home: xdg.map(PathBuf::from),
+            home: home.map(PathBuf::from),
+            ..Environment::default()
+        }
+    }
+
+    #[test]
+    fn the_nearest_wish_wins() {
+        let shared = tempfile::tempdir().unwrap();
+        let env = environment(Some("/env"), Some("/xdg"), Some("/home/a"));
+        let file = Some((PathBuf::from("/file"), Origin::Default));
+        let of = |flag: Option<&str>, env: &Environment, file, shared: &Path| {
+            DataDirectory::choose(flag.map(PathBuf::from), env, file, shared).unwrap().path
+        };
+        let none = environment(None, Some("/xdg"), Some("/home/a"));
+        assert_eq!(of(Some("/flag"), &env, file.clone(), shared.path()), Path::new("/flag"));
+        assert_eq!(of(None, &env, file.clone(), shared.path()), Path::new("/env"));
+        assert_eq!(of(None, &none, file, shared.path()), Path::new("/file"));
+        assert_eq!(of(None, &none, None, shared.path()), shared.path());
+        let unusable = Path::new("/proc/no/such");
+        assert_eq!(of(None, &none, None, unusable), Path::new("/xdg/runbook"));
+        let home = environment(None, None, Some("/home/a"));
+        assert_eq!(of(None, &home, None, unusable), Path::new("/home/a/.local/share/runbook"));
+    }
+
+    #[test]
+    fn without_any_place_the_error_says_how_to_name_one() {
+        let error =
+            DataDirectory::choose(None, &environment(None, None, None), None, Path::new("/proc/no/such"))
+                .unwrap_err();
+        assert!(error.hint.unwrap().contains("--data-dir"));
+    }
+
+    #[test]
+    fn a_directory_that_can_be_made_is_usable() {
+        let parent = tempfile::tempdir().unwrap();
+        assert!(usable(&parent.path().join("runbook")));
+        assert!(!usable(&parent.path().join("missing/runbook")));
+    }
+
+    #[test]
+    fn it_is_made_for_its_owner_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("a/b");
+        DataDirectory { path: path.clone(), origin: Origin::Default }.ensure().unwrap();
+        assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, MODE);
+    }
+
+    #[test]
+    fn a_file_in_its_place_is_told() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let directory = DataDirectory { path: file.path().to_owned(), origin: Origin::Default };
+        assert_eq!(directory.ensure().unwrap_err().kind.exit_code(), 4);
+    }
+}

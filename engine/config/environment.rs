@@ -1,0 +1,49 @@
+//! The environment, read once; nothing else in the engine asks for a variable.
+
+use std::path::PathBuf;
+
+/// The variables the engine looks at; an empty one counts as unset.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// `RUNBOOK_DATA_DIR`
+    pub data_dir: Option<PathBuf>,
+    /// `XDG_DATA_HOME`
+    pub xdg_data_home: Option<PathBuf>,
+    /// `HOME`
+    pub home: Option<PathBuf>,
+    /// `DOCKER_HOST`
+    pub docker_host: Option<String>,
+    /// `DOCKER_TLS_VERIFY`
+    pub docker_tls_verify: bool,
+    /// `DOCKER_CERT_PATH`
+    pub docker_cert_path: Option<PathBuf>,
+    /// `SUDO_USER`
+    pub sudo_user: Option<String>,
+    /// `NO_COLOR`
+    pub no_color: bool,
+    /// `TERM`
+    pub term: Option<String>,
+    /// `COLUMNS`
+    pub columns: Option<usize>,
+}
+
+impl Environment {
+    /// Of this process.
+    #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
+    pub fn of_process() -> Self {
+        let text = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let path = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        Self {
+            data_dir: path("RUNBOOK_DATA_DIR"),
+            xdg_data_home: path("XDG_DATA_HOME").filter(|path| path.is_absolute()),
+            home: path("HOME").filter(|path| path.is_absolute()),
+            docker_host: text("DOCKER_HOST"),
+            docker_tls_verify: text("DOCKER_TLS_VERIFY").is_some(),
+            docker_cert_path: path("DOCKER_CERT_PATH"),
+            sudo_user: text("SUDO_USER"),
+            no_color: text("NO_COLOR").is_some(),
+            term: text("TERM"),
+            columns: text("COLUMNS").and_then(|value| value.parse().ok()),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! `runbook.toml`: strict, small, optional. Knows only how it is written.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::environment::Environment;
+use super::target::{DEFAULT_CONNECTION, Target, TlsFiles};
+use super::{Origin, local};
+use crate::error::Error;
+use crate::model::ids::TargetName;
+
+/// The file's name in the working directory.
+const NAME: &str = "runbook.toml";
+
+/// For the whole machine.
+const SYSTEM: &str = "/etc/runbook/runbook.toml";
+
+/// Larger is not a configuration.
+const MAX_BYTES: u64 = 256 * 1024;
+
+/// The file as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    /// Where everything is kept; relative to the file.
+    pub(super) data_dir: Option<PathBuf>,
+    /// The folder of one's own runbooks; relative to the file.
+    pub(super) runbooks: Option<PathBuf>,
+    /// The target of commands that name none.
+    pub(super) target: Option<TargetName>,
+    #[serde(default)]
+    targets: BTreeMap<TargetName, WrittenTarget>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenTarget {
+    connection: String,
+    tls: Option<TlsFiles>,
+    environment: Option<String>,
+}
+
+impl File {
+    /// The file that was named, or the first that exists.
+    pub(super) fn find(named: Option<&Path>) -> Result<Option<(PathBuf, Self)>, Error> {
+        if let Some(path) = named {
+            return Self::read(path).map(|file| Some((path.to_owned(), file)));
+        }
+        for path in [Path::new(NAME), Path::new(SYSTEM)] {
+            if path.is_file() {
+                return Self::read(path).map(|file| Some((path.to_owned(), file)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn read(path: &Path) -> Result<Self, Error> {
+        let size = std::fs::metadata(path).map_err(|error| Error::file(path, "read", &error))?.len();
+        if size > MAX_BYTES {
+            return Err(Error::invalid(format!("`{}` is larger than 256 KiB", path.display())));
+        }
+        let text = std::fs::read_to_string(path).map_err(|error| Error::file(path, "read", &error))?;
+        toml::from_str(&text).map_err(|error| {
+            let line = error.span().map_or(0, |span| 1 + text[..span.start].matches('\n').count());
+            Error::invalid(format!("{}:{line}: {}", path.display(), error.message()))
+                .hint("`runbook config show` prints what may be set, and what is")
+        })
+    }
+
+    /// Those of the file, and `local` from the environment or by default.
+    pub(super) fn targets(&self, path: Option<&Path>, environment: &Environment) -> Vec<Target> {
+        let mut targets: Vec<Target> = self
+            .targets
+            .iter()
+            .map(|(name, written)| Target {
+                name: name.clone(),
+                connection: written.connection.clone(),
+                tls: written.tls.clone().map(|tls| TlsFiles {
+                    ca: beside(path, tls.ca),
+                    certificate: tls.certificate.map(|file| beside(path, file)),
+                    key: tls.key.map(|file| beside(path, file)),
+                }),
+                environment: written.environment.clone(),
+                origin: path.map_or(Origin::Default, |path| Origin::File(path.to_owned())),
+            })
+            .collect();
+        if !self.targets.contains_key(&local()) {
+            targets.push(local_target(environment));
+            targets.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+        targets
+    }
+}
+
+fn local_target(environment: &Environment) -> Target {
+    let Some(connection) = environment.docker_host.clone() else {
+        return Target {
+            name: local(),
+            connection: DEFAULT_CONNECTION.to_owned(),
+            tls: None,
+            environment: None,
+            origin: Origin::Default,
+        };
+    };
+    let certificates = environment
+        .docker_cert_path
+        .clone()
+        .or_else(|| environment.home.as_ref().map(|home| home.join(".docker")))
+        .filter(|_| environment.docker_tls_verify);
+    let tls = certificates.map(|folder| TlsFiles {
+        ca: folder.join("ca.pem"),
+        certificate: Some(folder.join("cert.pem")),
+        key: Some(folder.join("key.pem")),
+    });
+    Target { name: local(), connection, tls, environment: None, origin: Origin::Variable("DOCKER_HOST") }
+}
+
+/// A path of the file is meant relative to the file, not to where the person stands.
+pub(super) fn beside(file: Option<&Path>, path: PathBuf) -> PathBuf {
+    match file.and_then(Path::parent) {
+        Some(folder) if path.is_relative() => {
+            let joined = folder.join(path);
+            std::path::absolute(&joined).unwrap_or(joined)
+        }
+        _ => path,
+    }
+}

@@ -1,0 +1,305 @@
+//! Finding runbooks: the standard library inside the binary, the folder beside the person, a file. Reads texts and peeks
+//! at their names; whether a text is valid is for [`crate::model::parse`] to say.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use crate::executor::request::Source;
+use crate::model::ids::RunbookName;
+
+/// The most files looked at in a folder.
+pub const MAX_FILES: usize = 1_000;
+
+/// The largest text of a runbook.
+pub const MAX_TEXT_BYTES: u64 = 256 * 1024;
+
+/// A name at most so far away is offered as "did you mean".
+const NEAR: f64 = 0.7;
+
+/// The word before the name of another runbook in `uses`.
+const CALLS: &str = "runbook.";
+
+/// Why no runbook was found.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum LibraryError {
+    #[error("there is no runbook `{name}`")]
+    Unknown { name: String, near: Option<String> },
+    #[error("`{name}` names two runbooks: `{first}` and `{second}`")]
+    Ambiguous { name: String, first: String, second: String },
+    #[error("cannot read `{path}`: {error}")]
+    Unreadable { path: String, error: std::io::Error },
+    #[error("`{path}` is larger than 256 KiB")]
+    TooLarge { path: String },
+    #[error("`{path}` is not text (UTF-8)")]
+    NotText { path: String },
+    #[error("`{path}` holds more than 1000 files")]
+    TooMany { path: String },
+}
+
+impl LibraryError {
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unknown { near: Some(near), .. } => {
+                Some(format!("did you mean `{near}`? `runbook list` shows all"))
+            }
+            Self::Unknown { .. } => Some(
+                "`runbook list` shows all; a file is named by its path, for example ./my.yaml".to_owned(),
+            ),
+            Self::Ambiguous { second, .. } => {
+                Some(format!("rename one of them, or name the file: `runbook run {second}`"))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A runbook that was found.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Its name.
+    pub name: RunbookName,
+    /// Its one sentence.
+    pub summary: String,
+    /// `library/NAME`, or the path as the person would write it.
+    pub file: String,
+    /// Its text.
+    pub text: Cow<'static, str>,
+}
+
+/// Where runbooks are looked for.
+#[derive(Debug, Clone)]
+pub struct Library {
+    embedded: &'static [(&'static str, &'static str)],
+    folder: PathBuf,
+}
+
+impl Library {
+    /// The standard library and the person's folder, which may be missing.
+    pub fn new(embedded: &'static [(&'static str, &'static str)], folder: impl Into<PathBuf>) -> Self {
+        Self { embedded, folder: folder.into() }
+    }
+
+    /// Everything that has a name, sorted by it; files without one are left out.
+    pub fn all(&self) -> Result<Vec<Found>, LibraryError> {
+        let embedded = self.embedded.iter().filter_map(|(name, text)| {
+            let file = format!("library/{}", name.trim_end_matches(".yaml"));
+            found(file, Cow::Borrowed(text))
+        });
+        let mut all: Vec<Found> = embedded.collect();
+        for path in self.files()? {
+            let text = read(&path)?;
+            all.extend(found(path.display().to_string(), Cow::Owned(text)));
+        }
+        all.sort_by(|a, b| (&a.name, &a.file).cmp(&(&b.name, &b.file)));
+        Ok(all)
+    }
+
+    /// By a name, or a file if it looks like a path; with everything it may call.
+    pub fn find(&self, name_or_path: &str) -> Result<Source, LibraryError> {
+        let all = self.all()?;
+        let (file, text) = if looks_like_a_path(name_or_path) {
+            (name_or_path.to_owned(), read(Path::new(name_or_path))?)
+        } else {
+            let found = only(&all, name_or_path)?;
+            (found.file.clone(), found.text.clone().into_owned())
+        };
+        let others = called(&text, &all)?;
+        Ok(Source { file, text, others })
+    }
+
+    fn files(&self) -> Result<Vec<PathBuf>, LibraryError> {
+        let shown = || self.folder.display().to_string();
+        let entries = match std::fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound) => return Ok(Vec::new()),
+            Err(error) => return Err(LibraryError::Unreadable { path: shown(), error }),
+        };
+        let mut files = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(|error| LibraryError::Unreadable { path: shown(), error })?.path();
+            if yaml(&path) && path.is_file() {
+                if files.len() == MAX_FILES {
+                    return Err(LibraryError::TooMany { path: shown() });
+                }
+                files.push(path);
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+}
+
+struct Peek {
+    name: RunbookName,
+    summary: String,
+}
+
+fn peek(text: &str) -> Option<Peek> {
+    let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
+    let name = RunbookName::new(value("runbook:")?).ok()?;
+    Some(Peek { name, summary: value("summary:").unwrap_or_default().to_owned() })
+}
+
+fn found(file: String, text: Cow<'static, str>) -> Option<Found> {
+    let peek = peek(&text)?;
+    Some(Found { name: peek.name, summary: peek.summary, file, text })
+}
+
+/// Whether it ends as YAML files do.
+pub fn yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+}
+
+fn looks_like_a_path(text: &str) -> bool {
+    text.contains('/') || yaml(Path::new(text))
+}
+
+fn only<'a>(all: &'a [Found], name: &str) -> Result<&'a Found, LibraryError> {
+    let mut matching = all.iter().filter(|found| found.name.as_str() == name);
+    match (matching.next(), matching.next()) {
+        (Some(found), None) => Ok(found),
+        (Some(first), Some(second)) => Err(LibraryError::Ambiguous {
+            name: name.to_owned(),
+            first: first.file.clone(),
+            second: second.file.clone(),
+        }),
+        (None, _) => Err(LibraryError::Unknown {
+            name: name.to_owned(),
+            near: near(all.iter().map(|found| found.name.as_str()), name),
+        }),
+    }
+}
+
+/// The likeliest of the known names, if it is near enough.
+pub fn near<'a>(known: impl Iterator<Item = &'a str>, name: &str) -> Option<String> {
+    known
+        .map(|known| (strsim::jaro_winkler(known, name), known))
+        .filter(|(likeness, _)| *likeness >= NEAR)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known.to_owned())
+}
+
+/// Every runbook the text may call, directly or through another.
+fn called(text: &str, all: &[Found]) -> Result<Vec<(RunbookName, String, String)>, LibraryError> {
+    let mut names = BTreeSet::new();
+    let mut waiting = vec![text.to_owned()];
+    let mut others = Vec::new();
+    while let Some(text) = waiting.pop() {
+        for name in mentioned(&text) {
+            if !names.insert(name.clone()) {
+                continue;
+            }
+            let found = match only(all, &name) {
+                Ok(found) => found,
+                Err(LibraryError::Unknown { .. }) => continue,
+                Err(error) => return Err(error),
+            };
+            waiting.push(found.text.clone().into_owned());
+            others.push((found.name.clone(), found.file.clone(), found.text.clone().into_owned()));
+        }
+    }
+    others.sort();
+    Ok(others)
+}
+
+fn mentioned(text: &str) -> Vec<String> {
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    text.match_indices(CALLS)
+        .map(|(at, _)| text[at + CALLS.len()..].chars().take_while(|c| legal(*c)).collect::<String>())
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+/// The text of a file, if it is one and not too large.
+pub fn read(path: &Path) -> Result<String, LibraryError> {
+    let shown = || path.display().to_string();
+    let unreadable = |error| LibraryError::Unreadable { path: shown(), error };
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_TEXT_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_TEXT_BYTES {
+        return Err(LibraryError::TooLarge { path: shown() });
+    }
+    String::from_utf8(bytes).map_err(|_| LibraryError::NotText { path: shown() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EMBEDDED: &[(&str, &str)] = &[
+        ("service-restart", "format: 1\nrunbook: service-restart\nsummary: Restart a service.\n"),
+        (
+            "stack",
+            "format: 1\nrunbook: stack\nsummary: All of it.\nsteps:\n  - uses: runbook.service-restart\n",
+        ),
+    ];
+
+    fn folder(files: &[(&str, &str)]) -> (tempfile::TempDir, Library) {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let library = Library::new(EMBEDDED, folder.path());
+        (folder, library)
+    }
+
+    fn text(name: &str) -> String {
+        format!("format: 1\nrunbook: {name}\nsummary: Mine.\n")
+    }
+
+    #[test]
+    fn library_folder_and_file_are_searched() {
+        let (folder, library) = folder(&[("mine.yaml", &text("mine")), ("notes.txt", "runbook: no")]);
+        let names: Vec<_> = library.all().unwrap().into_iter().map(|found| found.name.to_string()).collect();
+        assert_eq!(names, ["mine", "service-restart", "stack"]);
+        assert_eq!(library.find("service-restart").unwrap().file, "library/service-restart");
+        let path = folder.path().join("mine.yaml").display().to_string();
+        assert_eq!(library.find("mine").unwrap().file, path);
+        assert_eq!(library.find(&path).unwrap().text, text("mine"));
+    }
+
+    #[test]
+    fn the_same_name_twice_names_both() {
+        let (folder, library) = folder(&[("x.yaml", &text("service-restart"))]);
+        let error = library.find("service-restart").unwrap_err().to_string();
+        assert!(error.contains("library/service-restart"), "{error}");
+        assert!(error.contains(&folder.path().join("x.yaml").display().to_string()), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_nearest() {
+        let (_folder, library) = folder(&[]);
+        let error = library.find("service-restrat").unwrap_err();
+        assert!(error.hint().unwrap().contains("did you mean `service-restart`"), "{error:?}");
+        assert!(!library.find("zzz").unwrap_err().hint().unwrap().contains("did you mean"));
+    }
+
+    #[test]
+    fn what_a_runbook_calls_comes_with_it() {
+        let night = format!("{}steps:\n  - uses: runbook.stack\n", text("night"));
+        let (_folder, library) = folder(&[("night.yml", &night)]);
+        let others: Vec<_> =
+            library.find("night").unwrap().others.into_iter().map(|o| o.0.to_string()).collect();
+        assert_eq!(others, ["service-restart", "stack"]);
+    }
+
+    #[test]
+    fn a_missing_folder_is_an_empty_one_and_a_missing_file_an_error() {
+        let library = Library::new(EMBEDDED, "/no/such/folder");
+        assert_eq!(library.all().unwrap().len(), 2);
+        assert!(matches!(library.find("./no.yaml"), Err(LibraryError::Unreadable { .. })));
+    }
+
+    #[test]
+    fn a_huge_file_is_not_read() {
+        let (folder, library) = folder(&[]);
+        let path = folder.path().join("huge.yaml");
+        std::fs::write(&path, vec![b'#'; 300 * 1024]).unwrap();
+        assert!(matches!(library.find(&path.display().to_string()), Err(LibraryError::TooLarge { .. })));
+    }
+}
