@@ -1,7 +1,9 @@
 //! What a run's plugins may do, to what, and how much of it at once. Deny by default.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::expression::Scope;
 use super::runbook::Template;
 
 /// What may be done to a container.
@@ -144,5 +146,191 @@ pub type RunGrants = GrantSet<String, u32>;
 impl<T, N> Default for GrantSet<T, N> {
     fn default() -> Self {
         Self { containers: Vec::new(), http: Vec::new(), state: Vec::new(), line: 0 }
+    }
+}
+
+/// A grant that cannot be given to a run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {message}")]
+pub struct InvalidGrant {
+    /// The line in the runbook.
+    pub line: u32,
+    /// One sentence.
+    pub message: String,
+}
+
+impl Grants {
+    /// The grants of a run; every text and number is known from here on.
+    ///
+    /// An empty selector is an error, never "everything"; a budget below one would let nothing happen and is refused too.
+    pub fn evaluate(&self, scope: &Scope) -> Result<RunGrants, InvalidGrant> {
+        Ok(GrantSet {
+            containers: self
+                .containers
+                .iter()
+                .map(|grant| grant.evaluate(scope))
+                .collect::<Result<_, _>>()?,
+            http: self
+                .http
+                .iter()
+                .map(|pattern| {
+                    let line = pattern.expressions().first().map_or(self.line, |expression| expression.line);
+                    let pattern = text(pattern, scope, line, "an address under `grants.http`")?;
+                    check_address(&pattern).map_err(|message| InvalidGrant { line, message })?;
+                    Ok(pattern)
+                })
+                .collect::<Result<_, InvalidGrant>>()?,
+            state: self
+                .state
+                .iter()
+                .map(|grant| {
+                    Ok(StateGrant {
+                        bucket: text(&grant.bucket, scope, grant.line, "a bucket under `grants.state`")?,
+                        actions: grant.actions.clone(),
+                        line: grant.line,
+                    })
+                })
+                .collect::<Result<_, InvalidGrant>>()?,
+            line: self.line,
+        })
+    }
+}
+
+impl ContainerGrant<Template, Template> {
+    fn evaluate(&self, scope: &Scope) -> Result<ContainerGrant<String, u32>, InvalidGrant> {
+        let line = self.line;
+        let select = match &self.select {
+            Selector::Service(name) => Selector::Service(text(name, scope, line, "the service of a grant")?),
+            Selector::Project(name) => Selector::Project(text(name, scope, line, "the project of a grant")?),
+            Selector::Label(label) => {
+                let label = text(label, scope, line, "the label of a grant")?;
+                check_label(&label).map_err(|message| InvalidGrant { line, message })?;
+                Selector::Label(label)
+            }
+        };
+        Ok(ContainerGrant {
+            select,
+            actions: self.actions.clone(),
+            max_unavailable: count(self.max_unavailable.as_ref(), scope, line, "max_unavailable", 1)?,
+            min_healthy: count(self.min_healthy.as_ref(), scope, line, "min_healthy", 0)?,
+            line,
+        })
+    }
+}
+
+/// Whether `text` is `name=value` with both.
+pub fn check_label(text: &str) -> Result<(), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() && !value.is_empty() => Ok(()),
+        _ => Err(format!("`{}` is not a label; write `name=value`", text.escape_debug())),
+    }
+}
+
+/// Whether `text` is `scheme://host`, with a port and a path if you like.
+pub fn check_address(text: &str) -> Result<(), String> {
+    let shown = text.escape_debug();
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Err(format!("`{shown}` is not an address; write `http://host:port/path`"));
+    };
+    if !["http", "https", "tcp"].contains(&scheme) {
+        return Err(format!("`{shown}` begins with neither `http://`, `https://` nor `tcp://`"));
+    }
+    let host = rest.split('/').next().unwrap_or_default();
+    if host.is_empty() || host.starts_with(':') {
+        return Err(format!("`{shown}` names no host; `*` stands for any"));
+    }
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) || host.contains('@') {
+        return Err(format!("`{shown}` is not an address; write `http://host:port/path`"));
+    }
+    Ok(())
+}
+
+fn text(template: &Template, scope: &Scope, line: u32, what: &str) -> Result<String, InvalidGrant> {
+    let invalid = |message| InvalidGrant { line, message };
+    match template.evaluate(scope).map_err(|error| invalid(error.to_string()))? {
+        Value::String(text) if text.trim().is_empty() => Err(invalid(format!("{what} is empty"))),
+        Value::String(text) => Ok(text),
+        other => Err(invalid(format!("{what} must be a text, not `{other}`"))),
+    }
+}
+
+fn count(
+    template: Option<&Template>,
+    scope: &Scope,
+    line: u32,
+    what: &str,
+    least: u32,
+) -> Result<Option<u32>, InvalidGrant> {
+    let Some(template) = template else { return Ok(None) };
+    let value =
+        template.evaluate(scope).map_err(|error| InvalidGrant { line, message: error.to_string() })?;
+    value
+        .as_u64()
+        .and_then(|count| u32::try_from(count).ok())
+        .filter(|count| *count >= least)
+        .map(Some)
+        .ok_or_else(|| InvalidGrant {
+            line,
+            message: format!("`{what}` must be an integer of at least {least}, not `{value}`"),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{ContainerAction, ContainerGrant, Grants, Selector};
+    use crate::model::expression::Scope;
+    use crate::model::runbook::Template;
+
+    fn grants(service: &str, batch: &str) -> Grants {
+        Grants {
+            containers: vec![ContainerGrant {
+                select: Selector::Service(Template::parse(service, 4).unwrap()),
+                actions: vec![ContainerAction::Restart],
+                max_unavailable: Some(Template::parse(batch, 5).unwrap()),
+                min_healthy: None,
+                line: 4,
+            }],
+            http: vec![Template::parse("http://*:8080/healthz", 6).unwrap()],
+            state: Vec::new(),
+            line: 3,
+        }
+    }
+
+    fn scope() -> Scope {
+        let Value::Object(map) =
+            json!({ "parameters": { "service": "shop/web", "none": "", "batch": 2, "zero": 0 } })
+        else {
+            unreachable!()
+        };
+        Scope(map)
+    }
+
+    #[test]
+    fn grants_of_a_run_are_plain_values() {
+        let run = grants("${{ parameters.service }}", "${{ parameters.batch }}").evaluate(&scope()).unwrap();
+        assert_eq!(run.containers[0].select, Selector::Service("shop/web".to_owned()));
+        assert_eq!(run.containers[0].max_unavailable, Some(2));
+        assert_eq!(run.http, ["http://*:8080/healthz"]);
+    }
+
+    #[test]
+    fn an_empty_selector_is_an_error_and_so_is_no_budget() {
+        for (service, batch, expected) in [
+            ("${{ parameters.none }}", "${{ parameters.batch }}", "line 4: the service of a grant is empty"),
+            (
+                "${{ parameters.batch }}",
+                "${{ parameters.batch }}",
+                "line 4: the service of a grant must be a text, not `2`",
+            ),
+            (
+                "web",
+                "${{ parameters.zero }}",
+                "line 4: `max_unavailable` must be an integer of at least 1, not `0`",
+            ),
+        ] {
+            assert_eq!(grants(service, batch).evaluate(&scope()).unwrap_err().to_string(), expected);
+        }
     }
 }

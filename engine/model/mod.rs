@@ -1,9 +1,14 @@
 //! The words of the domain: what a runbook is, how its text is read, what it may do. Pure: no I/O, no clock, no tokio.
 
+pub mod duration;
 pub mod effect;
 pub mod expression;
 pub mod grant;
 pub mod ids;
+pub mod parameters;
+pub mod parse;
 pub mod runbook;
 pub mod step_type;
+pub mod suggestion;
+pub mod template;
 pub mod trouble;

@@ -1,5 +1,7 @@
 //! What is wrong with a runbook's text, and where: a list of troubles, shown with the line and a hint.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 
 /// One thing that is wrong.
@@ -26,4 +28,74 @@ pub struct Troubles {
     pub text: String,
     /// What is wrong.
     pub troubles: Vec<Trouble>,
+}
+
+/// The widest piece of a line that is shown.
+const MAX_SHOWN_CHARS: usize = 160;
+/// How much of it stands before the caret at least, where the line is cut on the left.
+const SHOWN_BEFORE_CARET: usize = 60;
+
+impl Troubles {
+    /// The text for people: for each trouble `file:line:column: message`, the line with a caret, and the hint.
+    pub fn render(&self) -> String {
+        let lines: Vec<&str> = self.text.lines().collect();
+        let mut text = String::new();
+        for trouble in &self.troubles {
+            let shown =
+                usize::try_from(trouble.line).ok().and_then(|n| n.checked_sub(1)).and_then(|n| lines.get(n));
+            let _ = match trouble.line {
+                0 => writeln!(text, "{}: {}", self.file, trouble.message),
+                line => writeln!(text, "{}:{line}:{}: {}", self.file, trouble.column, trouble.message),
+            };
+            if let Some(line) = shown.filter(|line| !line.trim().is_empty()) {
+                excerpt(&mut text, line, trouble);
+            }
+            if let Some(hint) = &trouble.hint {
+                let _ = writeln!(text, "  hint: {hint}");
+            }
+        }
+        text
+    }
+}
+
+/// The line and a caret below it; a long line is cut around the place.
+fn excerpt(text: &mut String, line: &str, trouble: &Trouble) {
+    let column = usize::try_from(trouble.column).unwrap_or(1).max(1);
+    let first = if column > MAX_SHOWN_CHARS { column - 1 - SHOWN_BEFORE_CARET } else { 0 };
+    // Tabs and other control characters would move the caret or the terminal.
+    let shown: String = line
+        .chars()
+        .skip(first)
+        .take(MAX_SHOWN_CHARS)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    let number = trouble.line.to_string();
+    let _ = writeln!(text, "  {number} | {}", shown.trim_end());
+    let _ = writeln!(text, "  {} | {}^", " ".repeat(number.len()), " ".repeat(column - 1 - first));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Trouble, Troubles};
+
+    #[test]
+    fn a_trouble_shows_its_place_its_line_and_the_way_out() {
+        let troubles = Troubles {
+            file: "a.yaml".to_owned(),
+            text: "format: 1\n\tsteeps: []\n".to_owned(),
+            troubles: vec![
+                Trouble { line: 0, column: 0, message: "no name".to_owned(), hint: None },
+                Trouble {
+                    line: 2,
+                    column: 2,
+                    message: "unknown key `steeps`".to_owned(),
+                    hint: Some("did you mean `steps`?".to_owned()),
+                },
+            ],
+        };
+        let expected = "a.yaml: no name\n\
+            a.yaml:2:2: unknown key `steeps`\n  2 |  steeps: []\n    |  ^\n  hint: did you mean `steps`?\n";
+        assert_eq!(troubles.render(), expected);
+        assert_eq!(troubles.to_string(), "2 troubles in `a.yaml`");
+    }
 }

@@ -1,0 +1,165 @@
+//! The one expression language, CEL: bare in `if`, `until` and `for_each`, inside `${{ }}` elsewhere.
+//! Pure and bounded; the result is a value and is never parsed again.
+//!
+//! Responsible for parsing, for saying which names an expression uses, and for evaluating within limits. Knows nothing of
+//! runbooks: which names are allowed where is decided by the parser of runbooks.
+
+mod budget;
+mod convert;
+mod reason;
+mod references;
+mod room;
+mod syntax;
+
+use std::sync::{Arc, LazyLock};
+
+use cel::{Context, Env, IdedExpr};
+use serde_json::{Map, Value};
+
+pub use references::Reference;
+pub use syntax::InvalidExpression;
+
+/// The longest expression, in bytes.
+pub const MAX_EXPRESSION_BYTES: usize = 2048;
+/// The deepest nesting of an expression.
+pub const MAX_EXPRESSION_DEPTH: usize = 64;
+/// How much one evaluation may do: about one unit for every value visited or copied, one more for every 64 bytes of text.
+pub const MAX_EXPRESSION_WORK: u64 = 400_000;
+/// The largest result of an expression, in bytes of JSON (roughly).
+pub const MAX_RESULT_BYTES: usize = 1024 * 1024;
+
+/// What `run` holds in expressions.
+pub const RUN_FIELDS: [&str; 7] = ["actor", "id", "reason", "runbook", "started", "status", "target"];
+
+/// The names an expression can see, by their top-level word (`parameters`, `steps`, `run`, `trigger`, `alert`, `item`, `output`).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Scope(pub Map<String, Value>);
+
+/// An expression that could not be evaluated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot evaluate `{expression}`: {message}")]
+pub struct EvaluationError {
+    /// The expression's text.
+    pub expression: String,
+    /// What went wrong.
+    pub message: String,
+}
+
+/// A parsed expression.
+#[derive(Clone)]
+pub struct Expression {
+    text: String,
+    /// The line in the runbook, from 1.
+    pub line: u32,
+    program: Arc<IdedExpr>,
+    references: Arc<[Reference]>,
+}
+
+/// The standard library of CEL without its optional values, plus what keeps an evaluation within its budget.
+static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
+    let mut env = Env::default().with_optional_support(false).with_stdlib();
+    budget::declare(&mut env);
+    Arc::new(env)
+});
+
+impl Expression {
+    /// Parses; the error is one sentence and a place in the text.
+    pub fn parse(text: &str, line: u32) -> Result<Self, InvalidExpression> {
+        let text = text.trim();
+        let (program, source) = syntax::parse(text)?;
+        let references = references::collect(&program, &source);
+        Ok(Self {
+            text: text.to_owned(),
+            line,
+            program: Arc::new(budget::metered(program)),
+            references: references.into(),
+        })
+    }
+
+    /// The text as written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Every name it uses, with the members asked of it: `steps.before.output.running`.
+    pub fn references(&self) -> &[Reference] {
+        &self.references
+    }
+
+    /// The name it consists of, if it is nothing else: `parameters.service`.
+    pub fn as_reference(&self) -> Option<&Reference> {
+        match &*self.references {
+            [only] if only.path.join(".") == self.text => Some(only),
+            _ => None,
+        }
+    }
+
+    /// Evaluates over the names in scope.
+    pub fn evaluate(&self, scope: &Scope) -> Result<Value, EvaluationError> {
+        self.evaluate_within(scope, MAX_EXPRESSION_WORK)
+            .map_err(|message| EvaluationError { expression: self.text.clone(), message })
+    }
+
+    /// Evaluates to a boolean; another type is an error.
+    pub fn holds(&self, scope: &Scope) -> Result<bool, EvaluationError> {
+        let value = self.evaluate(scope)?;
+        value.as_bool().ok_or_else(|| EvaluationError {
+            expression: self.text.clone(),
+            message: format!("it must be true or false, but it is {}", convert::describe(&value)),
+        })
+    }
+
+    /// Evaluates to a list; another type is an error.
+    pub fn items(&self, scope: &Scope) -> Result<Vec<Value>, EvaluationError> {
+        match self.evaluate(scope)? {
+            Value::Array(items) => Ok(items),
+            other => Err(EvaluationError {
+                expression: self.text.clone(),
+                message: format!("it must be a list, but it is {}", convert::describe(&other)),
+            }),
+        }
+    }
+
+    fn evaluate_within(&self, scope: &Scope, work: u64) -> Result<Value, String> {
+        room::enough_for(&self.text, || self.evaluate_here(scope, work))
+            .unwrap_or_else(|| Err("there is no thread to evaluate it in".to_owned()))
+    }
+
+    fn evaluate_here(&self, scope: &Scope, work: u64) -> Result<Value, String> {
+        let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
+        for (name, value) in &scope.0 {
+            let used: Vec<&Reference> =
+                self.references.iter().filter(|r| r.path.first() == Some(name)).collect();
+            if !used.is_empty() {
+                context.add_variable_as_val(name.clone(), convert::narrowed(value, &used));
+            }
+        }
+        let outcome = budget::within(work, || {
+            cel::Value::resolve_val(&self.program, &context)
+                .map_err(|error| reason::sentence(&error, &self.references, scope))
+                .and_then(|value| convert::to_json(&*value))
+        });
+        match outcome {
+            Ok(result) => result,
+            Err(budget::Stopped::Exhausted) => {
+                Err("it does too much work; use smaller lists or a simpler expression".to_owned())
+            }
+            Err(budget::Stopped::Panicked) => Err("it cannot be evaluated".to_owned()),
+        }
+    }
+}
+
+impl PartialEq for Expression {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text && self.line == other.line
+    }
+}
+
+impl std::fmt::Debug for Expression {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Expression({:?})", self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,414 @@
+//! What a person, an alert or a parent run gives to a runbook: checked against its parameters, defaults filled in.
+
+use regex::RegexBuilder;
+use serde_json::{Map, Value};
+
+use super::duration::{parse_duration, parse_size};
+use super::runbook::{Parameter, ParameterType, Runbook};
+use super::suggestion;
+
+/// The longest text of one parameter, in bytes.
+pub const MAX_TEXT_BYTES: usize = 64 * 1024;
+/// The most elements of a list or map.
+pub const MAX_ELEMENTS: usize = 10_000;
+/// The most memory a compiled pattern may take, in bytes.
+pub const MAX_PATTERN_BYTES: usize = 256 * 1024;
+
+/// A parameter that cannot be accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct InvalidParameter {
+    /// Its name as given.
+    pub name: String,
+    /// One sentence.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl InvalidParameter {
+    fn new(name: &str, message: impl Into<String>, hint: Option<String>) -> Self {
+        Self { name: name.escape_debug().to_string(), message: message.into(), hint }
+    }
+}
+
+/// All parameters of a run, complete, as an object; or everything that is wrong with them.
+pub fn resolve(runbook: &Runbook, given: &Map<String, Value>) -> Result<Value, Vec<InvalidParameter>> {
+    complete(&runbook.parameters, given)
+}
+
+/// See [`resolve`].
+pub fn complete(
+    parameters: &[Parameter],
+    given: &Map<String, Value>,
+) -> Result<Value, Vec<InvalidParameter>> {
+    let mut troubles: Vec<InvalidParameter> = unknown(parameters, given.keys().map(String::as_str));
+    let mut complete = Map::new();
+    for parameter in parameters {
+        let name = parameter.name.as_str();
+        match given.get(name).or(parameter.default.as_ref()) {
+            Some(value) => match check(parameter, value) {
+                Ok(()) => {
+                    complete.insert(name.to_owned(), value.clone());
+                }
+                Err(trouble) => troubles.push(trouble),
+            },
+            None => troubles.push(missing(parameter)),
+        }
+    }
+    if troubles.is_empty() { Ok(Value::Object(complete)) } else { Err(troubles) }
+}
+
+/// The names that no parameter has.
+pub fn unknown<'n>(
+    parameters: &[Parameter],
+    names: impl IntoIterator<Item = &'n str>,
+) -> Vec<InvalidParameter> {
+    let known = || parameters.iter().map(|parameter| parameter.name.as_str());
+    names
+        .into_iter()
+        .filter(|name| !known().any(|k| k == *name))
+        .map(|name| {
+            let hint = suggestion::hint(name, known())
+                .unwrap_or_else(|| "this runbook has no parameters".to_owned());
+            InvalidParameter::new(
+                name,
+                format!("there is no parameter `{}`", name.escape_debug()),
+                Some(hint),
+            )
+        })
+        .collect()
+}
+
+/// A parameter that has no default and was not given.
+pub fn missing(parameter: &Parameter) -> InvalidParameter {
+    let name = parameter.name.as_str();
+    let about = if parameter.about.is_empty() { String::new() } else { format!(": {}", parameter.about) };
+    let hint = format!("give it, for example `-p {name}={}`{about}", example(parameter));
+    InvalidParameter::new(name, format!("the parameter `{name}` is missing"), Some(hint))
+}
+
+/// The value that the text of `-p name=value` means for this parameter; it is checked as well.
+pub fn from_flag(parameter: &Parameter, text: &str) -> Result<Value, InvalidParameter> {
+    let wrong =
+        || InvalidParameter::new(parameter.name.as_str(), wrong_type(parameter, text), wanted(parameter));
+    let value = match parameter.kind {
+        ParameterType::String | ParameterType::Duration | ParameterType::Size => {
+            Value::String(text.to_owned())
+        }
+        ParameterType::Integer => text.parse::<i64>().map(Value::from).map_err(|_| wrong())?,
+        ParameterType::Number => {
+            let number = text.parse::<i64>().map(Value::from).ok();
+            number
+                .or_else(|| text.parse::<f64>().ok().filter(|f| f.is_finite()).map(Value::from))
+                .ok_or_else(wrong)?
+        }
+        ParameterType::Boolean => text.parse::<bool>().map(Value::Bool).map_err(|_| wrong())?,
+        ParameterType::List if text.starts_with('[') => serde_json::from_str(text).map_err(|_| wrong())?,
+        ParameterType::List if text.is_empty() => Value::Array(Vec::new()),
+        ParameterType::List => Value::Array(text.split(',').map(Value::from).collect()),
+        ParameterType::Map if text.starts_with('{') => serde_json::from_str(text).map_err(|_| wrong())?,
+        ParameterType::Map if text.is_empty() => Value::Object(Map::new()),
+        ParameterType::Map => {
+            let pairs = text.split(',').map(|pair| pair.split_once('='));
+            let pairs = pairs.map(|pair| pair.map(|(name, value)| (name.to_owned(), Value::from(value))));
+            Value::Object(pairs.collect::<Option<Map<_, _>>>().ok_or_else(wrong)?)
+        }
+    };
+    check(parameter, &value).map(|()| value)
+}
+
+/// Whether this parameter can have this value.
+pub fn check(parameter: &Parameter, value: &Value) -> Result<(), InvalidParameter> {
+    let fail = |message, hint| Err(InvalidParameter::new(parameter.name.as_str(), message, hint));
+    if let Err(reason) = has_type(parameter.kind, value) {
+        let (message, hint) = match reason {
+            Some((because, hint)) => (format!("the parameter `{}`: {because}", parameter.name), Some(hint)),
+            None => (wrong_type(parameter, &shown(value)), wanted(parameter)),
+        };
+        return fail(message, hint);
+    }
+    if let Some(pattern) = &parameter.pattern {
+        let Ok(regex) = anchored(pattern) else {
+            return fail(format!("the pattern of `{}` is not a regular expression", parameter.name), None);
+        };
+        if let Some(text) = texts(value).find(|text| !regex.is_match(text)) {
+            let message =
+                format!("the parameter `{}` does not allow `{}`", parameter.name, text.escape_debug());
+            return fail(message, Some(format!("it must match `{pattern}`")));
+        }
+    }
+    for (limit, wrong, word) in [
+        (&parameter.minimum, std::cmp::Ordering::Less, "at least"),
+        (&parameter.maximum, std::cmp::Ordering::Greater, "at most"),
+    ] {
+        if let Some(limit) = limit
+            && compare(parameter.kind, value, limit) == Some(wrong)
+        {
+            let message = format!("the parameter `{}` must be {word} {}", parameter.name, shown(limit));
+            return fail(message, Some(format!("it is {}", shown(value))));
+        }
+    }
+    if !parameter.choices.is_empty() && !parameter.choices.contains(value) {
+        let choices: Vec<String> = parameter.choices.iter().map(shown).collect();
+        let message = format!("the parameter `{}` cannot be `{}`", parameter.name, shown(value));
+        return fail(message, suggestion::hint(&shown(value), choices.iter().map(String::as_str)));
+    }
+    Ok(())
+}
+
+/// Compiles a pattern so that it must match the whole text.
+pub fn anchored(pattern: &str) -> Result<regex::Regex, regex::Error> {
+    // Compiled alone first: `a)(b` must not become a legal pattern by being put into brackets.
+    RegexBuilder::new(pattern).size_limit(MAX_PATTERN_BYTES).build()?;
+    RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(MAX_PATTERN_BYTES).build()
+}
+
+/// The order of two values of a type that has one; `None` if one of them is not of that type.
+pub fn compare(kind: ParameterType, a: &Value, b: &Value) -> Option<std::cmp::Ordering> {
+    match kind {
+        ParameterType::Integer | ParameterType::Number => match (a.as_i64(), b.as_i64()) {
+            (Some(a), Some(b)) => Some(a.cmp(&b)),
+            _ => a.as_f64()?.partial_cmp(&b.as_f64()?),
+        },
+        ParameterType::Duration => {
+            Some(parse_duration(a.as_str()?).ok()?.cmp(&parse_duration(b.as_str()?).ok()?))
+        }
+        ParameterType::Size => Some(parse_size(a.as_str()?).ok()?.cmp(&parse_size(b.as_str()?).ok()?)),
+        ParameterType::String | ParameterType::Boolean | ParameterType::List | ParameterType::Map => None,
+    }
+}
+
+/// `Err(None)` if it is of another type; `Err(Some((because, hint)))` if it is of the type and yet no good.
+fn has_type(kind: ParameterType, value: &Value) -> Result<(), Option<(String, String)>> {
+    let short = |text: &str| text.len() <= MAX_TEXT_BYTES;
+    let long =
+        || Some(("the text is too long".to_owned(), format!("at most {MAX_TEXT_BYTES} bytes are allowed")));
+    match (kind, value) {
+        (ParameterType::String, Value::String(text)) => {
+            if short(text) {
+                Ok(())
+            } else {
+                Err(long())
+            }
+        }
+        (ParameterType::Integer, Value::Number(number)) if number.is_i64() => Ok(()),
+        (ParameterType::Number, Value::Number(_)) | (ParameterType::Boolean, Value::Bool(_)) => Ok(()),
+        (ParameterType::Duration, Value::String(text)) => {
+            parse_duration(text).map(drop).map_err(|e| Some((e.to_string(), e.hint())))
+        }
+        (ParameterType::Size, Value::String(text)) => {
+            parse_size(text).map(drop).map_err(|e| Some((e.to_string(), e.hint())))
+        }
+        (ParameterType::List, Value::Array(items)) if items.len() <= MAX_ELEMENTS => {
+            if items.iter().all(|item| item.as_str().is_some_and(short)) { Ok(()) } else { Err(None) }
+        }
+        (ParameterType::Map, Value::Object(members)) if members.len() <= MAX_ELEMENTS => {
+            if members.values().all(|item| item.as_str().is_some_and(short)) { Ok(()) } else { Err(None) }
+        }
+        _ => Err(None),
+    }
+}
+
+fn texts(value: &Value) -> Box<dyn Iterator<Item = &str> + '_> {
+    match value {
+        Value::String(text) => Box::new(std::iter::once(text.as_str())),
+        Value::Array(items) => Box::new(items.iter().filter_map(Value::as_str)),
+        _ => Box::new(std::iter::empty()),
+    }
+}
+
+/// The value for people: texts without quotes.
+pub(super) fn shown(value: &Value) -> String {
+    const MAX_SHOWN: usize = 80;
+    let text = match value {
+        Value::String(text) => text.escape_debug().to_string(),
+        other => other.to_string(),
+    };
+    if text.chars().count() > MAX_SHOWN {
+        text.chars().take(MAX_SHOWN).chain(['…']).collect()
+    } else {
+        text
+    }
+}
+
+impl ParameterType {
+    /// Every type, in the order of the documentation.
+    pub const ALL: [Self; 8] = [
+        Self::String,
+        Self::Integer,
+        Self::Number,
+        Self::Boolean,
+        Self::Duration,
+        Self::Size,
+        Self::List,
+        Self::Map,
+    ];
+
+    /// The word in YAML.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::Integer => "integer",
+            Self::Number => "number",
+            Self::Boolean => "boolean",
+            Self::Duration => "duration",
+            Self::Size => "size",
+            Self::List => "list",
+            Self::Map => "map",
+        }
+    }
+
+    /// For sentences.
+    pub(super) fn phrase(self) -> &'static str {
+        match self {
+            Self::String => "a text",
+            Self::Integer => "an integer",
+            Self::Number => "a number",
+            Self::Boolean => "`true` or `false`",
+            Self::Duration => "a duration like `30s`",
+            Self::Size => "a size like `64MiB`",
+            Self::List => "a list of texts",
+            Self::Map => "a map of texts",
+        }
+    }
+}
+
+fn wrong_type(parameter: &Parameter, shown: &str) -> String {
+    let shown: String = shown.escape_debug().take(80).collect();
+    format!("the parameter `{}` must be {}, not `{shown}`", parameter.name, parameter.kind.phrase())
+}
+
+fn wanted(parameter: &Parameter) -> Option<String> {
+    match parameter.kind {
+        ParameterType::List => Some(format!("write `-p {}=a,b` or a JSON list of texts", parameter.name)),
+        ParameterType::Map => {
+            Some(format!("write `-p {}=a=1,b=2` or a JSON object of texts", parameter.name))
+        }
+        ParameterType::Duration => Some("write a duration like `30s`, `10m`, `1h30m` or `7d`".to_owned()),
+        ParameterType::Size => Some("write a size like `64MiB` or `8GB`".to_owned()),
+        _ => None,
+    }
+}
+
+fn example(parameter: &Parameter) -> String {
+    if let Some(first) = parameter.choices.first() {
+        return shown(first);
+    }
+    match parameter.kind {
+        ParameterType::String if parameter.name.as_str() == "service" => "shop/web",
+        ParameterType::String => "…",
+        ParameterType::Integer => "1",
+        ParameterType::Number => "0.5",
+        ParameterType::Boolean => "true",
+        ParameterType::Duration => "30s",
+        ParameterType::Size => "64MiB",
+        ParameterType::List => "a,b",
+        ParameterType::Map => "a=1,b=2",
+    }
+    .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, Value, json};
+
+    use super::super::ids::ParameterName;
+    use super::super::runbook::{Parameter, ParameterType};
+    use super::{check, complete, from_flag};
+
+    fn parameter(name: &str, kind: ParameterType) -> Parameter {
+        Parameter {
+            name: ParameterName::new(name).unwrap(),
+            kind,
+            about: String::new(),
+            default: None,
+            pattern: None,
+            minimum: None,
+            maximum: None,
+            choices: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn flags_become_typed_values() {
+        for (kind, text, expected) in [
+            (ParameterType::String, "007", json!("007")),
+            (ParameterType::Integer, "-7", json!(-7)),
+            (ParameterType::Number, "2", json!(2)),
+            (ParameterType::Number, "0.25", json!(0.25)),
+            (ParameterType::Boolean, "true", json!(true)),
+            (ParameterType::Duration, "1h30m", json!("1h30m")),
+            (ParameterType::Size, "64MiB", json!("64MiB")),
+            (ParameterType::List, "a,b", json!(["a", "b"])),
+            (ParameterType::List, "[\"a,b\"]", json!(["a,b"])),
+            (ParameterType::List, "", json!([])),
+            (ParameterType::Map, "a=1,b=x=y", json!({ "a": "1", "b": "x=y" })),
+            (ParameterType::Map, "{\"a\": \"1\"}", json!({ "a": "1" })),
+        ] {
+            assert_eq!(from_flag(&parameter("p", kind), text).unwrap(), expected, "{text}");
+        }
+        for (kind, text, message) in [
+            (ParameterType::Integer, "many", "the parameter `p` must be an integer, not `many`"),
+            (ParameterType::Number, "inf", "the parameter `p` must be a number, not `inf`"),
+            (ParameterType::Boolean, "yes", "the parameter `p` must be `true` or `false`, not `yes`"),
+            (ParameterType::Duration, "30", "the parameter `p`: `30` is not a duration: it has no unit"),
+            (ParameterType::Map, "a", "the parameter `p` must be a map of texts, not `a`"),
+            (ParameterType::List, "[1]", "the parameter `p` must be a list of texts, not `[1]`"),
+        ] {
+            assert_eq!(from_flag(&parameter("p", kind), text).unwrap_err().message, message);
+        }
+    }
+
+    #[test]
+    fn constraints_hold() {
+        let batch = Parameter {
+            minimum: Some(json!(1)),
+            maximum: Some(json!(20)),
+            ..parameter("batch", ParameterType::Integer)
+        };
+        assert!(check(&batch, &json!(20)).is_ok());
+        assert_eq!(check(&batch, &json!(0)).unwrap_err().message, "the parameter `batch` must be at least 1");
+        let grace = Parameter { maximum: Some(json!("2m")), ..parameter("grace", ParameterType::Duration) };
+        assert!(check(&grace, &json!("120s")).is_ok());
+        assert_eq!(
+            check(&grace, &json!("121s")).unwrap_err().message,
+            "the parameter `grace` must be at most 2m"
+        );
+        let service =
+            Parameter { pattern: Some("[a-z]+|x".to_owned()), ..parameter("service", ParameterType::String) };
+        assert!(check(&service, &json!("web")).is_ok());
+        let error = check(&service, &json!("web\n; rm")).unwrap_err();
+        assert_eq!(error.message, "the parameter `service` does not allow `web\\n; rm`");
+        assert_eq!(error.hint.unwrap(), "it must match `[a-z]+|x`");
+        let level = Parameter {
+            choices: vec![json!("soft"), json!("hard")],
+            ..parameter("level", ParameterType::String)
+        };
+        assert_eq!(check(&level, &json!("sotf")).unwrap_err().hint.unwrap(), "did you mean `soft`?");
+    }
+
+    #[test]
+    fn all_troubles_come_at_once_and_defaults_are_filled_in() {
+        let parameters = [
+            parameter("service", ParameterType::String),
+            Parameter { default: Some(json!("30s")), ..parameter("grace", ParameterType::Duration) },
+        ];
+        let given = |value: Value| if let Value::Object(map) = value { map } else { Map::new() };
+        assert_eq!(
+            complete(&parameters, &given(json!({ "service": "web" }))).unwrap(),
+            json!({ "service": "web", "grace": "30s" })
+        );
+        let troubles = complete(&parameters, &given(json!({ "servise": "web", "grace": 30 }))).unwrap_err();
+        let messages: Vec<&str> = troubles.iter().map(|t| t.message.as_str()).collect();
+        assert_eq!(
+            messages,
+            [
+                "there is no parameter `servise`",
+                "the parameter `service` is missing",
+                "the parameter `grace` must be a duration like `30s`, not `30`",
+            ]
+        );
+        assert_eq!(troubles[0].hint.as_deref(), Some("did you mean `service`?"));
+    }
+}
