@@ -1,3 +1,22 @@
 //! The only bollard: container daemons as the rest of the engine knows them.
+//!
+//! Responsible for asking one daemon one thing under a deadline, for telling whether a failed request can have changed
+//! anything, and for keeping environment values inside this module. Deliberately knows nothing of grants, budgets,
+//! plans or journals: the door decides whether a call may happen, this module only performs it.
 
+mod connection;
+mod container;
+mod daemon;
+mod error;
+mod labels;
+mod lifecycle;
+mod name;
+mod service;
+#[cfg(test)]
+mod tests;
 pub mod types;
+mod wait;
+
+pub use connection::{Connection, Tls, UnusableAddress};
+pub use daemon::{Daemon, Info};
+pub use error::Error;

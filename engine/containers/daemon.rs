@@ -1,0 +1,143 @@
+//! A daemon that can be asked.
+//!
+//! Knows deadlines and how to reach the daemon on first use; does not know what the questions mean.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::models::ContainerInspectResponse;
+use serde::Serialize;
+use tokio::sync::OnceCell;
+
+use crate::containers::connection::Connection;
+use crate::containers::container::narrow;
+use crate::containers::error::{Call, Error};
+use crate::containers::name;
+use crate::containers::types::Container;
+use crate::model::effect::FailureKind;
+
+/// How long a question may take. The daemon answers from memory, but waits for a container that is just being changed.
+pub(crate) const READ_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a change may take that has no grace of its own.
+pub(crate) const WRITE_DEADLINE: Duration = Duration::from_secs(60);
+
+/// A container daemon; cheap to clone. The connection is made when it is first needed, so that an engine starts and
+/// can report without one.
+#[derive(Clone)]
+pub struct Daemon {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    connection: Connection,
+    docker: OnceCell<Docker>,
+}
+
+/// What a daemon says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Info {
+    /// Its name, usually the machine's.
+    pub name: String,
+    /// Of the daemon, for example `20.10.24`.
+    pub version: String,
+    /// How many containers run.
+    pub running: u32,
+    /// How many containers there are.
+    pub containers: u32,
+    /// `1` or `2`.
+    pub cgroup_version: String,
+    /// Where it keeps its data, on its own machine.
+    pub root: String,
+    /// What it warns of.
+    pub warnings: Vec<String>,
+}
+
+impl Daemon {
+    /// A daemon at this place. Files and sockets are looked at on first use.
+    pub fn connect(connection: &Connection) -> Result<Self, Error> {
+        let inner = Inner { connection: connection.clone(), docker: OnceCell::new() };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Where it is.
+    pub fn connection(&self) -> &Connection {
+        &self.inner.connection
+    }
+
+    /// Whether it answers; the error says why not.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let call = read("greet", "the daemon");
+        self.ask(call, async |docker| docker.ping().await).await.map(drop)
+    }
+
+    /// What it says of itself.
+    pub async fn info(&self) -> Result<Info, Error> {
+        let info = self.ask(read("ask about", "the daemon"), async |docker| docker.info().await).await?;
+        let count = |number: Option<i64>| number.and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
+        Ok(Info {
+            name: info.name.unwrap_or_default(),
+            version: info.server_version.unwrap_or_default(),
+            running: count(info.containers_running),
+            containers: count(info.containers),
+            cgroup_version: info.cgroup_version.map(|version| version.to_string()).unwrap_or_default(),
+            root: info.docker_root_dir.unwrap_or_default(),
+            warnings: info.warnings.unwrap_or_default(),
+        })
+    }
+
+    /// One container, by its whole id or its name.
+    pub async fn inspect(&self, id: &str) -> Result<Container, Error> {
+        self.raw(id).await.map(|raw| self.narrow(raw))
+    }
+
+    pub(crate) fn narrow(&self, raw: ContainerInspectResponse) -> Container {
+        narrow(raw, self.connection().host_address())
+    }
+
+    /// The daemon's whole document, environment values included: never hand it out of this module.
+    pub(crate) async fn raw(&self, id: &str) -> Result<ContainerInspectResponse, Error> {
+        name::check_container(id)?;
+        let call = read("inspect container", id);
+        let found = self.ask(call, async |docker| docker.inspect_container(id, None).await).await?;
+        // The daemon also takes the beginning of an id for an id; we do not.
+        let same_id = found.id.as_deref() == Some(id);
+        let same_name = found.name.as_deref().map(|name| name.trim_start_matches('/')) == Some(id);
+        if same_id || same_name {
+            return Ok(found);
+        }
+        Err(Error::certain(
+            FailureKind::NotFound,
+            "containers.not-found",
+            format!("no container is named `{id}`, and it is not a whole id (64 hex digits)"),
+        ))
+    }
+
+    /// Asks once, under the deadline of the call.
+    pub(crate) async fn ask<T, F>(&self, call: Call<'_>, ask: impl FnOnce(Docker) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, bollard::errors::Error>>,
+    {
+        let docker = self.docker().await?;
+        match tokio::time::timeout(call.deadline, ask(docker)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(call.failed(self.connection(), &error)),
+            Err(_) => Err(call.timed_out(self.connection())),
+        }
+    }
+
+    pub(crate) async fn docker(&self) -> Result<Docker, Error> {
+        self.inner.docker.get_or_try_init(|| self.inner.connection.open()).await.cloned()
+    }
+}
+
+/// A question with the usual deadline.
+pub(crate) fn read<'a>(verb: &'static str, name: &'a str) -> Call<'a> {
+    Call { verb, name, writes: false, deadline: READ_DEADLINE }
+}
+
+/// A change with the usual deadline.
+pub(crate) fn write<'a>(verb: &'static str, name: &'a str) -> Call<'a> {
+    Call { verb, name, writes: true, deadline: WRITE_DEADLINE }
+}

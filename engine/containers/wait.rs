@@ -1,0 +1,183 @@
+//! Waiting for a container to be as wished.
+//!
+//! One call with one outcome. Asks the daemon again and again, at first often, since most waits are short; asking
+//! survives a daemon's restart and missed events, which a stream of events does not.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::containers::daemon::Daemon;
+use crate::containers::error::{Error, tidy};
+use crate::containers::types::{Condition, Container, Health, State};
+use crate::model::effect::FailureKind;
+
+/// The longest wait.
+const MAX_WAIT: Duration = Duration::from_secs(60 * 60);
+/// The pause before the second look.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The pause after many looks.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// What one look says of a condition.
+enum Verdict {
+    Holds,
+    NotYet,
+    Never(String),
+}
+
+/// Since when a container has been available, in one life.
+#[derive(Default)]
+struct Streak {
+    since: Option<(Instant, String, u32)>,
+}
+
+impl Streak {
+    /// For how long it has been available by now; none if it is not.
+    fn length(&mut self, container: &Container, now: Instant) -> Option<Duration> {
+        if !container.available() {
+            self.since = None;
+            return None;
+        }
+        match &self.since {
+            Some((since, life, restarts))
+                if *life == container.started_at && *restarts == container.restart_count =>
+            {
+                Some(now.duration_since(*since))
+            }
+            _ => {
+                self.since = Some((now, container.started_at.clone(), container.restart_count));
+                Some(Duration::ZERO)
+            }
+        }
+    }
+}
+
+impl Daemon {
+    /// Waits until the condition holds: the container as it then is. `timed-out` when it does not in time,
+    /// `conflict` as soon as it no longer can.
+    pub async fn wait_until(
+        &self,
+        id: &str,
+        condition: Condition,
+        timeout: Duration,
+    ) -> Result<Container, Error> {
+        if timeout > MAX_WAIT {
+            let most = MAX_WAIT.as_secs();
+            return Err(Error::invalid("containers.wait", format!("a wait is at most {most} s")));
+        }
+        let deadline = Instant::now() + timeout;
+        let mut streak = Streak::default();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let container = self.inspect(id).await?;
+            let now = Instant::now();
+            match judge(&container, condition, &mut streak, now) {
+                Verdict::Holds => return Ok(container),
+                Verdict::Never(why) => return Err(Error::conflict("containers.cannot-become", why)),
+                Verdict::NotYet if now >= deadline => {
+                    return Err(self.too_late(&container, condition, timeout).await);
+                }
+                Verdict::NotYet => {}
+            }
+            let next = wake(now, pause, &streak, condition).min(deadline);
+            tokio::time::sleep_until(next).await;
+            pause = (pause * 5 / 4).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn too_late(&self, container: &Container, condition: Condition, timeout: Duration) -> Error {
+        let mut message = format!(
+            "container `{}` is not {} after {} s: it is {}",
+            container.name,
+            wish(condition),
+            timeout.as_secs_f64(),
+            being(container)
+        );
+        if container.health == Health::Unhealthy || container.health == Health::Starting {
+            if let Some(words) = self.last_check(&container.id).await {
+                message.push_str("; its last health check said: ");
+                message.push_str(&words);
+            }
+        }
+        Error::certain(FailureKind::TimedOut, "containers.not-in-time", message)
+    }
+
+    /// The code and the output of the last health check.
+    async fn last_check(&self, id: &str) -> Option<String> {
+        let raw = self.raw(id).await.ok()?;
+        let check = raw.state?.health?.log?.pop()?;
+        let code = check.exit_code.unwrap_or(-1);
+        let output = tidy(&check.output.unwrap_or_default());
+        Some(if output.is_empty() {
+            format!("exit code {code}")
+        } else {
+            format!("exit code {code}, {output}")
+        })
+    }
+}
+
+/// When to look again: after the pause, or just when the streak may be long enough.
+fn wake(now: Instant, pause: Duration, streak: &Streak, condition: Condition) -> Instant {
+    match (condition, &streak.since) {
+        (Condition::HealthyFor(ms), Some((since, ..))) => {
+            (now + pause).min((*since + Duration::from_millis(ms)).max(now + Duration::from_millis(1)))
+        }
+        _ => now + pause,
+    }
+}
+
+fn judge(container: &Container, condition: Condition, streak: &mut Streak, now: Instant) -> Verdict {
+    let ended = matches!(container.state, State::Exited | State::Dead | State::Removing);
+    let holds = match condition {
+        Condition::HealthyFor(ms) => {
+            streak.length(container, now).is_some_and(|length| length >= Duration::from_millis(ms))
+        }
+        Condition::Running => container.state == State::Running,
+        Condition::Exited => ended || container.state == State::Created,
+    };
+    if holds {
+        return Verdict::Holds;
+    }
+    // A policy that restarts it says `restarting` in between; `exited` is for good.
+    if ended && condition != Condition::Exited {
+        return Verdict::Never(format!(
+            "container `{}` cannot become {}: it is {}",
+            container.name,
+            wish(condition),
+            being(container)
+        ));
+    }
+    Verdict::NotYet
+}
+
+fn wish(condition: Condition) -> String {
+    match condition {
+        Condition::HealthyFor(0) => "healthy".to_owned(),
+        Condition::HealthyFor(ms) => format!("healthy for {} s", Duration::from_millis(ms).as_secs_f64()),
+        Condition::Running => "running".to_owned(),
+        Condition::Exited => "stopped".to_owned(),
+    }
+}
+
+fn being(container: &Container) -> String {
+    let state = match container.state {
+        State::Created => "created and never started",
+        State::Running => match container.health {
+            Health::None => "running",
+            Health::Starting => "running, its health not known yet",
+            Health::Healthy => "running and healthy",
+            Health::Unhealthy => "running and unhealthy",
+        },
+        State::Paused => "paused",
+        State::Restarting => "restarting again and again",
+        State::Removing => "being removed",
+        State::Exited => return format!("exited with code {}{}", container.exit_code, memory(container)),
+        State::Dead => "dead",
+    };
+    format!("{state}{}", memory(container))
+}
+
+fn memory(container: &Container) -> &'static str {
+    if container.out_of_memory { ", killed by the kernel for want of memory" } else { "" }
+}
