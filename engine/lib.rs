@@ -21,6 +21,8 @@ pub mod run;
 
 pub mod containers;
 
+pub mod host;
+
 pub mod executor;
 
 pub mod config;

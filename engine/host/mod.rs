@@ -1,0 +1,3 @@
+//! Plugins and the world they are allowed to see.
+
+pub mod embedded;

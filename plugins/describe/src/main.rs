@@ -1,0 +1,14 @@
+//! Prints what our plugins say of themselves, as JSON. The engine's build runs it natively, so that no start of the
+//! engine has to compile a plugin only to learn its step types. A new plugin of ours is added here.
+
+use runbook_plugin::{Imports, Step};
+use serde_json::{Value, json};
+
+fn main() {
+    let plugins = [describe("core", &runbook_core::steps())];
+    println!("{}", Value::from(plugins.to_vec()));
+}
+
+fn describe(name: &str, steps: &[Step<Imports>]) -> Value {
+    json!({ "name": name, "steps": steps.iter().map(Step::describe).collect::<Vec<_>>() })
+}

@@ -1,0 +1,41 @@
+//! `cargo run -p runbook-pack -- PACKAGE`: builds a plugin of this workspace and writes its component to
+//! `target/plugins/PACKAGE.wasm`, ready for `runbook plugin add`.
+
+use std::env;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use runbook_pack::{Component, Guests, Toolchain};
+
+fn main() -> ExitCode {
+    let packages: Vec<String> = env::args().skip(1).collect();
+    let written = match packages.as_slice() {
+        [package] if !package.starts_with('-') => pack(package),
+        _ => Err("usage: cargo run -p runbook-pack -- PACKAGE".to_owned()),
+    };
+    match written {
+        Ok(path) => {
+            let _ = writeln!(io::stdout(), "{}", path.display());
+            ExitCode::SUCCESS
+        }
+        Err(words) => {
+            let _ = writeln!(io::stderr(), "error: {words}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn pack(package: &str) -> Result<PathBuf, String> {
+    let target_dir = env::current_dir().map_err(|e| e.to_string())?.join("target/plugins");
+    let packages = [package.to_owned()];
+    let modules = Guests { workspace: Path::new("."), target_dir: &target_dir, packages: &packages }
+        .build(&Toolchain::find()?)?;
+    let path = target_dir.join(package).with_extension("wasm");
+    for module in modules {
+        let component = Component::from_module(&module)?;
+        fs::write(&path, component.bytes).map_err(|e| format!("cannot write `{}`: {e}", path.display()))?;
+    }
+    Ok(path)
+}

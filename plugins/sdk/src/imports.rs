@@ -1,0 +1,121 @@
+//! The engine behind the sandbox's imports.
+
+use crate::bindings::runbook::{
+    clock::clock,
+    containers::containers,
+    http::{http, tcp},
+    log::log,
+    progress::progress,
+    state::{artifacts, state},
+};
+use crate::{
+    Condition, Container, Duration, Error, Event, ExecOutput, Host, Level, Limits, Overrides, Request,
+    Response, Sample,
+};
+
+/// Calls the engine; only of use inside it.
+#[derive(Debug, Clone, Copy)]
+pub struct Imports;
+
+impl Host for Imports {
+    fn service(&self, service: &str) -> Result<Vec<Container>, Error> {
+        containers::service(service)
+    }
+    fn project(&self, project: &str) -> Result<Vec<Container>, Error> {
+        containers::project(project)
+    }
+    fn inspect(&self, id: &str) -> Result<Container, Error> {
+        containers::inspect(id)
+    }
+    fn wait_until(&self, id: &str, condition: Condition, timeout: Duration) -> Result<Container, Error> {
+        containers::wait_until(id, condition, timeout.as_ms())
+    }
+    fn stop(&self, id: &str, grace: Duration) -> Result<Container, Error> {
+        containers::stop(id, grace.as_ms())
+    }
+    fn start(&self, id: &str) -> Result<Container, Error> {
+        containers::start(id)
+    }
+    fn kill(&self, id: &str, signal: &str) -> Result<Container, Error> {
+        containers::kill(id, signal)
+    }
+    fn pause(&self, id: &str) -> Result<Container, Error> {
+        containers::pause(id)
+    }
+    fn unpause(&self, id: &str) -> Result<Container, Error> {
+        containers::unpause(id)
+    }
+    fn create(&self, from: &str, name: &str, overrides: &Overrides) -> Result<Container, Error> {
+        containers::create(from, name, overrides)
+    }
+    fn remove(&self, id: &str, force: bool) -> Result<(), Error> {
+        containers::remove(id, force)
+    }
+    fn rename(&self, id: &str, name: &str) -> Result<Container, Error> {
+        containers::rename(id, name)
+    }
+    fn update(&self, id: &str, limits: Limits) -> Result<Container, Error> {
+        containers::update(id, limits)
+    }
+    fn exec(
+        &self,
+        id: &str,
+        command: &[String],
+        env: &[(String, String)],
+        input: Option<&str>,
+        timeout: Duration,
+    ) -> Result<ExecOutput, Error> {
+        containers::exec(id, command, env, input, timeout.as_ms())
+    }
+    fn logs(&self, id: &str, lines: u32, previous: bool) -> Result<String, Error> {
+        containers::logs(id, lines, previous)
+    }
+    fn stats(&self, id: &str) -> Result<Sample, Error> {
+        containers::stats(id)
+    }
+    fn top(&self, id: &str) -> Result<Vec<Vec<String>>, Error> {
+        containers::top(id)
+    }
+    fn events(&self, id: &str, last_ms: u64) -> Result<Vec<Event>, Error> {
+        containers::events(id, last_ms)
+    }
+    fn document(&self, id: &str) -> Result<String, Error> {
+        containers::document(id)
+    }
+    fn send(&self, request: &Request) -> Result<Response, Error> {
+        http::send(request)
+    }
+    fn connect(&self, host: &str, port: u16, timeout: Duration) -> Result<u64, Error> {
+        tcp::connect(host, port, timeout.as_ms())
+    }
+    fn get(&self, bucket: &str, key: &str) -> Result<Option<String>, Error> {
+        state::get(bucket, key)
+    }
+    fn set(&self, bucket: &str, key: &str, value: &str) -> Result<(), Error> {
+        state::set(bucket, key, value)
+    }
+    fn list_keys(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, Error> {
+        state::list_keys(bucket, prefix)
+    }
+    fn delete(&self, bucket: &str, key: &str) -> Result<(), Error> {
+        state::delete(bucket, key)
+    }
+    fn keep(&self, name: &str, content: &str) -> Result<String, Error> {
+        artifacts::keep(name, content)
+    }
+    fn now_ms(&self) -> u64 {
+        clock::now_ms()
+    }
+    fn sleep(&self, time: Duration) -> Result<(), Error> {
+        clock::sleep(time.as_ms())
+    }
+    fn random(&self) -> u64 {
+        clock::random()
+    }
+    fn log(&self, level: Level, message: &str) {
+        log::write(level, message);
+    }
+    fn progress(&self, done: u32, total: u32, message: &str) {
+        progress::report(done, total, message);
+    }
+}
