@@ -22,6 +22,8 @@ pub(crate) const OWN_SERVICE: &str = "runbook.service";
 pub(crate) const CALL: &str = "runbook.call";
 /// Our own label of the container that was cloned.
 pub(crate) const ORIGIN: &str = "runbook.from";
+/// Our own label of the networks that a clone joins after it is made.
+pub(crate) const NETWORKS: &str = "runbook.networks";
 
 /// The labels of one container.
 #[derive(Clone, Copy)]

@@ -4,14 +4,22 @@
 //! anything, and for keeping environment values inside this module. Deliberately knows nothing of grants, budgets,
 //! plans or journals: the door decides whether a call may happen, this module only performs it.
 
+mod clone;
 mod connection;
 mod container;
+mod create;
 mod daemon;
+mod document;
 mod error;
+mod events;
+mod exec;
 mod labels;
 mod lifecycle;
+mod limits;
+mod logs;
 mod name;
 mod service;
+mod stats;
 #[cfg(test)]
 mod tests;
 pub mod types;
@@ -20,3 +28,4 @@ mod wait;
 pub use connection::{Connection, Tls, UnusableAddress};
 pub use daemon::{Daemon, Info};
 pub use error::Error;
+pub use exec::ExecState;

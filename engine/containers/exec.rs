@@ -1,0 +1,215 @@
+//! Commands in running containers: made inert, then started, then asked for their end, so that each step can be found
+//! again after a crash.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use bollard::container::LogOutput;
+use bollard::exec::{StartExecOptions, StartExecResults};
+use bollard::models::{ExecConfig, ExecInspectResponse};
+use futures_util::{Stream, StreamExt};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::time::Instant;
+
+use crate::containers::daemon::{Daemon, read, write};
+use crate::containers::error::Error;
+use crate::containers::name::check_exec;
+use crate::containers::types::ExecOutput;
+use crate::model::effect::FailureKind;
+
+/// The most output that is kept, of both streams together.
+const MAX_OUTPUT_BYTES: usize = 1 << 20;
+/// The most that a command and its environment may take.
+const MAX_COMMAND_BYTES: usize = 1 << 20;
+/// The longest a command may take.
+const MAX_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+/// The pause between two questions for the end of a command whose output has ended.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What the daemon knows of an exec.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExecState {
+    /// Whether it runs now.
+    pub running: bool,
+    /// None before its end.
+    pub exit_code: Option<i32>,
+    /// On the daemon's machine; 0 if it was never started.
+    pub pid: u32,
+}
+
+impl ExecState {
+    /// Whether it was ever started.
+    pub fn started(self) -> bool {
+        self.running || self.exit_code.is_some() || self.pid != 0
+    }
+}
+
+/// What a command printed so far.
+#[derive(Default)]
+struct Printed {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+    truncated: bool,
+}
+
+impl Printed {
+    /// Keeps the beginning: an error's cause stands there more often than at the end of a flood.
+    fn take(&mut self, output: LogOutput) {
+        let room = MAX_OUTPUT_BYTES - self.stdout.len() - self.stderr.len();
+        let error = matches!(output, LogOutput::StdErr { .. });
+        let bytes = output.into_bytes();
+        self.truncated |= bytes.len() > room;
+        let stream = if error { &mut self.stderr } else { &mut self.stdout };
+        stream.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    fn end(self, exit_code: i32) -> ExecOutput {
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        ExecOutput {
+            exit_code,
+            stdout: text(self.stdout),
+            stderr: text(self.stderr),
+            truncated: self.truncated,
+        }
+    }
+}
+
+impl Daemon {
+    /// An inert exec in a running container; its id. Nothing runs yet.
+    pub async fn exec_create(
+        &self,
+        id: &str,
+        command: &[String],
+        env: &[(String, String)],
+    ) -> Result<String, Error> {
+        check_command(command, env)?;
+        let container = self.inspect(id).await?;
+        let config = ExecConfig {
+            attach_stdin: Some(true),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            env: Some(env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+            cmd: Some(command.to_vec()),
+            ..ExecConfig::default()
+        };
+        let call = write("make a command in container", &container.name);
+        self.ask(call, async |docker| docker.create_exec(&container.id, config).await)
+            .await
+            .map(|made| made.id)
+    }
+
+    /// Starts an inert exec and waits for its end. After a timeout it still runs: Docker cannot end it.
+    pub async fn exec_start(
+        &self,
+        exec: &str,
+        input: Option<&str>,
+        timeout: Duration,
+    ) -> Result<ExecOutput, Error> {
+        check_exec(exec)?;
+        if timeout > MAX_TIMEOUT {
+            let most = MAX_TIMEOUT.as_secs();
+            return Err(Error::invalid("containers.exec", format!("a command takes at most {most} s")));
+        }
+        let deadline = Instant::now() + timeout;
+        let options = StartExecOptions { detach: false, tty: false, output_capacity: None };
+        let start = async |docker: bollard::Docker| docker.start_exec(exec, Some(options)).await;
+        let StartExecResults::Attached { output, input: stdin } =
+            self.ask(write("start command", exec), start).await?
+        else {
+            unreachable!("an exec that was started attached is attached");
+        };
+        let talk = async { tokio::join!(feed(stdin, input), drain(output)).1 };
+        let printed = match tokio::time::timeout_at(deadline, talk).await {
+            Ok(Ok(printed)) => printed,
+            Ok(Err(error)) => return Err(write("read command", exec).failed(self.connection(), &error)),
+            Err(_) => return Err(self.overdue(exec, timeout).await),
+        };
+        loop {
+            match self.exec_state(exec).await.map_err(Error::after_change)? {
+                Some(ExecState { running: false, exit_code, .. }) => {
+                    return Ok(printed.end(exit_code.unwrap_or(-1)));
+                }
+                // It closed its output and goes on.
+                Some(_) if Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
+                Some(_) => return Err(self.overdue(exec, timeout).await),
+                None => {
+                    let message = format!("the daemon has forgotten command `{exec}` while it ran");
+                    return Err(Error::uncertain(
+                        FailureKind::OutcomeUnknown,
+                        "containers.exec-forgotten",
+                        message,
+                    ));
+                }
+            }
+        }
+    }
+
+    /// None if the daemon does not know it (any more: it forgets those of containers that stopped).
+    pub async fn exec_state(&self, exec: &str) -> Result<Option<ExecState>, Error> {
+        check_exec(exec)?;
+        let asked =
+            self.ask(read("look at command", exec), async |docker| docker.inspect_exec(exec).await).await;
+        match asked {
+            Ok(raw) => Ok(Some(state(&raw))),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn overdue(&self, exec: &str, timeout: Duration) -> Error {
+        let pid = self.exec_state(exec).await.ok().flatten().map_or(0, |state| state.pid);
+        let message = format!(
+            "command `{exec}` has not ended after {} s and still runs as process {pid} of the daemon's machine; end it \
+             there, or restart the container",
+            timeout.as_secs_f64()
+        );
+        Error::uncertain(FailureKind::TimedOut, "containers.exec-timed-out", message)
+    }
+}
+
+fn state(raw: &ExecInspectResponse) -> ExecState {
+    let narrow = |number: i64| i32::try_from(number).unwrap_or(-1);
+    ExecState {
+        running: raw.running.unwrap_or(false),
+        exit_code: raw.exit_code.map(narrow),
+        pid: raw.pid.and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0),
+    }
+}
+
+fn check_command(command: &[String], env: &[(String, String)]) -> Result<(), Error> {
+    let refuse = |why: &str| Err(Error::invalid("containers.exec", why));
+    let texts = command.iter().chain(env.iter().flat_map(|(name, value)| [name, value]));
+    if texts.clone().any(|text| text.contains('\0')) {
+        return refuse("a command and its environment may not hold NUL characters");
+    }
+    if texts.map(String::len).sum::<usize>() > MAX_COMMAND_BYTES {
+        return refuse("the command and its environment are larger than 1 MiB; give it input instead");
+    }
+    if command.first().is_none_or(String::is_empty) {
+        return refuse("the command is empty");
+    }
+    if env.iter().any(|(name, _)| name.is_empty() || name.contains('=')) {
+        return refuse("an environment variable needs a name without `=`");
+    }
+    Ok(())
+}
+
+/// A command that ends without reading its input is no failure.
+async fn feed(mut stdin: Pin<Box<dyn AsyncWrite + Send>>, input: Option<&str>) {
+    if let Some(input) = input {
+        if stdin.write_all(input.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+    let _ = stdin.shutdown().await;
+}
+
+async fn drain(
+    mut output: Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>,
+) -> Result<Printed, bollard::errors::Error> {
+    let mut printed = Printed::default();
+    while let Some(piece) = output.next().await {
+        printed.take(piece?);
+    }
+    Ok(printed)
+}
