@@ -79,7 +79,7 @@ pub(crate) fn is_image(text: &str) -> bool {
 
 /// The clone of `origin`, marked with the call that makes it.
 pub(crate) fn clone(
-    origin: ContainerInspectResponse,
+    origin: &ContainerInspectResponse,
     image: Image,
     overrides: &Overrides,
     call_key: &str,
@@ -97,7 +97,7 @@ pub(crate) fn clone(
         forget_image(&mut config, old);
     }
     keep_own_host_name(&mut config, &host, &id);
-    volumes(&origin, &mut host, overrides)?;
+    volumes(origin, &mut host, overrides)?;
     host.container_id_file = None;
     host.auto_remove = Some(false);
     config.image = Some(image.name);
@@ -110,7 +110,7 @@ pub(crate) fn clone(
     if overrides.one_shot {
         one_shot(&mut config, &mut host);
     }
-    let (first, joins) = networks(&origin, &host, overrides.one_shot);
+    let (first, joins) = networks(origin, &host, overrides.one_shot);
     let networks: Vec<&str> = joins.iter().map(|join| join.network.as_str()).collect();
     let mut labels = changed_labels(config.labels.take().unwrap_or_default(), overrides);
     labels.insert(CALL.to_owned(), call_key.to_owned());

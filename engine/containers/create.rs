@@ -31,7 +31,7 @@ impl Daemon {
             self.refuse_clash(&origin).await?;
         }
         let image = self.image_for(&origin, overrides.image.as_deref()).await?;
-        let clone = clone::clone(origin, image, overrides, call_key)?;
+        let clone = clone::clone(&origin, image, overrides, call_key)?;
         let options = CreateContainerOptionsBuilder::default().name(name).build();
         let create = async |docker: Docker| docker.create_container(Some(options), clone.body).await;
         let id = self.ask(write("create container", name), create).await?.id;

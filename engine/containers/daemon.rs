@@ -21,7 +21,7 @@ use crate::model::effect::FailureKind;
 /// How long a question may take. The daemon answers from memory, but waits for a container that is just being changed.
 pub(crate) const READ_DEADLINE: Duration = Duration::from_secs(30);
 /// How long a change may take that has no grace of its own.
-pub(crate) const WRITE_DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const WRITE_DEADLINE: Duration = Duration::from_mins(1);
 
 /// A container daemon; cheap to clone. The connection is made when it is first needed, so that an engine starts and
 /// can report without one.

@@ -44,17 +44,17 @@ fn remove_values(document: &mut Value) {
         }
     }
     for map in ["/HostConfig/LogConfig/Config", "/HostConfig/StorageOpt"] {
-        blank(document.pointer_mut(map));
+        blank(document, map);
     }
     if let Some(Value::Array(mounts)) = document.pointer_mut("/HostConfig/Mounts") {
         for mount in mounts {
-            blank(mount.pointer_mut("/VolumeOptions/DriverConfig/Options"));
+            blank(mount, "/VolumeOptions/DriverConfig/Options");
         }
     }
 }
 
-fn blank(map: Option<&mut Value>) {
-    if let Some(Value::Object(map)) = map {
+fn blank(document: &mut Value, pointer: &str) {
+    if let Some(Value::Object(map)) = document.pointer_mut(pointer) {
         for value in map.values_mut() {
             *value = Value::String(REMOVED.to_owned());
         }

@@ -22,7 +22,7 @@ const MAX_OUTPUT_BYTES: usize = 1 << 20;
 /// The most that a command and its environment may take.
 const MAX_COMMAND_BYTES: usize = 1 << 20;
 /// The longest a command may take.
-const MAX_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+const MAX_TIMEOUT: Duration = Duration::from_hours(1);
 /// The pause between two questions for the end of a command whose output has ended.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -110,6 +110,7 @@ impl Daemon {
             let most = MAX_TIMEOUT.as_secs();
             return Err(Error::invalid("containers.exec", format!("a command takes at most {most} s")));
         }
+        self.refuse_started(exec).await?;
         let deadline = Instant::now() + timeout;
         let options = StartExecOptions { detach: false, tty: false, output_capacity: None };
         let start = async |docker: bollard::Docker| docker.start_exec(exec, Some(options)).await;
@@ -156,6 +157,22 @@ impl Daemon {
         }
     }
 
+    /// Docker tells of a second start only in what looks like the command's own output.
+    async fn refuse_started(&self, exec: &str) -> Result<(), Error> {
+        match self.exec_state(exec).await? {
+            Some(state) if state.started() => Err(Error::conflict(
+                "containers.exec-started",
+                format!("command `{exec}` was started before"),
+            )),
+            Some(_) => Ok(()),
+            None => Err(Error::certain(
+                FailureKind::NotFound,
+                "containers.not-found",
+                format!("the daemon knows no command `{exec}`"),
+            )),
+        }
+    }
+
     async fn overdue(&self, exec: &str, timeout: Duration) -> Error {
         let pid = self.exec_state(exec).await.ok().flatten().map_or(0, |state| state.pid);
         let message = format!(
@@ -196,10 +213,10 @@ fn check_command(command: &[String], env: &[(String, String)]) -> Result<(), Err
 
 /// A command that ends without reading its input is no failure.
 async fn feed(mut stdin: Pin<Box<dyn AsyncWrite + Send>>, input: Option<&str>) {
-    if let Some(input) = input {
-        if stdin.write_all(input.as_bytes()).await.is_err() {
-            return;
-        }
+    if let Some(input) = input
+        && stdin.write_all(input.as_bytes()).await.is_err()
+    {
+        return;
     }
     let _ = stdin.shutdown().await;
 }

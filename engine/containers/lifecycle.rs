@@ -16,7 +16,7 @@ use crate::containers::name::{check_container, signal};
 use crate::containers::types::{Container, State};
 
 /// The longest grace of a stop.
-const MAX_GRACE: Duration = Duration::from_secs(60 * 60);
+const MAX_GRACE: Duration = Duration::from_hours(1);
 
 impl Daemon {
     /// The container's own stop signal, then after the grace KILL. Stopped already is a success.

@@ -107,10 +107,10 @@ impl Daemon {
                 match before {
                     None => tail.take(to, &bytes),
                     Some(moment) => {
-                        if let Some((at, text)) = stamped(&bytes) {
-                            if at <= moment {
-                                tail.take(to, text);
-                            }
+                        if let Some((at, text)) = stamped(&bytes)
+                            && at <= moment
+                        {
+                            tail.take(to, text);
                         }
                     }
                 }
@@ -166,7 +166,7 @@ mod tests {
     fn a_flood_is_bounded() {
         let mut tail = Tail::new(usize::MAX);
         for _ in 0..100 {
-            tail.take(0, &[b'x'; 100_000]);
+            tail.take(0, &vec![b'x'; 100_000]);
             tail.take(0, b"\n");
         }
         let text = tail.end();

@@ -13,7 +13,7 @@ use crate::containers::types::{Condition, Container, Health, State};
 use crate::model::effect::FailureKind;
 
 /// The longest wait.
-const MAX_WAIT: Duration = Duration::from_secs(60 * 60);
+const MAX_WAIT: Duration = Duration::from_hours(1);
 /// The pause before the second look.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The pause after many looks.
@@ -94,11 +94,11 @@ impl Daemon {
             timeout.as_secs_f64(),
             being(container)
         );
-        if container.health == Health::Unhealthy || container.health == Health::Starting {
-            if let Some(words) = self.last_check(&container.id).await {
-                message.push_str("; its last health check said: ");
-                message.push_str(&words);
-            }
+        if matches!(container.health, Health::Unhealthy | Health::Starting)
+            && let Some(words) = self.last_check(&container.id).await
+        {
+            message.push_str("; its last health check said: ");
+            message.push_str(&words);
         }
         Error::certain(FailureKind::TimedOut, "containers.not-in-time", message)
     }

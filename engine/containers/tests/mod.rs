@@ -1,6 +1,11 @@
 //! Against the real daemon, which `make test` starts, with the image that `scripts/image.sh` makes.
 
 mod bed;
+mod clone;
+mod doubt;
+mod evidence;
+mod exec;
 mod lifecycle;
+mod limits;
 mod service;
 mod wait;

@@ -1,0 +1,76 @@
+//! Commands in containers.
+
+use std::time::{Duration, Instant};
+
+use crate::containers::tests::bed::{Bed, docker};
+use crate::model::effect::FailureKind;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn sh(script: &str) -> Vec<String> {
+    ["sh", "-c", script].map(str::to_owned).to_vec()
+}
+
+#[tokio::test]
+async fn a_command_gets_its_environment_and_input_and_gives_its_code() {
+    let bed = Bed::new();
+    let id = bed.run("one", &[]);
+    let env = [("NAME".to_owned(), "$(reboot) \"x\"".to_owned())];
+    let script = "echo \"$NAME\"; cat; echo wrong >&2; exit 3";
+    let exec = bed.daemon.exec_create(&id, &sh(script), &env).await.unwrap();
+    let inert = bed.daemon.exec_state(&exec).await.unwrap().unwrap();
+    assert!(!inert.started());
+    let output = bed.daemon.exec_start(&exec, Some("line\n"), PATIENCE).await.unwrap();
+    assert_eq!(output.stdout, "$(reboot) \"x\"\nline\n");
+    assert_eq!((output.stderr.as_str(), output.exit_code, output.truncated), ("wrong\n", 3, false));
+    let ended = bed.daemon.exec_state(&exec).await.unwrap().unwrap();
+    assert!(ended.started() && !ended.running && ended.exit_code == Some(3));
+    let again = bed.daemon.exec_start(&exec, None, PATIENCE).await.unwrap_err();
+    assert!(again.certain, "{again}");
+    assert_eq!(bed.daemon.exec_state(&"0".repeat(64)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn without_input_a_command_reads_its_end_at_once() {
+    let bed = Bed::new();
+    let id = bed.run("one", &[]);
+    let exec = bed.daemon.exec_create(&id, &sh("cat; echo done"), &[]).await.unwrap();
+    assert_eq!(bed.daemon.exec_start(&exec, None, PATIENCE).await.unwrap().stdout, "done\n");
+}
+
+#[tokio::test]
+async fn a_flood_of_output_is_cut_and_the_command_still_ends() {
+    let bed = Bed::new();
+    let id = bed.run("one", &[]);
+    let exec = bed.daemon.exec_create(&id, &sh("head -c 8000000 /dev/zero; exit 4"), &[]).await.unwrap();
+    let output = bed.daemon.exec_start(&exec, None, PATIENCE).await.unwrap();
+    assert!(output.truncated && output.exit_code == 4 && output.stdout.len() == 1 << 20);
+}
+
+#[tokio::test]
+async fn a_command_that_takes_too_long_is_in_doubt() {
+    let bed = Bed::new();
+    let id = bed.run("one", &[]);
+    let exec = bed.daemon.exec_create(&id, &sh("sleep 30"), &[]).await.unwrap();
+    let started = Instant::now();
+    let late = bed.daemon.exec_start(&exec, None, Duration::from_secs(1)).await.unwrap_err();
+    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(!late.certain && late.failure.kind == FailureKind::TimedOut, "{late}");
+    assert!(bed.daemon.exec_state(&exec).await.unwrap().unwrap().running);
+}
+
+#[tokio::test]
+async fn what_cannot_be_run_is_refused() {
+    let bed = Bed::new();
+    let id = bed.run("one", &[]);
+    assert!(bed.daemon.exec_create(&id, &[], &[]).await.unwrap_err().certain);
+    let nameless = [("A=B".to_owned(), "x".to_owned())];
+    assert!(bed.daemon.exec_create(&id, &sh("true"), &nameless).await.unwrap_err().certain);
+    let exec = bed.daemon.exec_create(&id, &["/no/such".to_owned()], &[]).await.unwrap();
+    let missing = bed.daemon.exec_start(&exec, None, PATIENCE).await;
+    // Docker 20.10 answers with an exit code, newer ones with an error.
+    assert!(missing.is_err() || missing.is_ok_and(|output| output.exit_code != 0));
+    docker(&["stop", "--time", "5", &id]);
+    let stopped = bed.daemon.exec_create(&id, &sh("true"), &[]).await.unwrap_err();
+    assert!(stopped.certain && stopped.failure.kind == FailureKind::Conflict, "{stopped}");
+}
