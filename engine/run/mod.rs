@@ -5,3 +5,8 @@ pub mod event;
 pub mod next;
 pub mod state;
 pub mod view;
+
+#[cfg(test)]
+mod simulator;
+#[cfg(test)]
+mod tests;

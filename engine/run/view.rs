@@ -3,11 +3,12 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::event::Question;
-use super::state::State;
-use crate::model::effect::Failure;
-use crate::model::ids::{RunId, RunbookName, StepPath};
-use crate::model::runbook::Runbook;
+use super::event::{CallId, Outcome, Question, SkipReason};
+use super::next::fate::{StepFate, fate, step_fate};
+use super::state::{Attempt, Check, Progress, State, Waiting};
+use crate::model::effect::{Failure, FailureKind};
+use crate::model::ids::{RunId, RunbookName, Section, StepPath};
+use crate::model::runbook::{Runbook, Step};
 
 /// A run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -103,7 +104,7 @@ pub struct StepView {
 }
 
 /// What people are shown; with the runbook at hand also the steps that were not begun, and its words.
-pub fn view(_runbook: Option<&Runbook>, state: &State) -> RunView {
+pub fn view(runbook: Option<&Runbook>, state: &State) -> RunView {
     let end = state.end();
     RunView {
         run: state.run().cloned(),
@@ -116,7 +117,155 @@ pub fn view(_runbook: Option<&Runbook>, state: &State) -> RunView {
         outputs: end.map(|end| end.outputs.clone()),
         locks: state.accepted().map(|accepted| accepted.locks.clone()).unwrap_or_default(),
         locks_taken_by: state.lock_loss().map(|loss| loss.by.clone()),
-        in_doubt: Vec::new(),
-        steps: Vec::new(),
+        in_doubt: state.doubts().into_iter().filter_map(|call| doubt(state, call)).collect(),
+        steps: paths(runbook, state).into_iter().map(|path| step_view(runbook, state, path)).collect(),
+    }
+}
+
+fn doubt(state: &State, call: CallId) -> Option<DoubtView> {
+    let recorded = state.calls(&call.path, call.attempt).get(usize::try_from(call.ordinal).ok()?)?;
+    Some(DoubtView {
+        path: call.path,
+        attempt: call.attempt,
+        ordinal: call.ordinal,
+        function: recorded.function.clone(),
+        arguments: recorded.arguments.clone(),
+        message: recorded.doubted.clone().unwrap_or_default(),
+    })
+}
+
+/// Every step and item in the order people read them: as written, the undo before `finally`; without the runbook, in the
+/// order in which they began.
+fn paths(runbook: Option<&Runbook>, state: &State) -> Vec<StepPath> {
+    let Some(runbook) = runbook else {
+        let mut known: Vec<_> = state.paths().map(|(path, progress)| (progress.order, path)).collect();
+        known.sort();
+        return known.into_iter().map(|(_, path)| path.clone()).collect();
+    };
+    let with_items = |section, steps: &[Step]| {
+        let mut paths = Vec::new();
+        for step in steps {
+            let path = StepPath { section, id: step.id.clone(), item: None };
+            let items =
+                state.progress(&path).and_then(|progress| progress.items.as_ref()).map_or(0, Vec::len);
+            let items: Vec<StepPath> = (0..).map(|index| path.at(index)).take(items).collect();
+            paths.push(path);
+            paths.extend(items);
+        }
+        paths
+    };
+    let mut paths = with_items(Section::Steps, &runbook.steps);
+    paths.extend(state.undoing().map(|undoing| undoing.paths.clone()).unwrap_or_default());
+    paths.extend(with_items(Section::Finally, &runbook.finally));
+    paths
+}
+
+fn step_view(runbook: Option<&Runbook>, state: &State, path: StepPath) -> StepView {
+    let step = runbook.and_then(|runbook| find(runbook, &path));
+    let blank = Progress::default();
+    let progress = state.progress(&path).unwrap_or(&blank);
+    let last = progress.last().map(|(_, last)| last);
+    let status = status(step, state, &path, progress);
+    let over = matches!(status, "succeeded" | "failed" | "skipped");
+    let uses = last.map(|last| last.uses.clone()).filter(|uses| !uses.is_empty());
+    let (output, failure) = match last.and_then(|last| last.outcome.as_ref()) {
+        Some(Outcome::Ok(output)) if over => (Some(output.clone()), None),
+        Some(Outcome::Error(failure)) => (None, Some(failure.clone())),
+        _ => (None, progress.check.as_ref().filter(|check| !check.holds).map(unheld)),
+    };
+    StepView {
+        uses: uses.or_else(|| step.map(|step| uses_of(step, &path))).unwrap_or_default(),
+        status: status.to_owned(),
+        attempts: progress.attempt_count(),
+        started_ms: progress.attempts.first().map(|first| first.started_ms),
+        finished_ms: last.filter(|_| over).and_then(|last| last.finished_ms),
+        output,
+        failure,
+        skipped: progress.skipped.as_ref().map(skipped),
+        waiting: progress.question().map(|asked| asked.question.clone()),
+        waiting_until_ms: waiting_until(last),
+        child: last.and_then(|last| last.child.clone()),
+        lines: last.map(|last| last.lines.clone()).unwrap_or_default(),
+        summary: step.map(|step| step.summary.clone()).filter(|summary| !summary.is_empty()),
+        expect: step.and_then(|step| step.expect.clone()),
+        if_it_fails: step.and_then(|step| step.if_it_fails.clone()),
+        path,
+    }
+}
+
+fn find<'a>(runbook: &'a Runbook, path: &StepPath) -> Option<&'a Step> {
+    let steps = if path.section == Section::Finally { &runbook.finally } else { &runbook.steps };
+    steps.iter().find(|step| step.id == path.id)
+}
+
+fn uses_of(step: &Step, path: &StepPath) -> String {
+    match &step.undo {
+        Some(undo) if path.section == Section::Undo => undo.uses.to_string(),
+        _ => step.uses.to_string(),
+    }
+}
+
+fn unheld(check: &Check) -> Failure {
+    let message = check.message.clone().unwrap_or_else(|| "what the undo promised does not hold".to_owned());
+    Failure::new(FailureKind::Conflict, "undo.does-not-hold", message)
+}
+
+fn waiting_until(last: Option<&Attempt>) -> Option<u64> {
+    match last.filter(|last| last.outcome.is_none())?.waiting {
+        Some(Waiting::Until(until_ms)) => Some(until_ms),
+        _ => None,
+    }
+}
+
+/// Without the runbook a failed attempt counts as the end of its step.
+fn status(step: Option<&Step>, state: &State, path: &StepPath, progress: &Progress) -> &'static str {
+    if progress.check.as_ref().is_some_and(|check| !check.holds) {
+        return "failed";
+    }
+    let fate = match step.filter(|_| path.section != Section::Undo) {
+        Some(step) if path.item.is_none() => step_fate(state, step, path),
+        step => fate(step, Some(progress)).into(),
+    };
+    match (fate, progress.unfinished()) {
+        (StepFate::Active, Some((_, attempt))) if attempt.in_doubt() => "in-doubt",
+        (StepFate::Active, Some((_, attempt))) if attempt.waiting.is_some() => "waiting",
+        (StepFate::Active, None) if progress.items.is_none() => "waiting",
+        (StepFate::Pending, _) if progress.question().is_some() => "waiting",
+        (fate, _) => fate.word(),
+    }
+}
+
+/// Why a step did not run, in words.
+fn skipped(reason: &SkipReason) -> String {
+    match reason {
+        SkipReason::Condition => "its condition does not hold".to_owned(),
+        SkipReason::NoItems => "there are no items".to_owned(),
+        SkipReason::Failed(why) => why.clone(),
+        SkipReason::StopAfter => "enough items failed".to_owned(),
+        SkipReason::Cancelled => "the run was cancelled".to_owned(),
+        SkipReason::Person => "a person said no".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::run::simulator::{Simulator, ok};
+
+    #[test]
+    fn people_see_every_step_in_the_order_written() {
+        let mut simulator = Simulator::new(crate::run::simulator::book(|book| {
+            book.step("a").summary = "First.".to_owned();
+            book.step("b");
+        }));
+        simulator.script("a", [ok(1)]);
+        simulator.script("b", [ok(2)]);
+        simulator.run();
+        let view = super::view(Some(&simulator.runbook), &simulator.state);
+        let seen: Vec<_> = view.steps.iter().map(|s| (s.path.to_string(), s.status.as_str())).collect();
+        assert_eq!(seen, [("a".to_owned(), "succeeded"), ("b".to_owned(), "succeeded")]);
+        assert_eq!(view.steps[0].summary.as_deref(), Some("First."));
+        assert_eq!(view.status, "succeeded");
+        let json = serde_json::to_value(&view).unwrap();
+        assert_eq!(json["steps"][1]["output"], 2);
     }
 }

@@ -1,10 +1,12 @@
 //! How an attempt's end is recorded: what a plugin or a child run answered, seen in the light of the step.
 
-use super::super::event::{EndStatus, Event, MAX_KEPT_LINES, Outcome};
-use super::super::state::{End, State};
+use super::attempt::evaluation_failure;
+use super::scope::{scope, with_item, with_output};
 use crate::model::effect::{Failure, FailureKind};
-use crate::model::ids::{RunId, StepPath};
-use crate::model::runbook::Runbook;
+use crate::model::ids::{RunId, Section, StepPath};
+use crate::model::runbook::{Runbook, Until};
+use crate::run::event::{EndStatus, Event, MAX_KEPT_LINES, Outcome};
+use crate::run::state::{End, State};
 
 /// An attempt that has ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,10 +23,55 @@ pub struct Ended {
 
 /// The event that records the end of an attempt; with `until`, whether its condition held. Every attempt that the
 /// executor performed must be recorded through this.
-pub fn finish(_runbook: &Runbook, _state: &State, ended: Ended) -> Event {
+pub fn finish(runbook: &Runbook, state: &State, ended: Ended) -> Event {
     let Ended { path, attempt, outcome, mut lines } = ended;
     lines.drain(..lines.len().saturating_sub(MAX_KEPT_LINES));
-    Event::AttemptFinished { path, attempt, outcome, met: None, lines }
+    let (outcome, met) = match until(runbook, &path) {
+        None => (outcome, None),
+        Some(until) => judge(runbook, state, &path, until, outcome),
+    };
+    Event::AttemptFinished { path, attempt, outcome, met, lines }
+}
+
+fn until<'a>(runbook: &'a Runbook, path: &StepPath) -> Option<&'a Until> {
+    let steps = match path.section {
+        Section::Steps => &runbook.steps,
+        Section::Finally => &runbook.finally,
+        Section::Undo => return None,
+    };
+    steps.iter().find(|step| step.id == path.id)?.until.as_ref()
+}
+
+/// Whether the condition held. A failure of the kind that passes with time is "not yet"; one to evaluate is a failure.
+fn judge(
+    runbook: &Runbook,
+    state: &State,
+    path: &StepPath,
+    until: &Until,
+    outcome: Outcome,
+) -> (Outcome, Option<bool>) {
+    match &outcome {
+        Outcome::Ok(output) => {
+            let parent = StepPath { item: None, ..path.clone() };
+            let items = state.progress(&parent).and_then(|progress| progress.items.as_ref());
+            let item = path.item.and_then(|index| items?.get(usize::try_from(index).ok()?));
+            let names = with_output(with_item(scope(runbook, state, "running"), item), output);
+            match until.condition.holds(&names) {
+                Ok(met) => (outcome, Some(met)),
+                Err(error) => (Outcome::Error(evaluation_failure(&error)), None),
+            }
+        }
+        Outcome::Error(failure) => {
+            let passing = matches!(
+                failure.kind,
+                FailureKind::Conflict
+                    | FailureKind::Unavailable
+                    | FailureKind::TimedOut
+                    | FailureKind::NotFound
+            );
+            (outcome, passing.then_some(false))
+        }
+    }
 }
 
 /// What a child run's end means for the step that waits for it: its outputs, or a failure that names it.

@@ -1,7 +1,18 @@
 //! What to do next: a pure function of the runbook, the state, the time and what is under way. Decides; performs nothing,
 //! knows neither clock nor log nor container.
 
+mod agenda;
+mod attempt;
+pub(super) mod fate;
 mod finish;
+mod items;
+mod moment;
+mod scope;
+mod section;
+mod stop;
+mod undo;
+mod verdict;
+mod wait;
 
 use std::collections::BTreeSet;
 
@@ -9,10 +20,15 @@ use serde_json::Value;
 
 use super::event::Event;
 use super::state::State;
-use crate::model::ids::{Digest, RunId, RunbookName, StepPath};
+use crate::model::ids::{Digest, RunId, RunbookName, Section, StepPath};
 use crate::model::runbook::Runbook;
 
+use agenda::Agenda;
+use moment::Moment;
+
 pub use finish::{Ended, child_outcome, finish};
+pub use moment::TIDY_UP_MS;
+pub use section::MAX_ITEMS;
 
 /// What the executor does for the run right now. Lost in a crash, and rightly so: what it held is begun again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -97,6 +113,33 @@ pub struct StartChild {
 
 /// What is to be done next. Either only [`Action::Append`]s, or what is to begin now (never what is in flight) followed by
 /// what to wait for; empty once the run has ended.
-pub fn next(_runbook: &Runbook, _state: &State, _now_ms: u64, _in_flight: &InFlight) -> Vec<Action> {
-    Vec::new()
+pub fn next(runbook: &Runbook, state: &State, now_ms: u64, in_flight: &InFlight) -> Vec<Action> {
+    let mut agenda = Agenda::default();
+    if state.accepted().is_none() || state.end().is_some() {
+        return Vec::new();
+    }
+    if state.started_ms().is_none() {
+        match state.cancel() {
+            Some(cancel) => agenda.decide(verdict::never_started(&cancel.reason)),
+            None => agenda.busy(),
+        }
+        return agenda.into_actions();
+    }
+    if state.left().is_some() {
+        if in_flight.attempts.is_empty() {
+            agenda.wait_for_person();
+        } else {
+            agenda.busy();
+        }
+        return agenda.into_actions();
+    }
+    let hold = !state.doubts().is_empty();
+    let moment = Moment { runbook, state, now_ms, in_flight, hold };
+    let over = section::drive(&moment, Section::Steps, &mut agenda)
+        && undo::drive(&moment, &mut agenda)
+        && section::drive(&moment, Section::Finally, &mut agenda);
+    if over {
+        agenda.decide(verdict::finish(&moment));
+    }
+    agenda.into_actions()
 }

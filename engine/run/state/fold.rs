@@ -80,6 +80,7 @@ fn step(state: &mut State, at_ms: u64, event: &Event) {
             entry(state, at_ms, path).attempts.push(attempt);
         }
         Event::AttemptFinished { path, attempt, outcome, met, lines } => {
+            let order = state.version;
             let progress = entry(state, at_ms, path);
             if progress.attempt(*attempt).is_none() {
                 progress.attempts.push(blank(at_ms));
@@ -87,11 +88,12 @@ fn step(state: &mut State, at_ms: u64, event: &Event) {
             if let Some(attempt) = progress.attempt_mut(*attempt) {
                 attempt.outcome = Some(outcome.clone());
                 attempt.finished_ms = Some(at_ms);
+                attempt.finished_order = order;
                 attempt.met = *met;
                 attempt.lines.clone_from(lines);
             }
         }
-        Event::WaitStarted { path, attempt, wait } => wait_started(state, at_ms, (path, *attempt, wait)),
+        Event::WaitStarted { path, attempt, wait } => wait_started(state, at_ms, path, *attempt, wait),
         Event::Answered { path, answer } => {
             let progress = entry(state, at_ms, path);
             let asked = match progress.attempts.last_mut() {
@@ -114,7 +116,7 @@ fn step(state: &mut State, at_ms: u64, event: &Event) {
     }
 }
 
-fn wait_started(state: &mut State, at_ms: u64, (path, number, wait): (&StepPath, u32, &Wait)) {
+fn wait_started(state: &mut State, at_ms: u64, path: &StepPath, number: u32, wait: &Wait) {
     let progress = entry(state, at_ms, path);
     if let Wait::Confirm(question) = wait {
         let asked = Asked { at_ms, attempt: number, question: question.clone(), answer: None };
@@ -136,6 +138,7 @@ fn blank(at_ms: u64) -> Attempt {
         waiting: None,
         child: None,
         finished_ms: None,
+        finished_order: 0,
         outcome: None,
         met: None,
         lines: Vec::new(),

@@ -107,6 +107,8 @@ pub struct Attempt {
     pub child: Option<RunId>,
     /// When it ended.
     pub finished_ms: Option<u64>,
+    /// The number of the event that ended it: of two, the smaller came first.
+    pub finished_order: u32,
     /// Its output or failure, once it ended.
     pub outcome: Option<Outcome>,
     /// With `until`: whether the condition held.
@@ -116,9 +118,12 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Whether it announced something that changes the world, or started a child run.
+    /// Whether it announced something that changes the world, or started a child run that may have: one that was
+    /// rolled back has changed nothing for good.
     pub fn wrote(&self) -> bool {
-        self.child.is_some() || self.calls.iter().any(RecordedCall::writes)
+        let harmless =
+            matches!(&self.outcome, Some(Outcome::Error(failure)) if failure.code == "child.rolled-back");
+        (self.child.is_some() && !harmless) || self.calls.iter().any(RecordedCall::writes)
     }
 
     /// Whether a call of it is in doubt and undecided.

@@ -1,0 +1,126 @@
+//! The names expressions see: `parameters`, `steps`, `run`, `trigger`, `alert`, `item`, and where it applies `output` and
+//! `effects`.
+
+use serde_json::{Map, Value, json};
+
+use super::fate::step_fate;
+use crate::model::expression::Scope;
+use crate::model::ids::{Section, StepPath};
+use crate::model::runbook::{Runbook, Step};
+use crate::run::event::{Accepted, Outcome, TriggerKind};
+use crate::run::state::{Progress, State};
+
+/// The names that every expression of a run sees. `status` is the run's so far.
+pub(super) fn scope(runbook: &Runbook, state: &State, status: &str) -> Scope {
+    let mut names = Map::new();
+    if let Some(accepted) = state.accepted() {
+        let alert =
+            if accepted.trigger == TriggerKind::Alert { accepted.trigger_data.clone() } else { Value::Null };
+        names.insert("parameters".to_owned(), accepted.parameters.clone());
+        names.insert("alert".to_owned(), alert);
+        names.insert("trigger".to_owned(), trigger(accepted));
+        names.insert("run".to_owned(), run(state, accepted, status));
+    }
+    names.insert("steps".to_owned(), steps(runbook, state));
+    Scope(names)
+}
+
+/// The same names, and the item.
+pub(super) fn with_item(mut scope: Scope, item: Option<&Value>) -> Scope {
+    if let Some(item) = item {
+        scope.0.insert("item".to_owned(), item.clone());
+    }
+    scope
+}
+
+/// The same names, and the output that `until` or `holds` judges.
+pub(super) fn with_output(mut scope: Scope, output: &Value) -> Scope {
+    scope.0.insert("output".to_owned(), output.clone());
+    scope
+}
+
+/// The same names, and the writes that an undo takes back.
+pub(super) fn with_effects(mut scope: Scope, undone: Option<&Progress>) -> Scope {
+    scope.0.insert("effects".to_owned(), undone.map_or_else(|| json!([]), effects));
+    scope
+}
+
+fn run(state: &State, accepted: &Accepted, status: &str) -> Value {
+    json!({
+        "id": state.run().map(ToString::to_string),
+        "name": accepted.runbook.as_str(),
+        "status": status,
+        "target": accepted.target.as_str(),
+        "reason": accepted.reason,
+    })
+}
+
+/// The facts of the trigger, and its kind.
+fn trigger(accepted: &Accepted) -> Value {
+    let mut facts = accepted.trigger_data.as_object().cloned().unwrap_or_default();
+    facts.insert("kind".to_owned(), json!(accepted.trigger));
+    Value::Object(facts)
+}
+
+fn steps(runbook: &Runbook, state: &State) -> Value {
+    let all = [(Section::Steps, &runbook.steps), (Section::Finally, &runbook.finally)];
+    let mut seen = Map::new();
+    for (section, steps) in all {
+        for step in steps {
+            let path = StepPath { section, id: step.id.clone(), item: None };
+            let status = step_fate(state, step, &path).word();
+            let value = json!({ "status": status, "output": output(state, step, &path) });
+            seen.insert(step.id.to_string(), value);
+        }
+    }
+    Value::Object(seen)
+}
+
+/// What a step answered; of a `for_each`, the list of what its items answered, in their order.
+fn output(state: &State, step: &Step, path: &StepPath) -> Value {
+    let Some(progress) = state.progress(path) else { return Value::Null };
+    match &progress.items {
+        None => answer(progress),
+        Some(_) if !step_fate(state, step, path).over() => Value::Null,
+        Some(items) => {
+            let answers = (0..).zip(items).map(|(index, _)| state.progress(&path.at(index)));
+            answers.map(|item| item.map_or(Value::Null, answer)).collect()
+        }
+    }
+}
+
+fn answer(progress: &Progress) -> Value {
+    match progress.last() {
+        Some((_, last)) if last.met != Some(false) => match &last.outcome {
+            Some(Outcome::Ok(output)) => output.clone(),
+            _ => Value::Null,
+        },
+        _ => Value::Null,
+    }
+}
+
+/// Every write of every attempt, in order; a child run is one, named by its `runbook.<name>`.
+fn effects(undone: &Progress) -> Value {
+    let mut found = Vec::new();
+    for attempt in &undone.attempts {
+        if attempt.child.is_some() {
+            found.push(json!({
+                "function": attempt.uses,
+                "arguments": attempt.with,
+                "before": null,
+                "outcome": attempt.outcome,
+            }));
+        }
+        for call in &attempt.calls {
+            if let Some(intent) = call.intent.as_ref().filter(|intent| intent.effect.writes()) {
+                found.push(json!({
+                    "function": call.function,
+                    "arguments": call.arguments,
+                    "before": intent.before,
+                    "outcome": call.outcome,
+                }));
+            }
+        }
+    }
+    Value::Array(found)
+}

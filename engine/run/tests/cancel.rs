@@ -1,0 +1,95 @@
+//! A person ends a run, leaves it, or gives its locks away.
+
+use crate::model::runbook::{Template, Undo};
+use crate::run::event::{EndStatus, Event};
+use crate::run::next::{Action, InFlight, next};
+use crate::run::simulator::{Simulator, book, broken, cancel, ok, path, plugin, run_id, text};
+use crate::run::state::RunStatus;
+
+#[test]
+fn a_cancelled_run_tidies_up_and_ends() {
+    let mut run = Simulator::new(book(|book| {
+        book.step("a");
+        book.step("b");
+        book.finally("z").with = text("${{ run.status }}");
+    }));
+    run.script("a", [ok(1).takes(100).writes(1)]);
+    run.person(50, cancel(false));
+    assert_eq!(run.run(), Some(EndStatus::Cancelled));
+    assert_eq!(run.times(), [(0, "a"), (100, "finally:z")]);
+    assert_eq!(run.state.attempt(&path("finally:z"), 1).unwrap().with, "cancelled");
+    assert_eq!(
+        run.end_message(),
+        "cancelled: enough; step `a` failed: it was cancelled; what was written by `a` was not undone"
+    );
+}
+
+#[test]
+fn a_cancel_comes_too_late_once_the_run_is_ending() {
+    let mut run = Simulator::new(book(|book| {
+        book.step("a");
+        book.finally("z");
+    }));
+    run.script("a", [broken()]).script("finally:z", [ok(1).takes(100)]);
+    run.person(50, cancel(true));
+    assert_eq!(run.run(), Some(EndStatus::Failed));
+    assert!(run.recorded("run.cancel-requested").is_empty());
+}
+
+#[test]
+fn a_run_that_was_left_waits_for_a_person() {
+    let mut run = Simulator::new(book(|book| {
+        book.step("a").timeout = std::time::Duration::from_secs(5);
+        book.step("b");
+    }));
+    run.script("a", [ok(1).takes(2000)]);
+    run.person(1000, Event::Left { reason: "lunch".to_owned() });
+    assert_eq!(run.run(), None);
+    assert_eq!(run.state.status(), RunStatus::Left);
+    assert_eq!(run.order(), ["a#1"]);
+    let by_itself = Event::Resumed { engine: "x:1".to_owned(), by_person: false };
+    let refused = run.state.check(&by_itself).unwrap_err().to_string();
+    assert_eq!(
+        refused,
+        "cannot record `run.resumed` while the run is `left`: a person left it, so a person resumes it"
+    );
+    run.now_ms += 3_600_000;
+    run.record(Event::Resumed { engine: "x:1".to_owned(), by_person: true });
+    assert_eq!(run.run(), Some(EndStatus::Succeeded));
+}
+
+#[test]
+fn a_pause_does_not_count_against_deadlines() {
+    let mut run = Simulator::new(book(|book| {
+        book.step("a").timeout = std::time::Duration::from_secs(5);
+    }));
+    run.record(Event::AttemptStarted {
+        path: path("a"),
+        attempt: 1,
+        uses: "test.act".to_owned(),
+        with: serde_json::Value::Null,
+        plugin: None,
+        deadline_ms: run.now_ms + 5000,
+    });
+    let deadline_ms = run.now_ms + 5000;
+    run.now_ms += 60_000;
+    run.record(Event::Resumed { engine: "x:1".to_owned(), by_person: false });
+    let actions = next(&run.runbook, &run.state, run.now_ms, &InFlight::default());
+    let [Action::Perform(perform)] = &actions[..] else { panic!("{actions:?}") };
+    assert_eq!(perform.deadline_ms, deadline_ms + 60_000);
+}
+
+#[test]
+fn a_run_that_lost_its_locks_writes_no_more() {
+    let mut run = Simulator::new(book(|book| {
+        book.step("a").undo = Some(Undo { uses: plugin(), with: Template::empty(), holds: None, line: 1 });
+        book.step("b");
+        book.step("c");
+        book.finally("z");
+    }));
+    run.script("a", [ok(1).writes(1)]).script("b", [ok(1).takes(100)]);
+    run.person(50, Event::LockTaken { by: run_id(9), reason: "urgent".to_owned() });
+    assert_eq!(run.run(), Some(EndStatus::Cancelled));
+    assert_eq!(run.order(), ["a#1", "b#1", "finally:z#1"]);
+    assert!(run.end_message().contains("was given its locks: urgent"), "{}", run.end_message());
+}

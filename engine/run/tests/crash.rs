@@ -1,0 +1,1 @@
+//! Cutting the journal anywhere.

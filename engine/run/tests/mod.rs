@@ -1,0 +1,10 @@
+//! Runs from acceptance to end, simulated.
+
+mod cancel;
+mod crash;
+mod doubt;
+mod items;
+mod order;
+mod repeat;
+mod undo;
+mod waits;
