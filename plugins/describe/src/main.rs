@@ -5,7 +5,7 @@ use runbook_plugin::{Imports, Step};
 use serde_json::{Value, json};
 
 fn main() {
-    let plugins = [describe("core", &runbook_core::steps())];
+    let plugins = [describe("core", &runbook_core::steps()), describe("service", &runbook_service::steps())];
     println!("{}", Value::from(plugins.to_vec()));
 }
 

@@ -33,6 +33,7 @@
 //!
 //! The SDK decides nothing: it holds no grants, no retries and no journal; these are the engine's.
 
+mod container;
 mod duration;
 mod error;
 pub mod guest;
@@ -74,6 +75,7 @@ pub use bindings::runbook::containers::containers::{
 pub use bindings::runbook::http::http::{Request, Response};
 pub use bindings::runbook::log::log::Level;
 pub use bindings::runbook::types::types::{Error, ErrorKind};
+pub use container::Facts;
 pub use duration::Duration;
 pub use host::Host;
 pub use imports::Imports;

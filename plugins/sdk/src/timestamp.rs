@@ -17,6 +17,21 @@ pub fn milliseconds(text: &str) -> Option<u64> {
     Some(seconds * 1_000 + millis)
 }
 
+/// The opposite of [`milliseconds`], for the mock world.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn rfc3339(ms: u64) -> String {
+    let (seconds, ms) = (ms / 1_000, ms % 1_000);
+    let (mut year, mut day) = (1970, seconds / 86_400);
+    while day >= days(year + 1, 1, 1) - days(year, 1, 1) {
+        day -= days(year + 1, 1, 1) - days(year, 1, 1);
+        year += 1;
+    }
+    let month = (1..=12).rev().find(|&month| days(year, month, 1) - days(year, 1, 1) <= day).unwrap_or(1);
+    let day = day - (days(year, month, 1) - days(year, 1, 1)) + 1;
+    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+}
+
 /// Days since 1970-01-01 in the Gregorian calendar, counting years from March so that the leap day comes last.
 fn days(year: u64, month: u64, day: u64) -> u64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
@@ -26,7 +41,14 @@ fn days(year: u64, month: u64, day: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::milliseconds;
+    use super::{milliseconds, rfc3339};
+
+    #[test]
+    fn there_and_back() {
+        for ms in [0, 951_825_600_500, 1_772_359_200_123, 4_102_444_799_999, 68_255_999_000] {
+            assert_eq!(milliseconds(&rfc3339(ms)), Some(ms), "{}", rfc3339(ms));
+        }
+    }
 
     #[test]
     fn docker_times() {

@@ -1,0 +1,168 @@
+use runbook_plugin::mock::{Behaviour, World};
+use runbook_plugin::{ErrorKind, Health, State};
+
+use super::{Input, restart};
+
+fn input(more: &str) -> Input {
+    serde_json::from_str(&format!(r#"{{ "service": "shop/web" {more} }}"#)).expect("a good input")
+}
+
+#[test]
+fn one_at_a_time() {
+    let world = World::new().with_service("shop/web", 3);
+    let output = restart(&world, &world.context(), &input("")).expect("it works");
+    assert_eq!(output.restarted, ["shop-web-1", "shop-web-2", "shop-web-3"]);
+    assert_eq!((output.replicas, output.skipped.len(), output.weak_evidence), (3, 0, false));
+    assert_eq!(
+        world.writes(),
+        [
+            "stop shop-web-1",
+            "start shop-web-1",
+            "stop shop-web-2",
+            "start shop-web-2",
+            "stop shop-web-3",
+            "start shop-web-3"
+        ]
+    );
+    assert_eq!(world.most_down(), 1);
+}
+
+#[test]
+fn two_at_a_time_and_an_odd_one() {
+    let world = World::new().with_service("shop/web", 5);
+    let output = restart(&world, &world.context(), &input(r#", "batch": 2"#)).expect("it works");
+    assert_eq!(output.restarted.len(), 5);
+    assert_eq!(world.writes().len(), 10);
+    assert_eq!(world.most_down(), 2);
+}
+
+#[test]
+fn it_stops_at_the_first_that_does_not_come_back() {
+    let world = World::new().with_service("shop/web", 3);
+    world.behave("shop-web-2", Behaviour::NeverHealthy);
+    world.set_logs("shop-web-2", "cannot bind to port 80");
+    let error = restart(&world, &world.context(), &input("")).expect_err("one never heals");
+    assert_eq!(error.kind, ErrorKind::TimedOut);
+    assert!(
+        error.message.starts_with(
+            "`shop-web-2` did not come back (restarted before it: shop-web-1; untouched: shop-web-3): "
+        ),
+        "{}",
+        error.message
+    );
+    assert!(world.writes().iter().all(|write| !write.contains("web-3")));
+    assert_eq!(world.look("shop-web-2").health, Health::Unhealthy);
+    assert!(world.lines().contains(&"cannot bind to port 80".to_owned()));
+}
+
+#[test]
+fn one_that_exits_is_told_at_once() {
+    let world = World::new().with_service("shop/web", 2);
+    world.behave("shop-web-1", Behaviour::Exits(1, 500));
+    let error = restart(&world, &world.context(), &input("")).expect_err("it exits");
+    assert_eq!(error.kind, ErrorKind::Conflict);
+    assert!(error.message.contains("`shop-web-1` has exited with 1"), "{}", error.message);
+}
+
+#[test]
+fn what_does_not_serve_goes_first() {
+    let world = World::new().with_service("shop/web", 3);
+    world.change("shop-web-3", |container| container.health = Health::Unhealthy);
+    let output = restart(&world, &world.context(), &input("")).expect("it works");
+    assert_eq!(output.restarted, ["shop-web-3", "shop-web-1", "shop-web-2"]);
+    assert_eq!(world.most_down(), 1);
+}
+
+#[test]
+fn only_what_runs_is_touched() {
+    let world = World::new().with_service("shop/web", 2);
+    world.change("shop-web-1", |container| container.state = State::Exited);
+    let output = restart(&world, &world.context(), &input("")).expect("it works");
+    assert_eq!(
+        (output.restarted, output.skipped),
+        (vec!["shop-web-2".to_owned()], vec!["shop-web-1".to_owned()])
+    );
+
+    world.change("shop-web-2", |container| container.state = State::Exited);
+    let error = restart(&world, &world.context(), &input("")).expect_err("nothing runs");
+    assert_eq!(error.code, "service.none-running");
+}
+
+#[test]
+fn a_second_attempt_leaves_alone_what_the_first_restarted() {
+    let world = World::new().with_service("shop/web", 3);
+    world.behave("shop-web-2", Behaviour::NeverHealthy);
+    let first = world.context();
+    restart(&world, &first, &input("")).expect_err("one never heals");
+    world.behave("shop-web-2", Behaviour::HealthyAfter(1_000));
+    let before = world.writes().len();
+    let output = restart(&world, &world.next_attempt(&first), &input("")).expect("it works now");
+    assert_eq!(output.skipped, ["shop-web-1", "shop-web-2"]);
+    assert_eq!(world.writes()[before..], ["stop shop-web-3", "start shop-web-3"]);
+}
+
+#[test]
+fn a_second_attempt_starts_what_the_first_left_stopped() {
+    let world = World::new().with_service("shop/web", 2);
+    world.refuse("start shop-web-1", 0, ErrorKind::Unavailable);
+    let first = world.context();
+    restart(&world, &first, &input("")).expect_err("it cannot start");
+    let world = world.forgiving();
+    let output = restart(&world, &world.next_attempt(&first), &input("")).expect("it works now");
+    assert_eq!(output.restarted, ["shop-web-1", "shop-web-2"]);
+    assert_eq!(
+        world.writes(),
+        ["stop shop-web-1", "start shop-web-1", "stop shop-web-2", "start shop-web-2"]
+    );
+}
+
+#[test]
+fn a_refused_stop_is_passed_on_and_nothing_stays_down() {
+    let world = World::new().with_service("shop/web", 3);
+    world.refuse("stop", 1, ErrorKind::Denied);
+    let error = restart(&world, &world.context(), &input(r#", "batch": 3"#)).expect_err("the budget is one");
+    assert_eq!((error.kind, error.message.as_str()), (ErrorKind::Denied, "`stop` is refused"));
+    assert_eq!(world.writes(), ["stop shop-web-1", "start shop-web-1"]);
+}
+
+#[test]
+fn without_a_health_check_it_must_be_accepted() {
+    let world = World::new().with_service("shop/web", 1);
+    world.behave("shop-web-1", Behaviour::Unchecked);
+    world.change("shop-web-1", |container| container.health = Health::None);
+    let error = restart(&world, &world.context(), &input("")).expect_err("weak evidence");
+    assert_eq!(error.code, "service.weak-evidence");
+    assert!(world.writes().is_empty());
+
+    let output =
+        restart(&world, &world.context(), &input(r#", "accept_weak_evidence": true"#)).expect("accepted");
+    assert!(output.weak_evidence);
+    assert!(world.lines().iter().any(|line| line.contains("has no health check")));
+}
+
+#[test]
+fn what_vanishes_when_stopped_is_refused() {
+    let world = World::new().with_service("shop/web", 2);
+    world.change("shop-web-2", |container| container.auto_remove = true);
+    let error = restart(&world, &world.context(), &input("")).expect_err("--rm");
+    assert_eq!(error.code, "service.auto-remove");
+    assert!(world.writes().is_empty());
+}
+
+#[test]
+fn force_keeps_evidence_before_it_kills() {
+    let world = World::new().with_service("shop/web", 1);
+    world.set_logs("shop-web-1", "stuck");
+    let output = restart(&world, &world.context(), &input(r#", "force": true"#)).expect("it works");
+    assert_eq!(output.evidence.len(), 1);
+    assert!(world.artifacts()[0].1.contains("stuck"));
+    assert_eq!(world.writes(), ["kill shop-web-1 KILL", "start shop-web-1"]);
+}
+
+#[test]
+fn healthy_must_last() {
+    let world = World::new().with_service("shop/web", 1);
+    let context = world.context();
+    restart(&world, &context, &input(r#", "healthy_for": "10s""#)).expect("it works");
+    assert!(runbook_plugin::Host::now_ms(&world) >= context.first_started_ms + 11_000);
+}
