@@ -8,4 +8,5 @@ mod exec;
 mod lifecycle;
 mod limits;
 mod service;
+mod tls;
 mod wait;
