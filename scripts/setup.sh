@@ -62,7 +62,7 @@ install_packages() {
 # start_daemon FLAG...: true as soon as it answers, false as soon as it has given up.
 start_daemon() {
     local pid waited
-    say "starting dockerd ${*:-}(log: $log)"
+    say "starting dockerd${*:+ $*} (log: $log)"
     setsid dockerd "$@" </dev/null >"$log" 2>&1 9>&- &
     pid=$!
     for ((waited = 0; waited < daemon_patience_s * 5; waited++)); do

@@ -18,6 +18,8 @@ const MAX_WAIT: Duration = Duration::from_hours(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The pause after many looks.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// How long a daemon may be away in the middle of a wait; a restart of it takes a few seconds.
+const MAX_ABSENCE: Duration = Duration::from_secs(30);
 
 /// What one look says of a condition.
 enum Verdict {
@@ -69,9 +71,19 @@ impl Daemon {
         let deadline = Instant::now() + timeout;
         let mut streak = Streak::default();
         let mut pause = FIRST_PAUSE;
+        let mut last_answer = None;
         loop {
-            let container = self.inspect(id).await?;
+            let looked = self.inspect(id).await;
             let now = Instant::now();
+            let container = match looked {
+                Ok(container) => container,
+                Err(error) if now < deadline && only_away(&error, last_answer, now) => {
+                    tokio::time::sleep(LONGEST_PAUSE).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            last_answer = Some(now);
             match judge(&container, condition, &mut streak, now) {
                 Verdict::Holds => return Ok(container),
                 Verdict::Never(why) => return Err(Error::conflict("containers.cannot-become", why)),
@@ -115,6 +127,12 @@ impl Daemon {
             format!("exit code {code}, {output}")
         })
     }
+}
+
+/// Whether a daemon that answered before may yet come back.
+fn only_away(error: &Error, last_answer: Option<Instant>, now: Instant) -> bool {
+    error.failure.kind == FailureKind::Unavailable
+        && last_answer.is_some_and(|answered| now.duration_since(answered) < MAX_ABSENCE)
 }
 
 /// When to look again: after the pause, or just when the streak may be long enough.

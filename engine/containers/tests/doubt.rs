@@ -12,7 +12,7 @@ use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 
 use crate::containers::tests::bed::Bed;
-use crate::containers::types::Overrides;
+use crate::containers::types::{Condition, Overrides};
 use crate::containers::{Connection, Daemon};
 use crate::model::effect::FailureKind;
 
@@ -177,6 +177,24 @@ async fn a_cut_question_changed_nothing() {
         assert!(error.certain, "{error}");
     }
     assert_eq!(Bed::look(&id, "{{.State.Status}}"), "running");
+}
+
+#[tokio::test]
+async fn a_wait_outlives_a_short_absence_of_the_daemon() {
+    let bed = Bed::new();
+    let id = bed.run("one", &["--env", "START_DELAY=2"]);
+    let (folder, daemon, proxy) = proxied("/never", Mischief::Fail);
+    let path = folder.path().join("docker.sock");
+    let interruption = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        drop(proxy);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        std::fs::remove_file(&path).unwrap();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        std::os::unix::fs::symlink("/var/run/docker.sock", &path).unwrap();
+    };
+    let wait = daemon.wait_until(&id, Condition::HealthyFor(0), Duration::from_secs(20));
+    assert!(tokio::join!(wait, interruption).0.unwrap().available());
 }
 
 #[tokio::test]
