@@ -29,7 +29,7 @@ pub const MAX_EXPRESSION_WORK: u64 = 400_000;
 pub const MAX_RESULT_BYTES: usize = 1024 * 1024;
 
 /// What `run` holds in expressions.
-pub const RUN_FIELDS: [&str; 7] = ["actor", "id", "reason", "runbook", "started", "status", "target"];
+pub const RUN_FIELDS: [&str; 5] = ["id", "name", "reason", "status", "target"];
 
 /// The names an expression can see, by their top-level word (`parameters`, `steps`, `run`, `trigger`, `alert`, `item`, `output`).
 #[derive(Debug, Clone, Default, PartialEq)]

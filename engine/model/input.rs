@@ -1,0 +1,401 @@
+//! Whether a value is what a JSON Schema wants, in sentences: the inputs and outputs of steps.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use serde_json::Value;
+
+use super::duration::{parse_duration, parse_size};
+use super::parameters::shown;
+use super::runbook::Template;
+use super::suggestion;
+
+/// The most problems told of one value.
+const MAX_PROBLEMS: usize = 20;
+/// How often `$ref` is followed to get to a schema itself.
+const MAX_REFERENCES: usize = 16;
+/// The `format` of texts that are durations; `duration` itself means ISO 8601 in JSON Schema.
+pub const DURATION_FORMAT: &str = "duration-text";
+/// The `format` of texts that are sizes.
+pub const SIZE_FORMAT: &str = "size-text";
+
+/// One thing that is wrong with a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Names and indexes from the value's root.
+    pub path: Vec<String>,
+    /// One sentence.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// Checks a whole value; the error names every problem.
+pub fn check(schema: &Value, value: &Value) -> Result<(), String> {
+    let problems = problems(schema, value);
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let told = problems.iter().map(|problem| match problem.path.as_slice() {
+        [] => problem.message.clone(),
+        path => format!("`{}`: {}", path.join("."), problem.message),
+    });
+    Err(told.collect::<Vec<_>>().join("; "))
+}
+
+/// Everything that is wrong with a value.
+pub fn problems(schema: &Value, value: &Value) -> Vec<Problem> {
+    // A schema may come from anybody's plugin; one that cannot be compiled must not take the engine down.
+    catch_unwind(AssertUnwindSafe(|| compiled(schema, value))).unwrap_or_else(|_| vec![unusable("")])
+}
+
+fn compiled(schema: &Value, value: &Value) -> Vec<Problem> {
+    let options = jsonschema::options()
+        .with_format(DURATION_FORMAT, |text| parse_duration(text).is_ok())
+        .with_format(SIZE_FORMAT, |text| parse_size(text).is_ok())
+        .should_validate_formats(true);
+    let validator = match options.build(schema) {
+        Ok(validator) => validator,
+        Err(error) => return vec![unusable(&error.to_string())],
+    };
+    let mut problems: Vec<Problem> =
+        validator.iter_errors(value).take(MAX_PROBLEMS).map(|error| problem(schema, &error)).collect();
+    // A text that is no duration breaks both the format and the pattern of its schema: told once is enough.
+    let mut told: Vec<Vec<String>> = Vec::new();
+    problems.sort_by_key(|problem| !problem.message.contains(" is not a "));
+    problems.retain(|problem| {
+        let quantity = problem.message.contains(" is not a ") || problem.message.contains("does not match");
+        let again = quantity && told.contains(&problem.path);
+        told.push(problem.path.clone());
+        !again
+    });
+    problems
+}
+
+fn unusable(why: &str) -> Problem {
+    let message = format!("the plugin's schema cannot be used {why}").trim_end().to_owned();
+    Problem { path: Vec::new(), message, hint: None }
+}
+
+/// What is wrong with an input whose expressions are not known yet: its literal parts are checked as they are, the names of
+/// its members everywhere.
+pub fn template_problems(schema: &Value, template: &Template) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    partial(schema, schema, template, &mut Vec::new(), &mut problems);
+    problems.truncate(MAX_PROBLEMS);
+    problems
+}
+
+fn partial(
+    root: &Value,
+    part: &Value,
+    template: &Template,
+    path: &mut Vec<String>,
+    problems: &mut Vec<Problem>,
+) {
+    let Some(schema) = resolved(root, part) else { return };
+    match template {
+        Template::Whole(_) | Template::Text(_) => {}
+        Template::Map(entries) if schema.get("properties").is_some() => {
+            members(schema, entries, path, problems);
+            for (name, value) in entries {
+                let inner = schema["properties"].get(name).or_else(|| schema.get("additionalProperties"));
+                if let Some(inner) = inner.filter(|inner| inner.is_object()) {
+                    path.push(name.clone());
+                    partial(root, inner, value, path, problems);
+                    path.pop();
+                }
+            }
+        }
+        Template::List(items)
+            if schema.get("items").is_some_and(Value::is_object) && template.literal().is_none() =>
+        {
+            for (index, item) in items.iter().enumerate() {
+                path.push(index.to_string());
+                partial(root, &schema["items"], item, path, problems);
+                path.pop();
+            }
+        }
+        Template::Value(_) | Template::List(_) | Template::Map(_) => {
+            let Some(value) = template.literal() else { return };
+            for problem in self::problems(&standing_alone(root, part), &value) {
+                problems
+                    .push(Problem { path: path.iter().cloned().chain(problem.path).collect(), ..problem });
+            }
+        }
+    }
+}
+
+/// A part of a schema with the definitions it may refer to.
+fn standing_alone(root: &Value, part: &Value) -> Value {
+    let mut alone = part.clone();
+    if let (Some(alone), Some(root)) = (alone.as_object_mut(), root.as_object()) {
+        for name in ["$defs", "definitions", "$schema"] {
+            if let Some(definitions) = root.get(name) {
+                alone.entry(name).or_insert_with(|| definitions.clone());
+            }
+        }
+    }
+    alone
+}
+
+fn members(schema: &Value, entries: &[(String, Template)], path: &[String], problems: &mut Vec<Problem>) {
+    let names =
+        || schema["properties"].as_object().into_iter().flat_map(|known| known.keys().map(String::as_str));
+    for (name, _) in entries {
+        if !is_open(schema) && !names().any(|known| known == name) {
+            let mut path = path.to_vec();
+            path.push(name.clone());
+            let message = format!("there is no input `{}`", name.escape_debug());
+            let hint = suggestion::hint(name, names()).or_else(|| Some("it takes no input".to_owned()));
+            problems.push(Problem { path, message, hint });
+        }
+    }
+    let required =
+        schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    for name in required {
+        if !entries.iter().any(|(given, _)| given == name) {
+            problems.push(missing(schema, name, path.to_vec()));
+        }
+    }
+}
+
+fn missing(schema: &Value, name: &str, path: Vec<String>) -> Problem {
+    let about = schema["properties"][name].get("description").and_then(Value::as_str);
+    let hint = about.map(|about| about.lines().next().unwrap_or_default().trim().to_owned());
+    Problem {
+        path,
+        message: format!("the input `{name}` is missing"),
+        hint: hint.filter(|hint| !hint.is_empty()),
+    }
+}
+
+/// The schema itself, where `part` only refers to it within `root`; `None` if it cannot be found.
+pub fn resolved<'s>(root: &'s Value, part: &'s Value) -> Option<&'s Value> {
+    let mut part = part;
+    for _ in 0..MAX_REFERENCES {
+        // An optional value is often a choice between a schema and null.
+        let choice =
+            part.get("anyOf").and_then(Value::as_array).and_then(|choices| match choices.as_slice() {
+                [one, null] | [null, one] if null["type"] == "null" => Some(one),
+                _ => None,
+            });
+        part = match (part.get("$ref").and_then(Value::as_str), choice) {
+            (Some(reference), _) => root.pointer(reference.strip_prefix('#')?)?,
+            (None, Some(choice)) => choice,
+            (None, None) => return Some(part),
+        };
+    }
+    None
+}
+
+/// Whether an object may have members that its schema does not name.
+pub fn is_open(schema: &Value) -> bool {
+    let open = |name| schema.get(name).is_some_and(|rest| *rest != Value::Bool(false));
+    open("additionalProperties")
+        || open("patternProperties")
+        || ["allOf", "anyOf", "oneOf", "if"].iter().any(|name| schema.get(name).is_some())
+}
+
+fn problem(schema: &Value, error: &jsonschema::ValidationError<'_>) -> Problem {
+    // Of a choice the branch that fails for more than its type is the one that was meant.
+    if let ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } =
+        error.kind()
+    {
+        let format = |error: &&jsonschema::ValidationError<'_>| {
+            matches!(error.kind(), ValidationErrorKind::Format { .. })
+        };
+        let meant = context.iter().filter_map(|branch| branch.iter().find(format).or_else(|| branch.first()));
+        let typed = |error: &jsonschema::ValidationError<'_>| {
+            matches!(error.kind(), ValidationErrorKind::Type { .. })
+        };
+        if let Some(inner) = meant.clone().find(|error| !typed(error)).or_else(|| meant.clone().next()) {
+            return problem(schema, inner);
+        }
+    }
+    let pointer = error.instance_path().as_str();
+    let unescape = |part: &str| part.replace("~1", "/").replace("~0", "~");
+    let mut path: Vec<String> = pointer.split('/').skip(1).map(unescape).collect();
+    let value = shown(error.instance());
+    let mut hint = None;
+    let message = match error.kind() {
+        ValidationErrorKind::Type { kind } => {
+            if error.instance().is_number() && wants_text(kind) {
+                hint = Some(format!("put it in quotes: `\"{value}\"`"));
+            }
+            format!("this must be {}, not `{value}`", types(kind))
+        }
+        ValidationErrorKind::Required { property } => {
+            let holder = at(schema, &path).unwrap_or(&Value::Null);
+            return missing(holder, property.as_str().unwrap_or_default(), path);
+        }
+        ValidationErrorKind::AdditionalProperties { unexpected }
+        | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+            let name = unexpected.first().cloned().unwrap_or_default();
+            let known =
+                at(schema, &path).and_then(|holder| holder.get("properties")).and_then(Value::as_object);
+            hint = known.and_then(|known| suggestion::hint(&name, known.keys().map(String::as_str)));
+            path.push(name.clone());
+            format!("there is no input `{}`", name.escape_debug())
+        }
+        ValidationErrorKind::Enum { options } => {
+            let options: Vec<String> = options.as_array().into_iter().flatten().map(shown).collect();
+            hint = suggestion::hint(&value, options.iter().map(String::as_str));
+            format!("`{value}` is not allowed")
+        }
+        ValidationErrorKind::Constant { expected_value } => {
+            format!("this must be `{}`", shown(expected_value))
+        }
+        ValidationErrorKind::Minimum { limit } => format!("this must be at least {limit}, not {value}"),
+        ValidationErrorKind::Maximum { limit } => format!("this must be at most {limit}, not {value}"),
+        ValidationErrorKind::ExclusiveMinimum { limit } => {
+            format!("this must be more than {limit}, not {value}")
+        }
+        ValidationErrorKind::ExclusiveMaximum { limit } => {
+            format!("this must be less than {limit}, not {value}")
+        }
+        ValidationErrorKind::MinLength { limit: 1 } => "this must not be empty".to_owned(),
+        ValidationErrorKind::MinItems { limit: 1 } => "this list must not be empty".to_owned(),
+        ValidationErrorKind::MinLength { limit } => format!("this must have at least {limit} characters"),
+        ValidationErrorKind::MaxLength { limit } => format!("this must have at most {limit} characters"),
+        ValidationErrorKind::MinItems { limit } => format!("this must have at least {limit} items"),
+        ValidationErrorKind::MaxItems { limit } => format!("this must have at most {limit} items"),
+        ValidationErrorKind::Pattern { pattern } => format!("`{value}` does not match `{pattern}`"),
+        ValidationErrorKind::Format { format } if format == DURATION_FORMAT => {
+            let error = parse_duration(error.instance().as_str().unwrap_or_default()).err();
+            hint = error.as_ref().map(super::duration::InvalidQuantity::hint);
+            error.map_or_else(String::new, |error| error.to_string())
+        }
+        ValidationErrorKind::Format { format } if format == SIZE_FORMAT => {
+            let error = parse_size(error.instance().as_str().unwrap_or_default()).err();
+            hint = error.as_ref().map(super::duration::InvalidQuantity::hint);
+            error.map_or_else(String::new, |error| error.to_string())
+        }
+        _ => error.to_string(),
+    };
+    Problem { path, message, hint }
+}
+
+/// The schema of the member at a path of a value.
+fn at<'s>(root: &'s Value, path: &[String]) -> Option<&'s Value> {
+    let mut part = resolved(root, root)?;
+    for name in path {
+        let inner = part.get("properties").and_then(|known| known.get(name)).or_else(|| part.get("items"));
+        part = resolved(root, inner?)?;
+    }
+    Some(part)
+}
+
+fn wants_text(kind: &TypeKind) -> bool {
+    matches!(kind, TypeKind::Single(jsonschema::JsonType::String))
+}
+
+fn types(kind: &TypeKind) -> String {
+    let phrase = |kind: jsonschema::JsonType| match kind {
+        jsonschema::JsonType::Array => "a list",
+        jsonschema::JsonType::Boolean => "`true` or `false`",
+        jsonschema::JsonType::Integer => "an integer",
+        jsonschema::JsonType::Null => "nothing",
+        jsonschema::JsonType::Number => "a number",
+        jsonschema::JsonType::Object => "a map",
+        jsonschema::JsonType::String => "a text",
+    };
+    match kind {
+        TypeKind::Single(kind) => phrase(*kind).to_owned(),
+        TypeKind::Multiple(kinds) => kinds
+            .iter()
+            .filter(|kind| *kind != jsonschema::JsonType::Null)
+            .map(phrase)
+            .collect::<Vec<_>>()
+            .join(" or "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{Problem, check, template_problems};
+    use crate::model::runbook::Template;
+
+    fn schema() -> Value {
+        json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["service"],
+            "properties": {
+                "service": { "type": "string", "minLength": 1, "description": "Which service." },
+                "grace": { "anyOf": [{ "$ref": "#/$defs/Duration" }, { "type": "null" }] },
+                "port": { "type": "integer", "minimum": 1, "maximum": 65535 },
+                "mode": { "enum": ["soft", "hard"] },
+                "env": { "type": "object", "additionalProperties": { "type": "string" } },
+                "checks": { "type": "array", "items": { "type": "object", "additionalProperties": false, "properties": { "path": { "type": "string" } } } }
+            },
+            "$defs": { "Duration": { "type": "string", "format": "duration-text", "pattern": "^[0-9]" } }
+        })
+    }
+
+    #[test]
+    fn values_are_checked_in_sentences() {
+        assert_eq!(
+            check(&schema(), &json!({ "service": "web", "grace": "30s", "env": { "a": "b" } })),
+            Ok(())
+        );
+        for (value, expected) in [
+            (json!({}), "the input `service` is missing"),
+            (json!({ "service": 5 }), "`service`: this must be a text, not `5`"),
+            (json!({ "service": "" }), "`service`: this must not be empty"),
+            (json!({ "service": "w", "port": 0 }), "`port`: this must be at least 1, not 0"),
+            (json!({ "service": "w", "prot": 1 }), "`prot`: there is no input `prot`"),
+            (json!({ "service": "w", "mode": "sotf" }), "`mode`: `sotf` is not allowed"),
+            (json!({ "service": "w", "env": { "a": 1 } }), "`env.a`: this must be a text, not `1`"),
+            (
+                json!({ "service": "w", "checks": [{ "pth": "/" }] }),
+                "`checks.0.pth`: there is no input `pth`",
+            ),
+            (json!([]), "this must be a map, not `[]`"),
+        ] {
+            assert_eq!(check(&schema(), &value), Err(expected.to_owned()));
+        }
+        assert!(
+            check(&json!({ "type": 7 }), &json!(1))
+                .unwrap_err()
+                .starts_with("the plugin's schema cannot be used")
+        );
+    }
+
+    #[test]
+    fn templates_are_checked_as_far_as_they_are_known() {
+        let text = |text| Template::parse(text, 1).unwrap();
+        let template = Template::Map(vec![
+            ("servise".to_owned(), text("${{ parameters.service }}")),
+            ("port".to_owned(), text("${{ parameters.port }}")),
+            ("grace".to_owned(), text("soon")),
+            ("mode".to_owned(), text("sotf")),
+            (
+                "checks".to_owned(),
+                Template::List(vec![Template::Map(vec![("pth".to_owned(), text("${{ 1 }}"))])]),
+            ),
+        ]);
+        let told: Vec<(String, String, String)> = template_problems(&schema(), &template)
+            .into_iter()
+            .map(|Problem { path, message, hint }| (path.join("."), message, hint.unwrap_or_default()))
+            .collect();
+        let row = |a: &str, b: &str, c: &str| (a.to_owned(), b.to_owned(), c.to_owned());
+        assert_eq!(
+            told,
+            [
+                row("servise", "there is no input `servise`", "did you mean `service`?"),
+                row("", "the input `service` is missing", "Which service."),
+                row(
+                    "grace",
+                    "`soon` is not a duration",
+                    "write a duration like `30s`, `10m`, `1h30m` or `7d`"
+                ),
+                row("mode", "`sotf` is not allowed", "did you mean `soft`?"),
+                row("checks.0.pth", "there is no input `pth`", "did you mean `path`?"),
+            ]
+        );
+    }
+}

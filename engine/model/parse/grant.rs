@@ -1,0 +1,231 @@
+//! `grants`: what a run may do, to what, and how much of it at once.
+
+use serde_json::Value;
+
+use super::names::{IN_GRANTS, Sees, Visible};
+use super::reader::{Field, Reader};
+use crate::model::grant::{
+    ContainerAction, ContainerGrant, GrantSet, Grants, Selector, StateAction, StateGrant, check_address,
+    check_label,
+};
+use crate::model::runbook::{Part, Template};
+use crate::model::suggestion;
+use crate::model::yaml::Content;
+
+/// The most grants of one kind.
+const MAX_GRANTS: usize = 100;
+/// The largest budget.
+const MAX_COUNT: u32 = 10_000;
+
+const SELECT: &str = "select what it is for: `select: { service: shop/web }`";
+
+fn sees() -> Sees {
+    Sees { words: IN_GRANTS, steps: Visible::None }
+}
+
+pub(super) fn all(reader: &mut Reader, field: &Field<'_>) -> Grants {
+    let fields = reader.fields(field, &["containers", "http", "state"]);
+    let containers = fields.get("containers").map(|field| one_or_more(reader, &field)).unwrap_or_default();
+    let state = fields.get("state").map(|field| one_or_more(reader, &field)).unwrap_or_default();
+    let http = fields.get("http").map(|field| reader.items(&field, MAX_GRANTS)).unwrap_or_default();
+    GrantSet {
+        containers: containers.iter().filter_map(|field| container(reader, field)).collect(),
+        http: http.iter().filter_map(|field| address(reader, field)).collect(),
+        state: state.iter().filter_map(|field| bucket(reader, field)).collect(),
+        line: field.line(),
+    }
+}
+
+/// A single grant may stand without a list around it.
+fn one_or_more<'n>(reader: &mut Reader, field: &Field<'n>) -> Vec<Field<'n>> {
+    match field.node.content {
+        Content::List(_) => reader.items(field, MAX_GRANTS),
+        Content::Map(_) | Content::Scalar(_) => vec![field.clone()],
+    }
+}
+
+fn container(reader: &mut Reader, field: &Field<'_>) -> Option<ContainerGrant<Template, Template>> {
+    let fields = reader.fields(field, &["select", "actions", "max_unavailable", "min_healthy"]);
+    let select = fields.require(reader, "select", SELECT).and_then(|field| selector(reader, &field));
+    let words: Vec<(&str, ContainerAction)> =
+        ContainerAction::ALL.iter().map(|action| (action.word(), *action)).collect();
+    let actions = fields.require(reader, "actions", "say what it may do: `actions: [read, restart]`");
+    let actions = actions.map(|field| actions_of(reader, &field, &words)).unwrap_or_default();
+    let max_unavailable = fields.get("max_unavailable").and_then(|field| count(reader, &field, 1));
+    let min_healthy = fields.get("min_healthy").and_then(|field| count(reader, &field, 0));
+    let line = field.line();
+    Some(ContainerGrant { select: select?, actions, max_unavailable, min_healthy, line })
+}
+
+fn actions_of<T: Copy + PartialEq>(reader: &mut Reader, field: &Field<'_>, words: &[(&str, T)]) -> Vec<T> {
+    let items = reader.items(field, MAX_GRANTS);
+    if items.is_empty() && matches!(field.node.content, Content::List(_)) {
+        let hint = format!("the actions are {}", suggestion::list(words.iter().map(|(word, _)| *word)));
+        reader.wrong(field, "a grant without actions grants nothing", Some(hint));
+    }
+    let mut actions = Vec::new();
+    for item in items {
+        match reader.word(&item, words) {
+            Some(action) if actions.contains(&action) => {
+                reader.wrong(&item, "this action is written twice", None)
+            }
+            Some(action) => actions.push(action),
+            None => {}
+        }
+    }
+    actions
+}
+
+fn selector(reader: &mut Reader, field: &Field<'_>) -> Option<Selector<Template>> {
+    let fields = reader.fields(field, &["service", "project", "label"]);
+    let given: Vec<(&str, Field<'_>)> =
+        ["service", "project", "label"].into_iter().filter_map(|key| Some((key, fields.get(key)?))).collect();
+    match given.as_slice() {
+        [(key, only)] => {
+            let template = name(reader, only)?;
+            match (*key, &template) {
+                ("service", _) => Some(Selector::Service(template)),
+                ("project", _) => Some(Selector::Project(template)),
+                (_, Template::Value(Value::String(label))) => {
+                    if let Err(message) = check_label(label) {
+                        reader.wrong(
+                            only,
+                            message,
+                            Some("for example `label: com.example.team=shop`".to_owned()),
+                        );
+                    }
+                    Some(Selector::Label(template))
+                }
+                _ => Some(Selector::Label(template)),
+            }
+        }
+        [] => {
+            if matches!(field.node.content, Content::Map(_)) {
+                reader.wrong(field, "an empty selector is never “everything”", Some(SELECT.to_owned()));
+            }
+            None
+        }
+        _ => {
+            let hint = "write a list of grants, one for each".to_owned();
+            reader.wrong(field, "a selector has one of `service`, `project` and `label`", Some(hint));
+            None
+        }
+    }
+}
+
+/// A template that is a text and says something.
+fn name(reader: &mut Reader, field: &Field<'_>) -> Option<Template> {
+    let template = reader.template(field, &sees())?;
+    match &template {
+        Template::Whole(_) | Template::Text(_) => Some(template),
+        Template::Value(Value::String(text)) if ["*", ".*", "**", "all"].contains(&text.trim()) => {
+            reader.wrong(
+                field,
+                format!("`{text}` would select everything"),
+                Some("name what it is for".to_owned()),
+            );
+            None
+        }
+        Template::Value(Value::String(text)) if text.trim().is_empty() => {
+            reader.wrong(
+                field,
+                "an empty selector is never “everything”",
+                Some("name what it is for".to_owned()),
+            );
+            None
+        }
+        Template::Value(Value::String(_)) => Some(template),
+        Template::Value(_) | Template::List(_) | Template::Map(_) => {
+            reader.text(field);
+            None
+        }
+    }
+}
+
+fn count(reader: &mut Reader, field: &Field<'_>, least: u32) -> Option<Template> {
+    match reader.template(field, &sees())? {
+        whole @ Template::Whole(_) => Some(whole),
+        Template::Value(value @ Value::Number(_)) => {
+            reader.integer(field, least, MAX_COUNT).map(|_| Template::Value(value))
+        }
+        Template::Value(Value::String(text)) if text.ends_with('%') => {
+            reader.wrong(
+                field,
+                "a budget is a number of replicas, not a share",
+                Some("write `1` or `${{ parameters.batch }}`".to_owned()),
+            );
+            None
+        }
+        _ => {
+            reader.integer(field, least, MAX_COUNT);
+            None
+        }
+    }
+}
+
+fn address(reader: &mut Reader, field: &Field<'_>) -> Option<Template> {
+    let template = reader.template(field, &sees())?;
+    match &template {
+        Template::Value(Value::String(text)) => {
+            if let Err(message) = check_address(text) {
+                reader.wrong(field, message, Some("for example `http://*:8080/healthz`".to_owned()));
+            }
+            Some(template)
+        }
+        Template::Whole(_) | Template::Text(_) => Some(template),
+        Template::Value(_) | Template::List(_) | Template::Map(_) => {
+            reader.text(field);
+            None
+        }
+    }
+}
+
+fn bucket(reader: &mut Reader, field: &Field<'_>) -> Option<StateGrant<Template>> {
+    let fields = reader.fields(field, &["bucket", "actions"]);
+    let bucket = fields.require(reader, "bucket", "name the bucket: `bucket: deploys`");
+    let bucket = bucket.and_then(|field| name(reader, &field));
+    let words = [("read", StateAction::Read), ("write", StateAction::Write)];
+    let actions = fields.require(reader, "actions", "say what it may do: `actions: [read, write]`");
+    let actions = actions.map(|field| actions_of(reader, &field, &words)).unwrap_or_default();
+    Some(StateGrant { bucket: bucket?, actions, line: field.line() })
+}
+
+/// Whether some grant gives what a step type needs, for example `containers.stop`; `None` if nothing grants such a thing
+/// because it needs no grant.
+pub(super) fn given(grants: &Grants, need: &str) -> Option<bool> {
+    let (domain, action) = need.split_once('.')?;
+    match domain {
+        "containers" => Some(grants.containers.iter().any(|grant| covers(&grant.actions, action))),
+        "http" if action == "connect" => Some(grants.http.iter().any(|pattern| begins(pattern, &["tcp://"]))),
+        "http" => Some(grants.http.iter().any(|pattern| begins(pattern, &["http://", "https://"]))),
+        "tcp" => Some(grants.http.iter().any(|pattern| begins(pattern, &["tcp://"]))),
+        "state" if action == "read" => Some(!grants.state.is_empty()),
+        "state" => Some(grants.state.iter().any(|grant| grant.actions.contains(&StateAction::Write))),
+        _ => None,
+    }
+}
+
+fn covers(granted: &[ContainerAction], need: &str) -> bool {
+    let some = |need| granted.iter().any(|action| action.covers(need));
+    match ContainerAction::ALL.into_iter().find(|action| action.word() == need) {
+        Some(ContainerAction::Restart) => {
+            some(ContainerAction::Restart) || (some(ContainerAction::Stop) && some(ContainerAction::Start))
+        }
+        Some(need) => some(need),
+        // Finer words of plugins (`inspect`, `logs`) are kinds of reading.
+        None => some(ContainerAction::Read),
+    }
+}
+
+/// Whether an address begins so, or may do so once its expressions are known.
+fn begins(pattern: &Template, schemes: &[&str]) -> bool {
+    let literal = match pattern {
+        Template::Value(Value::String(text)) => text,
+        Template::Text(parts) => match parts.first() {
+            Some(Part::Literal(text)) => text,
+            _ => return true,
+        },
+        _ => return true,
+    };
+    schemes.iter().any(|scheme| literal.starts_with(scheme))
+}

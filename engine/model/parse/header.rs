@@ -1,0 +1,222 @@
+//! The whole runbook: its head, its parts, and what can only be checked once all parts are known.
+
+use std::time::Duration;
+
+use super::names::{Names, Output, Sees, Visible};
+use super::order::Order;
+use super::reader::{Field, Fields, Reader};
+use super::step::{Draft, Drafts};
+use super::{ChildSignature, Known, grant, parameter, step, trigger, uses};
+use crate::model::duration::format_duration;
+use crate::model::grant::Grants;
+use crate::model::ids::{Digest, RunbookName, Section};
+use crate::model::runbook::{OnFailure, Risk, Runbook, Template, Uses};
+use crate::model::trouble::Trouble;
+
+/// Of the whole run, `undo` and `finally` apart, unless `timeout` says otherwise.
+pub const DEFAULT_RUN_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+/// How old an interrupted run may be to be carried on without a person, unless `resume_within` says otherwise.
+pub const DEFAULT_RESUME_WITHIN: Duration = Duration::from_secs(15 * 60);
+/// The most outputs.
+const MAX_OUTPUTS: usize = 100;
+
+/// The keys of a runbook, in the order of the documentation.
+const KEYS: [&str; 14] = [
+    "format",
+    "runbook",
+    "summary",
+    "about",
+    "risk",
+    "owner",
+    "parameters",
+    "triggers",
+    "timeout",
+    "resume_within",
+    "grants",
+    "steps",
+    "finally",
+    "outputs",
+];
+
+/// In `outputs`.
+const IN_OUTPUTS: &[&str] = &["parameters", "steps", "run", "trigger", "alert"];
+
+/// The runbook at the root; troubles are noted, and `None` only means that there was nothing to read.
+pub(super) fn runbook(
+    reader: &mut Reader,
+    root: &Field<'_>,
+    text: &str,
+    known: &Known<'_>,
+) -> Option<Runbook> {
+    let fields = reader.fields(root, &KEYS);
+    format(reader, &fields);
+    let name = name(reader, &fields);
+    let prose = |reader: &mut Reader, key: &str| fields.get(key).and_then(|field| reader.prose(&field));
+    let summary = prose(reader, "summary").unwrap_or_default();
+    let about = prose(reader, "about").unwrap_or_default();
+    let owner = prose(reader, "owner");
+    let risk = fields.get("risk").and_then(|field| {
+        reader.word(&field, &[("low", Risk::Low), ("medium", Risk::Medium), ("high", Risk::High)])
+    });
+    let duration =
+        |reader: &mut Reader, key: &str| fields.get(key).and_then(|field| reader.some_duration(&field));
+    let timeout = duration(reader, "timeout").unwrap_or(DEFAULT_RUN_TIMEOUT);
+    let resume_within = duration(reader, "resume_within").unwrap_or(DEFAULT_RESUME_WITHIN);
+    let parameters = fields.get("parameters").map(|field| parameter::all(reader, &field)).unwrap_or_default();
+    let triggers =
+        fields.get("triggers").map(|field| trigger::all(reader, &field, &parameters)).unwrap_or_default();
+    let grants = fields.get("grants").map(|field| grant::all(reader, &field)).unwrap_or_default();
+    let outputs = fields.get("outputs").map(|field| outputs(reader, &field)).unwrap_or_default();
+    let (drafts, order) = steps(reader, &fields, timeout);
+    for draft in drafts.iter() {
+        uses::check(reader, draft, known, &grants);
+    }
+    let output_of = drafts.iter().map(|draft| output(draft, known)).collect();
+    names(reader, &Names { parameters: &parameters, order: &order, outputs: output_of });
+    Some(Runbook {
+        name: name?,
+        summary,
+        about,
+        risk: risk.unwrap_or_else(|| usual_risk(&grants)),
+        owner,
+        parameters,
+        triggers,
+        timeout,
+        resume_within,
+        grants,
+        steps: drafts.steps.into_iter().map(|draft| draft.step).collect(),
+        finally: drafts.finally.into_iter().map(|draft| draft.step).collect(),
+        outputs,
+        digest: Digest::of(text),
+        text: text.to_owned(),
+    })
+}
+
+/// What may change nothing is of low risk, anything else of medium.
+fn usual_risk(grants: &Grants) -> Risk {
+    let writes = grants.containers.iter().any(|grant| grant.actions.iter().any(|action| action.writes()));
+    if writes { Risk::Medium } else { Risk::Low }
+}
+
+fn format(reader: &mut Reader, fields: &Fields<'_>) {
+    let Some(field) = fields.require(reader, "format", "begin the file with `format: 1`") else { return };
+    if field.raw() != Some("1") || !field.node.to_json().is_number() {
+        let hint = Some("write `format: 1`".to_owned());
+        reader.wrong(
+            &field,
+            format!("this version reads format 1, not `{}`", field.raw().unwrap_or("…")),
+            hint,
+        );
+    }
+}
+
+fn name(reader: &mut Reader, fields: &Fields<'_>) -> Option<RunbookName> {
+    let field = fields.require(reader, "runbook", "name it: `runbook: service-restart`")?;
+    let text = reader.text(&field)?;
+    match RunbookName::new(text) {
+        Ok(name) => Some(name),
+        Err(error) => {
+            let kebab: String = text
+                .to_lowercase()
+                .chars()
+                .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+                .collect();
+            let hint = RunbookName::new(kebab.trim_matches('-')).ok().map(|name| format!("write `{name}`"));
+            reader.wrong(&field, error.to_string(), hint);
+            None
+        }
+    }
+}
+
+fn outputs(reader: &mut Reader, field: &Field<'_>) -> Vec<(String, Template)> {
+    let sees = Sees { words: IN_OUTPUTS, steps: Visible::All };
+    let entries = reader.entries(field);
+    if entries.len() > MAX_OUTPUTS {
+        reader.wrong(field, format!("more than {MAX_OUTPUTS} outputs"), None);
+    }
+    let mut outputs = Vec::new();
+    for (name, field) in entries {
+        if crate::model::ids::ParameterName::new(name).is_err() {
+            let message =
+                format!("{}: an output's name is lower-case letters, digits and underscores", field.path);
+            reader.note(field.key, message, None);
+        }
+        outputs.extend(reader.template(&field, &sees).map(|template| (name.to_owned(), template)));
+    }
+    outputs
+}
+
+fn steps<'n>(reader: &mut Reader, fields: &Fields<'n>, timeout: Duration) -> (Drafts<'n>, Order) {
+    let mut drafts = Drafts::default();
+    if let Some(field) = fields.require(reader, "steps", "add `steps:` and at least one step") {
+        drafts.steps = step::all(reader, &field, Section::Steps, 0, timeout);
+    }
+    if let Some(field) = fields.get("finally") {
+        drafts.finally = step::all(reader, &field, Section::Finally, drafts.steps.len(), timeout);
+    }
+    let order = step::order(reader, &drafts);
+    (drafts, order)
+}
+
+fn output<'k>(draft: &Draft<'_>, known: &Known<'k>) -> Output<'k> {
+    match &draft.step.uses {
+        _ if draft.step.for_each.is_some() => Output::List,
+        Uses::Plugin { plugin, step } => {
+            known.catalogue.step(plugin, step).map_or(Output::Unknown, |step| Output::Schema(&step.output))
+        }
+        Uses::Runbook(name) => {
+            known.runbooks.get(name).map_or(Output::Unknown, |child| Output::Names(&child.outputs))
+        }
+        Uses::Sleep | Uses::AskPerson | Uses::ManualStep => Output::Unknown,
+    }
+}
+
+fn names(reader: &mut Reader, names: &Names<'_>) {
+    let sightings = std::mem::take(&mut reader.sightings);
+    reader.troubles.extend(sightings.iter().filter_map(|sighting| names.check(sighting)));
+}
+
+/// What others need to know; troubles are of no interest then.
+pub(super) fn signature(reader: &mut Reader, root: &Field<'_>) -> ChildSignature {
+    let fields = reader.fields(root, &KEYS);
+    let parameters = fields.get("parameters").map(|field| parameter::all(reader, &field)).unwrap_or_default();
+    let outputs = fields.get("outputs").map(|field| outputs(reader, &field)).unwrap_or_default();
+    ChildSignature { parameters, outputs: outputs.into_iter().map(|(name, _)| name).collect() }
+}
+
+/// Worth a second look.
+pub(super) fn lints(file: &str, runbook: &Runbook) -> Vec<Trouble> {
+    let lint =
+        |message: String, hint: &str| Trouble { line: 1, column: 1, message, hint: Some(hint.to_owned()) };
+    let mut lints = Vec::new();
+    let stem = file.rsplit('/').next().unwrap_or(file);
+    let stem = stem.strip_suffix(".yaml").or_else(|| stem.strip_suffix(".yml")).unwrap_or(stem);
+    if stem != runbook.name.as_str() && !file.starts_with("library/") {
+        let message = format!("the file is called `{stem}` and the runbook `{}`", runbook.name);
+        lints.push(lint(message, "`runbook run NAME` looks for the name of the runbook"));
+    }
+    if runbook.summary.is_empty() {
+        lints.push(lint("the runbook has no `summary`".to_owned(), "say in one sentence what it does"));
+    }
+    let ignored = runbook.steps.iter().all(|step| step.on_failure == OnFailure::Continue);
+    if ignored {
+        let hint = "leave out `on_failure: continue` where a failure matters";
+        lints.push(lint("no step can make the run fail".to_owned(), hint));
+    }
+    let longest = runbook.steps.iter().max_by_key(|step| step.timeout);
+    if let Some(step) = longest.filter(|step| step.timeout > runbook.timeout) {
+        let message = format!(
+            "the step `{}` may take {} and the whole run only {}",
+            step.id,
+            format_duration(step.timeout),
+            format_duration(runbook.timeout)
+        );
+        lints.push(Trouble {
+            line: step.line,
+            column: 1,
+            message,
+            hint: Some("raise `timeout` of the runbook".to_owned()),
+        });
+    }
+    lints
+}

@@ -1,0 +1,401 @@
+//! Reads typed values out of the YAML tree and notes everything that is wrong on the way.
+//!
+//! A reader never stops at a trouble: it gives back what could be read, so that the rest is checked too.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::names::{Sees, Sighting};
+use crate::model::duration::parse_duration;
+use crate::model::expression::Expression;
+use crate::model::runbook::Template;
+use crate::model::suggestion;
+use crate::model::template::OPEN;
+use crate::model::trouble::Trouble;
+use crate::model::yaml::{Content, Entry, Node, Place};
+
+/// The longest text for people, in bytes.
+const MAX_PROSE_BYTES: usize = 16 * 1024;
+
+/// Collects troubles, and the expressions whose names are checked once all steps are known.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    pub(super) troubles: Vec<Trouble>,
+    pub(super) sightings: Vec<Sighting>,
+}
+
+/// A map with known keys.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fields<'n> {
+    path: &'n str,
+    entries: &'n [Entry],
+    pub(super) place: Place,
+}
+
+/// A value somewhere in the runbook, and how people call the place: `steps[2].with`.
+#[derive(Debug, Clone)]
+pub(super) struct Field<'n> {
+    pub(super) path: String,
+    pub(super) key: Place,
+    pub(super) node: &'n Node,
+}
+
+impl Reader {
+    /// Notes a trouble at a place.
+    pub(super) fn note(&mut self, place: Place, message: String, hint: Option<String>) {
+        self.troubles.push(Trouble { line: place.line, column: place.column, message, hint });
+    }
+
+    /// Notes a trouble with a value.
+    pub(super) fn wrong(&mut self, field: &Field<'_>, message: impl AsRef<str>, hint: Option<String>) {
+        self.note(field.node.place, format!("{}: {}", field.path, message.as_ref()), hint);
+    }
+
+    fn wrong_type(&mut self, field: &Field<'_>, wanted: &str, hint: Option<&str>) {
+        if is_null(field.node) {
+            let hint = hint.map_or_else(|| "give it one or leave the key out".to_owned(), str::to_owned);
+            self.note(field.key, format!("{}: there is no value", field.path), Some(hint));
+        } else {
+            let message = format!("this must be {wanted}, not {}", field.node.kind());
+            self.wrong(field, message, hint.map(str::to_owned));
+        }
+    }
+
+    /// The map at a field, its unknown keys noted; an empty map if it is none.
+    pub(super) fn fields<'n>(&mut self, field: &'n Field<'n>, known: &[&str]) -> Fields<'n> {
+        let entries: &[Entry] = match &field.node.content {
+            Content::Map(entries) => entries,
+            _ => {
+                self.wrong_type(
+                    field,
+                    "a map",
+                    Some(&format!("its keys are {}", suggestion::list(known.iter().copied()))),
+                );
+                &[]
+            }
+        };
+        for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
+            let at = if field.path.is_empty() { String::new() } else { format!("{}: ", field.path) };
+            let message = format!("{at}unknown key `{}`", entry.key.escape_debug());
+            self.note(entry.key_place, message, suggestion::hint(&entry.key, known.iter().copied()));
+        }
+        Fields { path: &field.path, entries, place: field.node.place }
+    }
+
+    /// The entries of a map with free keys.
+    pub(super) fn entries<'n>(&mut self, field: &Field<'n>) -> Vec<(&'n str, Field<'n>)> {
+        match &field.node.content {
+            Content::Map(entries) => entries
+                .iter()
+                .map(|entry| {
+                    let path = format!("{}.{}", field.path, entry.key.escape_debug());
+                    (entry.key.as_str(), Field { path, key: entry.key_place, node: &entry.value })
+                })
+                .collect(),
+            _ => {
+                self.wrong_type(field, "a map", None);
+                Vec::new()
+            }
+        }
+    }
+
+    /// The items of a list.
+    pub(super) fn items<'n>(&mut self, field: &Field<'n>, most: usize) -> Vec<Field<'n>> {
+        let Content::List(items) = &field.node.content else {
+            self.wrong_type(field, "a list", Some("its items begin with `- `"));
+            return Vec::new();
+        };
+        if items.len() > most {
+            self.wrong(field, format!("more than {most} items"), None);
+        }
+        let item = |(index, node): (usize, &'n Node)| Field {
+            path: format!("{}[{index}]", field.path),
+            key: node.place,
+            node,
+        };
+        items.iter().take(most).enumerate().map(item).collect()
+    }
+
+    /// A text; numbers and booleans are refused, since YAML has already changed how they look.
+    pub(super) fn text<'n>(&mut self, field: &Field<'n>) -> Option<&'n str> {
+        match &field.node.content {
+            Content::Scalar(scalar) if scalar.value.is_string() => {
+                if scalar.text.len() > MAX_PROSE_BYTES {
+                    self.wrong(field, format!("the text is longer than {MAX_PROSE_BYTES} bytes"), None);
+                }
+                Some(&scalar.text)
+            }
+            Content::Scalar(scalar) if !scalar.value.is_null() => {
+                self.wrong_type(field, "a text", Some(&format!("put it in quotes: `\"{}\"`", scalar.text)));
+                None
+            }
+            _ => {
+                self.wrong_type(field, "a text", None);
+                None
+            }
+        }
+    }
+
+    /// A text that says something.
+    pub(super) fn prose(&mut self, field: &Field<'_>) -> Option<String> {
+        let text = self.text(field)?;
+        if text.trim().is_empty() {
+            self.wrong(field, "the text is empty", Some("leave the key out or say something".to_owned()));
+        } else if let Some(start) = text.find(OPEN) {
+            let offset = u32::try_from(text[..start].chars().count()).unwrap_or(0);
+            let message = format!("{}: expressions have no effect here", field.path);
+            self.note(
+                field.node.place_of(offset),
+                message,
+                Some("`${{ }}` works in `with`, grants and outputs".to_owned()),
+            );
+        }
+        Some(text.trim_end().to_owned())
+    }
+
+    /// A duration.
+    pub(super) fn duration(&mut self, field: &Field<'_>) -> Option<Duration> {
+        let text = self.quantity(field, "a duration like `30s`", "write `{}s` for seconds")?;
+        match parse_duration(text) {
+            Ok(duration) => Some(duration),
+            Err(error) => {
+                self.wrong(field, error.to_string(), Some(error.hint()));
+                None
+            }
+        }
+    }
+
+    /// A duration whose troubles are noted elsewhere.
+    pub(super) fn peek_duration(&self, field: &Field<'_>) -> Option<Duration> {
+        parse_duration(field.node.as_text()?).ok()
+    }
+
+    /// A duration longer than none.
+    pub(super) fn some_duration(&mut self, field: &Field<'_>) -> Option<Duration> {
+        let duration = self.duration(field)?;
+        if duration.is_zero() {
+            self.wrong(field, "this must be longer than `0s`", None);
+            return None;
+        }
+        Some(duration)
+    }
+
+    fn quantity<'n>(&mut self, field: &Field<'n>, wanted: &str, hint: &str) -> Option<&'n str> {
+        match &field.node.content {
+            Content::Scalar(scalar) if scalar.value.is_string() => Some(&scalar.text),
+            Content::Scalar(scalar) if scalar.value.is_number() => {
+                self.wrong_type(field, wanted, Some(&hint.replace("{}", &scalar.text)));
+                None
+            }
+            _ => {
+                self.wrong_type(field, wanted, None);
+                None
+            }
+        }
+    }
+
+    /// An integer within bounds.
+    pub(super) fn integer(&mut self, field: &Field<'_>, least: u32, most: u32) -> Option<u32> {
+        let value = match &field.node.content {
+            Content::Scalar(scalar) => &scalar.value,
+            _ => &Value::Null,
+        };
+        match value.as_i64() {
+            Some(integer) if (i64::from(least)..=i64::from(most)).contains(&integer) => {
+                u32::try_from(integer).ok()
+            }
+            Some(integer) => {
+                self.wrong(field, format!("this must be from {least} to {most}, not {integer}"), None);
+                None
+            }
+            None => {
+                self.wrong_type(field, "an integer", None);
+                None
+            }
+        }
+    }
+
+    /// A number within bounds.
+    pub(super) fn number(&mut self, field: &Field<'_>, least: f64, most: f64) -> Option<f64> {
+        match &field.node.content {
+            Content::Scalar(scalar) if scalar.value.is_number() => {
+                let number = scalar.value.as_f64().filter(|number| (least..=most).contains(number));
+                if number.is_none() {
+                    self.wrong(
+                        field,
+                        format!("this must be from {least} to {most}, not {}", scalar.text),
+                        None,
+                    );
+                }
+                number
+            }
+            _ => {
+                self.wrong_type(field, "a number", None);
+                None
+            }
+        }
+    }
+
+    /// One of several words.
+    pub(super) fn word<T: Copy>(&mut self, field: &Field<'_>, words: &[(&str, T)]) -> Option<T> {
+        let text = match &field.node.content {
+            Content::Scalar(scalar) if !scalar.value.is_null() => scalar.text.as_str(),
+            _ => {
+                let wanted = format!("one of {}", suggestion::list(words.iter().map(|(word, _)| *word)));
+                self.wrong_type(field, &wanted, None);
+                return None;
+            }
+        };
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        if found.is_none() {
+            let hint = suggestion::hint(text, words.iter().map(|(word, _)| *word));
+            self.wrong(field, format!("`{}` is not known here", text.escape_debug()), hint);
+        }
+        found
+    }
+
+    /// A bare expression.
+    pub(super) fn expression(&mut self, field: &Field<'_>, sees: &Sees) -> Option<Expression> {
+        let text = match &field.node.content {
+            Content::Scalar(scalar) if !scalar.value.is_null() => scalar.text.as_str(),
+            _ => {
+                self.wrong_type(
+                    field,
+                    "an expression",
+                    Some("put it in quotes if it has `{ } [ ]` or `: ` in it"),
+                );
+                return None;
+            }
+        };
+        if text.trim_start().starts_with(OPEN) {
+            let inner = text.trim().trim_start_matches(OPEN).trim_end_matches("}}").trim();
+            self.wrong(
+                field,
+                "this is an expression already",
+                Some(format!("write `{inner}`, without `${{{{ }}}}`")),
+            );
+            return None;
+        }
+        let leading = text.chars().take_while(|c| c.is_whitespace()).count();
+        let leading = u32::try_from(leading).unwrap_or(0);
+        match Expression::parse(text, field.node.place.line) {
+            Ok(expression) => {
+                self.see(field, &expression, leading, sees);
+                Some(expression)
+            }
+            Err(error) => {
+                let place = field.node.place_of(leading + error.offset);
+                self.note(place, format!("{}: {}", field.path, error.message), error.hint);
+                None
+            }
+        }
+    }
+
+    /// A value with `${{ }}` anywhere in its texts.
+    pub(super) fn template(&mut self, field: &Field<'_>, sees: &Sees) -> Option<Template> {
+        match &field.node.content {
+            Content::Scalar(scalar) if scalar.value.is_string() => {
+                match Template::parse(&scalar.text, field.node.place.line) {
+                    Ok(template) => {
+                        self.see_all(field, &template, &scalar.text, sees);
+                        Some(template)
+                    }
+                    Err(error) => {
+                        let place = field.node.place_of(error.offset);
+                        self.note(
+                            place,
+                            format!("{}: {}", field.path, error.reason.message),
+                            error.reason.hint,
+                        );
+                        None
+                    }
+                }
+            }
+            Content::Scalar(scalar) => Some(Template::Value(scalar.value.clone())),
+            Content::List(items) => {
+                let read = items.iter().enumerate().map(|(index, node)| {
+                    let path = format!("{}[{index}]", field.path);
+                    self.template(&Field { path, key: node.place, node }, sees)
+                });
+                let read: Vec<Option<Template>> = read.collect();
+                read.into_iter().collect::<Option<_>>().map(Template::List)
+            }
+            Content::Map(entries) => {
+                let read = entries.iter().map(|entry| {
+                    let path = format!("{}.{}", field.path, entry.key.escape_debug());
+                    let value =
+                        self.template(&Field { path, key: entry.key_place, node: &entry.value }, sees)?;
+                    Some((entry.key.clone(), value))
+                });
+                let read: Vec<Option<(String, Template)>> = read.collect();
+                read.into_iter().collect::<Option<_>>().map(Template::Map)
+            }
+        }
+    }
+
+    fn see_all(&mut self, field: &Field<'_>, template: &Template, text: &str, sees: &Sees) {
+        let mut from = 0;
+        for expression in template.expressions() {
+            // Each expression stands in the text after the one before it, so the search finds its own place.
+            let found = text[from..].find(OPEN).map_or(from, |open| from + open + OPEN.len());
+            let start = text[found..].find(expression.text()).map_or(found, |at| found + at);
+            from = (start + expression.text().len()).min(text.len());
+            let offset = u32::try_from(text[..start].chars().count()).unwrap_or(0);
+            self.see(field, expression, offset, sees);
+        }
+    }
+
+    fn see(&mut self, field: &Field<'_>, expression: &Expression, offset: u32, sees: &Sees) {
+        for reference in expression.references() {
+            self.sightings.push(Sighting {
+                place: field.node.place_of(offset + reference.offset),
+                path: field.path.clone(),
+                reference: reference.clone(),
+                sees: sees.clone(),
+            });
+        }
+    }
+}
+
+impl<'n> Fields<'n> {
+    /// The value of a key.
+    pub(super) fn get(&self, key: &str) -> Option<Field<'n>> {
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        Some(Field { path: self.path_of(key), key: entry.key_place, node: &entry.value })
+    }
+
+    /// The value of a key that must be there.
+    pub(super) fn require(&self, reader: &mut Reader, key: &str, hint: &str) -> Option<Field<'n>> {
+        let field = self.get(key);
+        if field.is_none() {
+            let at = if self.path.is_empty() { "the runbook" } else { self.path };
+            reader.note(self.place, format!("{at}: the key `{key}` is missing"), Some(hint.to_owned()));
+        }
+        field
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+}
+
+impl Field<'_> {
+    /// The line of the key.
+    pub(super) fn line(&self) -> u32 {
+        self.key.line
+    }
+
+    /// The text as written, of whatever type it is.
+    pub(super) fn raw(&self) -> Option<&str> {
+        match &self.node.content {
+            Content::Scalar(scalar) => Some(&scalar.text),
+            Content::List(_) | Content::Map(_) => None,
+        }
+    }
+}
+
+/// Whether nothing is written.
+pub(super) fn is_null(node: &Node) -> bool {
+    matches!(&node.content, Content::Scalar(scalar) if scalar.value.is_null())
+}
