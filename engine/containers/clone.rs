@@ -12,7 +12,7 @@ use bollard::models::{
 };
 
 use crate::containers::error::Error;
-use crate::containers::labels::{CALL, NETWORKS, ONE_OFF, ORIGIN, REPLICA};
+use crate::containers::labels::{CALL, Labels, NETWORKS, ONE_OFF, ORIGIN, REPLICA};
 use crate::containers::name;
 use crate::containers::types::Overrides;
 
@@ -97,7 +97,9 @@ pub(crate) fn clone(
         forget_image(&mut config, old);
     }
     keep_own_host_name(&mut config, &host, &id);
-    volumes(origin, &mut host, overrides)?;
+    if is_replacement(origin, overrides) {
+        volumes(origin, &mut host);
+    }
     host.container_id_file = None;
     host.auto_remove = Some(false);
     config.image = Some(image.name);
@@ -200,33 +202,16 @@ fn keep_own_host_name(config: &mut ContainerConfig, host: &HostConfig, id: &str)
     }
 }
 
-/// A volume without a name belongs to one container. A replacement takes it over; a further replica gets its own.
-fn volumes(
-    origin: &ContainerInspectResponse,
-    host: &mut HostConfig,
-    overrides: &Overrides,
-) -> Result<(), Error> {
-    let nameless: Vec<&MountPoint> =
-        origin.mounts.iter().flatten().filter(|mount| is_nameless(mount)).collect();
-    if nameless.is_empty() || overrides.one_shot {
-        return Ok(());
-    }
+/// Whether the new container takes the place of the original, which is stopped before the new one starts, rather than
+/// standing beside it: the replica number tells.
+pub(crate) fn is_replacement(origin: &ContainerInspectResponse, overrides: &Overrides) -> bool {
     let labels = origin.config.as_ref().and_then(|config| config.labels.as_ref());
-    let number = labels.and_then(|labels| labels.get(REPLICA)).and_then(|number| number.parse::<u32>().ok());
-    match number {
-        Some(number) if number == overrides.replica => {}
-        Some(_) => return Ok(()),
-        None => {
-            let at = nameless[0].destination.as_deref().unwrap_or_default();
-            return Err(Error::conflict(
-                "containers.nameless-volume",
-                format!(
-                    "the original keeps data at `{at}` in a volume without a name, and it has no replica number that \
-                     would tell whether the new container takes its place; give the volume a name"
-                ),
-            ));
-        }
-    }
+    !overrides.one_shot && labels.map_or(0, |labels| Labels(labels).replica()) == overrides.replica
+}
+
+/// A volume without a name belongs to one container. A replacement takes it over; a further replica gets its own.
+fn volumes(origin: &ContainerInspectResponse, host: &mut HostConfig) {
+    let nameless = origin.mounts.iter().flatten().filter(|mount| is_nameless(mount));
     for mount in nameless {
         let (Some(volume), Some(place)) = (&mount.name, &mount.destination) else { continue };
         let typed = host.mounts.iter_mut().flatten().find(|typed| typed.target.as_ref() == Some(place));
@@ -237,7 +222,6 @@ fn volumes(
             host.binds.get_or_insert_default().push(format!("{volume}:{place}{mode}"));
         }
     }
-    Ok(())
 }
 
 /// Docker names volumes that nobody named with 64 hex digits.

@@ -15,8 +15,9 @@ use crate::containers::name::{check_container, is_id};
 use crate::containers::types::{Container, Overrides, State};
 
 impl Daemon {
-    /// A new container, not started, with the spec of `from`. It carries the key of the call as a label, by which
-    /// [`Daemon::find_by_call`] finds it.
+    /// A new container, not started, with the spec of `from`. With the replica number of the original it is meant to
+    /// take its place: then it may ask for the same host ports, and takes over volumes without a name. It carries the
+    /// key of the call as a label, by which [`Daemon::find_by_call`] finds it.
     pub async fn create(
         &self,
         from: &str,
@@ -28,7 +29,7 @@ impl Daemon {
         clone::check(overrides)?;
         let origin = self.raw(from).await?;
         if !overrides.one_shot {
-            self.refuse_clash(&origin).await?;
+            self.refuse_clash(&origin, clone::is_replacement(&origin, overrides)).await?;
         }
         let image = self.image_for(&origin, overrides.image.as_deref()).await?;
         let clone = clone::clone(&origin, image, overrides, call_key)?;
@@ -114,12 +115,13 @@ impl Daemon {
     }
 
     /// A fixed host port, or a fixed address, can be held by one running container only.
-    async fn refuse_clash(&self, origin: &ContainerInspectResponse) -> Result<(), Error> {
+    async fn refuse_clash(&self, origin: &ContainerInspectResponse, replacement: bool) -> Result<(), Error> {
         let running: Vec<ContainerSummary> = self
             .list(None)
             .await?
             .into_iter()
             .filter(|one| one.state == Some(ContainerSummaryStateEnum::RUNNING))
+            .filter(|one| !replacement || one.id != origin.id)
             .collect();
         if let Some(clash) = port_clash(origin, &running).or_else(|| address_clash(origin, &running)) {
             return Err(Error::conflict("containers.clash", clash));

@@ -129,7 +129,7 @@ pub struct Overrides {
     pub command: Option<Vec<String>>,
     /// No restart policy, no published ports, no health check; labelled as Compose labels one-off containers.
     pub one_shot: bool,
-    /// 0 for none.
+    /// 0 for none. That of the original makes the new one its replacement.
     pub replica: u32,
 }
 

@@ -85,7 +85,10 @@ impl Drop for Bed {
     fn drop(&mut self) {
         let label = format!("label=runbook-test-bed={}", self.name);
         let script = format!(
-            "docker ps -aq --filter {label} | xargs -r docker rm -fv; \
+            "volumes=$(docker ps -aq --filter {label} | \
+                 xargs -r docker inspect --format '{{{{range .Mounts}}}}{{{{.Name}}}} {{{{end}}}}'); \
+             docker ps -aq --filter {label} | xargs -r docker rm -fv; \
+             echo $volumes | xargs -r docker volume rm; \
              docker network ls -q --filter {label} | xargs -r docker network rm; \
              docker volume ls -q --filter {label} | xargs -r docker volume rm"
         );
