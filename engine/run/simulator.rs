@@ -182,6 +182,12 @@ pub(super) fn run_id(chance: u32) -> RunId {
     RunId::from_parts(EPOCH_MS, chance)
 }
 
+/// The child run of an attempt.
+pub(super) fn child_of(path: &StepPath, attempt: u32) -> RunId {
+    let digest = Digest::of(format!("{path}#{attempt}"));
+    run_id(u32::from_str_radix(&digest.as_str()[..5], 16).unwrap())
+}
+
 /// A run under simulation.
 #[derive(Debug, Clone)]
 pub(super) struct Simulator {
@@ -194,7 +200,6 @@ pub(super) struct Simulator {
     /// Children that were told to end, and whether they undo.
     pub(super) told: Vec<(RunId, bool)>,
     in_flight: InFlight,
-    ends: BTreeMap<(StepPath, u32), u64>,
     scripts: BTreeMap<String, Vec<Act>>,
     people: Vec<(u64, Event)>,
     acted: usize,
@@ -220,7 +225,6 @@ impl Simulator {
             performed: Vec::new(),
             told: Vec::new(),
             in_flight: InFlight::default(),
-            ends: BTreeMap::new(),
             scripts: BTreeMap::new(),
             people: Vec::new(),
             acted: 0,
@@ -251,7 +255,6 @@ impl Simulator {
             performed: Vec::new(),
             told: Vec::new(),
             in_flight: InFlight::default(),
-            ends: BTreeMap::new(),
             acted: 0,
             ..self.clone()
         };
@@ -297,7 +300,7 @@ impl Simulator {
                 Action::Append(event) => self.record(event),
                 Action::Perform(perform) => self.perform(perform),
                 Action::StartChild(start) => {
-                    let run = run_id(100);
+                    let run = child_of(&start.path, start.attempt);
                     self.record(Event::ChildStarted { path: start.path, attempt: start.attempt, run });
                 }
                 Action::AwaitChild { path, attempt, .. } => self.under_way(path, attempt),
@@ -363,18 +366,21 @@ impl Simulator {
         self.under_way(path, attempt);
     }
 
-    /// The attempt's end is a matter of its beginning, so that a crash does not move it.
     fn under_way(&mut self, path: StepPath, attempt: u32) {
-        let begun = self.state.attempt(&path, attempt).unwrap();
+        self.in_flight.attempts.insert((path, attempt));
+    }
+
+    /// The attempt's end is a matter of its beginning, so that a crash does not move it.
+    fn end_ms(&self, path: &StepPath, attempt: u32) -> u64 {
+        let begun = self.state.attempt(path, attempt).unwrap();
         let deadline_ms = self.state.extended(begun.deadline_ms, begun.started_ms);
-        let end_ms = (begun.started_ms + self.script_of(&path, attempt).takes_ms).min(deadline_ms);
-        self.in_flight.attempts.insert((path.clone(), attempt));
-        self.ends.insert((path, attempt), end_ms.max(self.now_ms));
+        (begun.started_ms + self.script_of(path, attempt).takes_ms).min(deadline_ms)
     }
 
     /// Lets time pass until something happens: a person acts, an attempt ends, or the time comes that was waited for.
     fn advance(&mut self, until_ms: Option<u64>) -> bool {
-        let ending = self.ends.iter().map(|(who, at)| (*at, who.clone())).min();
+        let ending =
+            self.in_flight.attempts.iter().map(|who| (self.end_ms(&who.0, who.1), who.clone())).min();
         let person = self.people.get(self.acted).cloned().or_else(|| self.oblige());
         let times = [ending.as_ref().map(|(at, _)| *at), person.as_ref().map(|(at, _)| *at), until_ms];
         let Some(earliest) = times.into_iter().flatten().min() else { return false };
@@ -411,13 +417,11 @@ impl Simulator {
     }
 
     fn end(&mut self, path: StepPath, attempt: u32) {
-        self.ends.remove(&(path.clone(), attempt));
         self.in_flight.attempts.remove(&(path.clone(), attempt));
         let act = self.script_of(&path, attempt);
         let begun = self.state.attempt(&path, attempt).unwrap();
         let deadline_ms = self.state.extended(begun.deadline_ms, begun.started_ms);
-        let told = begun.child.as_ref().is_some_and(|child| self.in_flight.told.contains(child));
-        let outcome = if self.state.stopping(&path).is_some() || told {
+        let outcome = if self.state.stopping(&path).is_some() {
             Outcome::Error(Failure::new(FailureKind::Cancelled, "host.cancelled", "it was cancelled"))
         } else if begun.started_ms + act.takes_ms > deadline_ms {
             Outcome::Error(Failure::new(FailureKind::TimedOut, "host.deadline", "its time was over"))

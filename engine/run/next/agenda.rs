@@ -5,8 +5,9 @@ use crate::run::event::Event;
 
 /// Collects what is to be done.
 ///
-/// A decision may rest on what an earlier one changes, so decisions come one at a time; only those that cannot see each
-/// other (skips of a run that stops, starts of items) share an answer. So every prefix of a journal leads to the same rest.
+/// A decision may rest on what an earlier one changes, so decisions come one at a time; only the skips of a run that stops
+/// share an answer, as far as nothing else is to be decided between them. So every prefix of a journal leads to the same
+/// rest, entry by entry.
 #[derive(Debug, Default)]
 pub(super) struct Agenda {
     decisions: Vec<Event>,
@@ -22,15 +23,20 @@ impl Agenda {
     pub(super) fn decide(&mut self, event: Event) {
         if self.decisions.is_empty() {
             self.decisions.push(event);
-            self.full = true;
         }
+        self.full = true;
     }
 
-    /// A decision that no other of this kind rests on.
-    pub(super) fn decide_among(&mut self, event: Event) {
+    /// A skip that no other rests on.
+    pub(super) fn skip(&mut self, event: Event) {
         if !self.full {
             self.decisions.push(event);
         }
+    }
+
+    /// What follows may rest on the skips so far.
+    pub(super) fn settle(&mut self) {
+        self.full |= !self.decisions.is_empty();
     }
 
     /// Something to begin now.

@@ -127,7 +127,6 @@ fn so_far(moment: &Moment<'_>, unit: &Unit<'_>) -> String {
 
 /// Begins an attempt, or records why it cannot begin.
 pub(super) fn begin(moment: &Moment<'_>, unit: &Unit<'_>, attempt: u32, agenda: &mut Agenda) {
-    let among = unit.path.item.is_some() && unit.path.section != Section::Undo;
     let deadline_ms = moment.deadline_ms(unit);
     if deadline_ms <= moment.now_ms {
         let failure = Failure::new(FailureKind::TimedOut, "step.timed-out", "no time is left to begin");
@@ -137,15 +136,14 @@ pub(super) fn begin(moment: &Moment<'_>, unit: &Unit<'_>, attempt: u32, agenda: 
     match input(moment, unit) {
         Err(error) => agenda.decide(unit.not_begun(attempt, evaluation_failure(&error))),
         Ok(with) => {
-            let event = Event::AttemptStarted {
+            agenda.decide(Event::AttemptStarted {
                 path: unit.path.clone(),
                 attempt,
                 uses: unit.uses.to_string(),
                 with,
                 plugin: plugin(moment, unit),
                 deadline_ms,
-            };
-            if among { agenda.decide_among(event) } else { agenda.decide(event) }
+            });
         }
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn drive(
                 let reason = why.map(|halt| halt.skip_reason(moment));
                 let reason = reason.or_else(|| enough.then_some(SkipReason::StopAfter));
                 if let Some(reason) = reason {
-                    agenda.decide_among(Event::Skipped { path: unit.path.clone(), reason });
+                    agenda.skip(Event::Skipped { path: unit.path.clone(), reason });
                 } else if active < limit {
                     active += 1;
                     attempt::begin(moment, unit, 1, agenda);
@@ -47,6 +47,7 @@ pub(super) fn drive(
             StepFate::Succeeded | StepFate::Failed | StepFate::Skipped => {}
         }
     }
+    agenda.settle();
 }
 
 /// How many items may be under way. A canary doubles with what has ended: 1, after one 2, after three 4, and so on.

@@ -48,7 +48,7 @@ pub(super) fn drive(moment: &Moment<'_>, section: Section, agenda: &mut Agenda) 
 }
 
 fn skip(moment: &Moment<'_>, path: StepPath, stop: &Stop, agenda: &mut Agenda) {
-    agenda.decide_among(Event::Skipped { path, reason: stop.skip_reason(moment) });
+    agenda.skip(Event::Skipped { path, reason: stop.skip_reason(moment) });
 }
 
 fn carry_on(moment: &Moment<'_>, step: &Step, path: &StepPath, why: Option<&Stop>, agenda: &mut Agenda) {

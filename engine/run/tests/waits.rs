@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::model::ids::RunbookName;
 use crate::model::runbook::{Step, Template, Uses};
 use crate::run::event::{Answer, EndStatus, Event, Outcome};
-use crate::run::simulator::{Simulator, answer, book, broken, cancel, ok, path, run_id};
+use crate::run::simulator::{Simulator, answer, book, broken, cancel, child_of, ok, path};
 use crate::run::state::RunStatus;
 
 fn uses(step: &mut Step, uses: Uses, with: serde_json::Value) {
@@ -122,7 +122,7 @@ fn a_child_runs_in_its_parents_place() {
     run.script("a", [ok(1).takes(500)]);
     run.person(100, cancel(true));
     assert_eq!(run.run(), Some(EndStatus::Cancelled));
-    assert_eq!(run.told, [(run_id(100), true)]);
+    assert_eq!(run.told, [(child_of(&path("a"), 1), true)]);
 
     let mut run = Simulator::new(book(|book| {
         let step = book.step("a");
