@@ -19,6 +19,8 @@ pub mod clock;
 
 pub mod run;
 
+pub mod audit;
+
 pub mod containers;
 
 pub mod host;

@@ -1,4 +1,27 @@
 //! The only module that performs actions: one owning task per run; queue, locks, drain.
+//!
+//! Decides nothing: what a run does next is [`run::next`](crate::run::next)'s, what it may do is the door's.
 
+mod acceptance;
+mod commands;
+pub mod emergency;
+mod engine;
+mod journal;
 pub mod library;
+pub mod lock_file;
+mod lock_table;
+mod performing;
+mod planner;
+pub mod plugins;
+mod refusal;
+pub mod replay;
 pub mod request;
+mod runner;
+mod tasks;
+#[cfg(test)]
+mod tests;
+
+pub use acceptance::MAX_CHILD_DEPTH;
+pub use engine::{Engine, EngineConfig, MAX_UNFINISHED};
+pub use refusal::Refusal;
+pub use runner::Rest;

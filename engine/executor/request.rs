@@ -108,6 +108,8 @@ pub struct Plan {
     pub steps: Vec<PlannedStep>,
     /// How the run would end.
     pub status: EndStatus,
+    /// One sentence about that end.
+    pub message: String,
     /// What it may do at most.
     pub card: Card,
 }

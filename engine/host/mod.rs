@@ -1,3 +1,37 @@
-//! Plugins and the world they are allowed to see.
+//! The only wasmtime: plugins run here, bounded in every direction, and reach the world through one door.
+//!
+//! Responsible for compiling and instantiating plugins, for checking, announcing, performing and recording every host
+//! call, and for answering calls from the journal or from a plan's overlay. Does not know what a run does next.
 
+mod address;
+mod bindings;
+mod budget;
+mod call;
+mod calls;
+mod context;
+mod door;
 pub mod embedded;
+mod engine;
+mod grants;
+mod instance;
+pub mod limits;
+mod overlay;
+mod plugin;
+mod world;
+
+pub use budget::Budgets;
+pub use call::Trouble;
+pub use context::{Control, Ledger, LocalChanges, Mode, RunContext, RunParts, Stop};
+pub use door::Site;
+pub use engine::{Error, Wasm};
+pub use instance::{Attempt, Performed, perform};
+pub use overlay::{ImaginedWrite, Overlay};
+pub use plugin::{OFFERED, Plugin, describe};
+pub use world::World;
+
+/// A place at which a test may kill or hold the engine; nothing without the feature.
+fn fault_point(name: &'static str) {
+    #[cfg(feature = "fault")]
+    crate::fault::point(name);
+    let _ = name;
+}

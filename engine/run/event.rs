@@ -242,6 +242,9 @@ pub const MAX_KEPT_LINES: usize = 20;
 pub struct Accepted {
     /// The runbook.
     pub runbook: RunbookName,
+    /// Where its text came from, for messages: a file or `library/NAME`.
+    #[serde(default)]
+    pub file: String,
     /// The digest of its text, which is kept as a blob; child runbooks' too.
     pub texts: Vec<(RunbookName, Digest)>,
     /// The plugins' bytes by digest.

@@ -160,6 +160,7 @@ pub(super) fn book(build: impl FnOnce(&mut Book)) -> Runbook {
 pub(super) fn accepted(runbook: &Runbook) -> Accepted {
     Accepted {
         runbook: runbook.name.clone(),
+        file: String::new(),
         texts: Vec::new(),
         plugins: Vec::new(),
         parameters: json!({ "service": "shop/web" }),

@@ -1,0 +1,209 @@
+//! The body of an entry: the exact bytes that are hashed, JSON without blanks and with sorted keys, holding every field.
+//!
+//! The sequence, the time and the version are known only to the writer; everything else is made into bytes by the one
+//! who appends, so that the writer need only put pieces together.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::model::ids::{Digest, RunId};
+
+use super::entry::{Blob, Draft, Entry, RunRow, StateChange};
+use super::error::Error;
+use super::moved;
+
+/// No body is longer, in bytes. What does not fit is moved to blobs.
+pub const MAX_ENTRY_BYTES: usize = 64 * 1024;
+
+/// Room for sequence, time, version and punctuation.
+const FRAME_BYTES: usize = 256;
+
+/// The longest name of an actor, in bytes.
+pub const MAX_ACTOR_BYTES: usize = 256;
+
+/// The longest kind, in bytes.
+pub const MAX_KIND_BYTES: usize = 64;
+
+/// A draft as bytes, waiting for its sequence, time and version.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) actor: String,
+    pub(super) run: Option<RunId>,
+    pub(super) kind: String,
+    pub(super) row: Option<RunRow>,
+    pub(super) state: Vec<StateChange>,
+    pub(super) blobs: Vec<Blob>,
+    /// From the opening brace up to `"seq":`.
+    head: String,
+    /// Between the sequence and `,"time_ms":`.
+    middle: String,
+}
+
+impl Prepared {
+    pub(super) fn new(draft: Draft) -> Result<Self, Error> {
+        let Draft { actor, run, kind, data, row, state, blobs } = draft;
+        check_words(&actor, &kind, run.as_ref(), row.as_ref())?;
+        let mut blobs =
+            blobs.into_iter().map(|bytes| moved::blob("a blob", bytes)).collect::<Result<Vec<_>, _>>()?;
+        let row_json = row.as_ref().map(canonical).transpose()?;
+        let state_json = if state.is_empty() { None } else { Some(canonical(&state)?) };
+        let fixed = FRAME_BYTES
+            + actor.len()
+            + kind.len()
+            + row_json.as_ref().map_or(0, String::len)
+            + state_json.as_ref().map_or(0, String::len)
+            + blobs.len() * moved::REFERENCE_BYTES;
+        let room = MAX_ENTRY_BYTES.checked_sub(fixed).ok_or_else(|| Error::TooLarge {
+            what: format!("an entry `{kind}` without its data"),
+            bytes: fixed,
+            limit: MAX_ENTRY_BYTES,
+        })?;
+        let data = moved::fit(data, room, &mut blobs)?;
+
+        let mut head = String::with_capacity(data.len() + 256);
+        head.push_str("{\"actor\":");
+        head.push_str(&canonical(&actor)?);
+        if !blobs.is_empty() {
+            head.push_str(",\"blobs\":");
+            head.push_str(&canonical(&blobs.iter().map(|blob| &blob.digest).collect::<Vec<_>>())?);
+        }
+        head.push_str(",\"data\":");
+        head.push_str(&data);
+        head.push_str(",\"kind\":");
+        head.push_str(&canonical(&kind)?);
+        for (key, value) in [("row", &row_json), ("run", &run.as_ref().map(canonical).transpose()?)] {
+            if let Some(value) = value {
+                let _ = write!(head, ",\"{key}\":{value}");
+            }
+        }
+        head.push_str(",\"seq\":");
+        let middle = state_json.map_or_else(String::new, |state| format!(",\"state\":{state}"));
+        Ok(Self { actor, run, kind, row, state, blobs, head, middle })
+    }
+
+    /// How much memory it takes while it waits.
+    pub(super) fn bytes(&self) -> usize {
+        self.head.len() + self.middle.len() + self.blobs.iter().map(|blob| blob.bytes.len()).sum::<usize>()
+    }
+
+    pub(super) fn body(&self, seq: u64, time_ms: u64, version: Option<u32>) -> String {
+        let mut body = String::with_capacity(self.head.len() + self.middle.len() + 80);
+        body.push_str(&self.head);
+        let _ = write!(body, "{seq}");
+        body.push_str(&self.middle);
+        let _ = write!(body, ",\"time_ms\":{time_ms}");
+        if let Some(version) = version {
+            let _ = write!(body, ",\"version\":{version}");
+        }
+        body.push('}');
+        body
+    }
+}
+
+/// A body read back.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Body<D> {
+    pub(super) actor: String,
+    #[serde(default)]
+    pub(super) blobs: Vec<Digest>,
+    pub(super) data: D,
+    pub(super) kind: String,
+    #[serde(default)]
+    pub(super) row: Option<RunRow>,
+    #[serde(default)]
+    pub(super) run: Option<RunId>,
+    pub(super) seq: u64,
+    #[serde(default)]
+    pub(super) state: Vec<StateChange>,
+    pub(super) time_ms: u64,
+    #[serde(default)]
+    pub(super) version: Option<u32>,
+}
+
+impl Body<Value> {
+    pub(super) fn parse(seq: u64, bytes: &[u8]) -> Result<Self, Error> {
+        serde_json::from_slice(bytes)
+            .map_err(|error| Error::damaged(format!("entry {seq}: its body is not an entry: {error}")))
+    }
+
+    /// The entry, with what was moved to blobs put back; `load` finds a blob, or none if it was pruned.
+    pub(super) fn into_entry(
+        self,
+        load: &mut dyn FnMut(&Digest) -> Result<Option<Vec<u8>>, Error>,
+    ) -> Result<Entry, Error> {
+        let Self { actor, blobs, mut data, kind, run, seq, time_ms, version, .. } = self;
+        if !blobs.is_empty() {
+            moved::put_back(&mut data, load)?;
+        }
+        Ok(Entry { seq, time_ms, actor, run, version, kind, data })
+    }
+}
+
+/// JSON without blanks and with sorted keys.
+pub(super) fn canonical(value: &impl Serialize) -> Result<String, Error> {
+    // By way of a `Value`, whose objects are sorted, whatever the order of a struct's fields.
+    serde_json::to_value(value)
+        .and_then(|value| serde_json::to_string(&value))
+        .map_err(|error| Error::Invalid { what: format!("cannot be written as JSON: {error}") })
+}
+
+fn check_words(actor: &str, kind: &str, run: Option<&RunId>, row: Option<&RunRow>) -> Result<(), Error> {
+    if actor.is_empty() || actor.len() > MAX_ACTOR_BYTES || actor.chars().any(char::is_control) {
+        let what = format!(
+            "`{}` is not an actor: 1 to {MAX_ACTOR_BYTES} bytes without control characters",
+            actor.escape_debug()
+        );
+        return Err(Error::Invalid { what });
+    }
+    let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-';
+    if kind.is_empty() || kind.len() > MAX_KIND_BYTES || !kind.bytes().all(legal) {
+        let what = format!(
+            "`{}` is not a kind: 1 to {MAX_KIND_BYTES} lower-case letters, digits, dots and dashes",
+            kind.escape_debug()
+        );
+        return Err(Error::Invalid { what });
+    }
+    match row {
+        Some(row) if Some(&row.run) != run => Err(Error::Invalid {
+            what: format!("an entry of another journal cannot carry the row of run `{}`", row.run),
+        }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_body_is_canonical_and_holds_every_field() {
+        let draft = Draft {
+            run: Some(RunId::from_parts(1, 2)),
+            state: vec![StateChange::Set {
+                bucket: "b".into(),
+                key: "k".into(),
+                value: json!({"z": 1, "a": 2}),
+            }],
+            blobs: vec![b"text".to_vec()],
+            ..Draft::fact("ann", "state.set", json!({"b": "ö\n", "a": [1.5, null]}))
+        };
+        let body = Prepared::new(draft).unwrap().body(7, 8, Some(9));
+        let value: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(serde_json::to_string(&value).unwrap(), body, "parsing and writing again changes nothing");
+        let keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(keys, ["actor", "blobs", "data", "kind", "run", "seq", "state", "time_ms", "version"]);
+        assert_eq!((&value["seq"], &value["time_ms"], &value["version"]), (&json!(7), &json!(8), &json!(9)));
+    }
+
+    #[test]
+    fn words_that_would_spoil_a_terminal_are_refused() {
+        for (actor, kind) in [("", "a"), ("a\u{1b}[2J", "a"), ("a", "A"), ("a", ""), ("a", "a b")] {
+            assert!(Prepared::new(Draft::fact(actor, kind, Value::Null)).is_err(), "{actor:?} {kind:?}");
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The handle to the audit log: opened once by whoever holds the data directory's lock, cheap to clone.
+
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake};
+use std::thread::{self, JoinHandle, Thread};
+
+use tokio::sync::{oneshot, watch};
+
+use crate::clock;
+use crate::model::ids::RunId;
+
+use super::body::Prepared;
+use super::checkpoint_files::CheckpointFiles;
+use super::entry::{Appended, Draft, Note};
+use super::error::Error;
+use super::key::VerifierKey;
+use super::opening::{self, Opened};
+use super::queue::Queue;
+use super::reserve::Reserve;
+use super::writer::{Health, Ledger, Writer};
+
+/// The longest text of a note, in bytes; the rest is cut off.
+pub const MAX_NOTE_BYTES: usize = 8 * 1024;
+
+/// How the log is opened.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The database never grows over this many pages of 4 KiB; then it is as if the disk were full.
+    pub max_pages: Option<u32>,
+}
+
+/// The audit log, open for appending. The log is closed when the last clone is dropped; what was handed over is written first.
+#[derive(Clone)]
+pub struct Audit {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    dir: PathBuf,
+    queue: Arc<Queue>,
+    health: Arc<Health>,
+    committed: watch::Receiver<u64>,
+    key: VerifierKey,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Audit {
+    /// Opens the log in this data directory and makes it if there is none. The caller holds the directory's lock.
+    pub fn open(dir: &Path, options: &Options) -> Result<Self, Error> {
+        let Opened { db, key, tree, last_ms, clean } = opening::open(dir)?;
+        if let Some(pages) = options.max_pages {
+            db.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
+        }
+        let queue = Arc::new(Queue::new(last_ms));
+        let health = Arc::new(Health::default());
+        let (sender, committed) = watch::channel(tree.size());
+        let public = key.public().clone();
+        let reserve = Reserve::hold(dir);
+        health.reserve_spent.store(!reserve.held(), Ordering::Release);
+        let writer = Writer {
+            db,
+            key,
+            queue: Arc::clone(&queue),
+            health: Arc::clone(&health),
+            committed: sender,
+            reserve,
+            files: CheckpointFiles::new(dir),
+            ledger: Ledger::new(tree, clean),
+        };
+        let thread = thread::Builder::new().name("audit-writer".to_owned()).spawn(move || writer.run());
+        let thread = thread.map_err(|error| Error::Environment {
+            what: "start the thread that writes the audit log".to_owned(),
+            why: error.to_string(),
+        })?;
+        let dir = dir.to_owned();
+        let shared = Shared { dir, queue, health, committed, key: public, thread: Mutex::new(Some(thread)) };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Appends all of these or none, and returns when they are durable. With `expect`, only if the run's journal has that
+    /// many entries.
+    pub async fn append(&self, drafts: Vec<Draft>, expect: Option<(RunId, u32)>) -> Result<Appended, Error> {
+        self.submit(drafts, expect).durable().await
+    }
+
+    /// [`Audit::append`] for callers outside of async code; holds the thread.
+    pub fn append_blocking(
+        &self,
+        drafts: Vec<Draft>,
+        expect: Option<(RunId, u32)>,
+    ) -> Result<Appended, Error> {
+        self.submit(drafts, expect).wait()
+    }
+
+    /// Hands over at once; what is handed over first is written first. Holds the thread while the queue is full, which the
+    /// writer empties without help of any async runtime.
+    pub fn submit(&self, drafts: Vec<Draft>, expect: Option<(RunId, u32)>) -> Ticket {
+        let (reply, receiver) = oneshot::channel();
+        let prepared = drafts.into_iter().map(Prepared::new).collect::<Result<Vec<_>, _>>();
+        let refusal = match prepared {
+            Ok(entries) if entries.is_empty() => {
+                Error::Invalid { what: "there is nothing to append".to_owned() }
+            }
+            Ok(entries) => match self.shared.queue.push(entries, expect, reply) {
+                Some(time_ms) => return Ticket { time_ms, reply: receiver, ended: self.ended() },
+                None => return Ticket { time_ms: clock::now_ms(), reply: receiver, ended: self.ended() },
+            },
+            Err(error) => error,
+        };
+        let _ = reply.send(Err(refusal));
+        Ticket { time_ms: clock::now_ms(), reply: receiver, ended: self.ended() }
+    }
+
+    /// Tells people something while a step works. Never waits; dropped when too much is told.
+    pub fn note(&self, mut note: Note) {
+        let mut end = note.text.len().min(MAX_NOTE_BYTES);
+        while !note.text.is_char_boundary(end) {
+            end -= 1;
+        }
+        note.text.truncate(end);
+        if note.text.chars().any(spoils_a_terminal) {
+            note.text = note.text.replace(spoils_a_terminal, "\u{fffd}");
+        }
+        self.shared.queue.push_note(note);
+    }
+
+    /// The sequence of the newest durable entry; also wakes when notes were written.
+    pub fn committed(&self) -> watch::Receiver<u64> {
+        self.shared.committed.clone()
+    }
+
+    /// The first error of a commit: from then on nothing is taken.
+    pub fn failure(&self) -> Option<Error> {
+        self.shared.health.failure.get().cloned()
+    }
+
+    /// Whether the disk was so full that the reserve is gone: the engine should come to an end.
+    pub fn reserve_spent(&self) -> bool {
+        self.shared.health.reserve_spent.load(Ordering::Acquire)
+    }
+
+    /// What the log's checkpoints are verified with.
+    pub fn public_key(&self) -> &VerifierKey {
+        &self.shared.key
+    }
+
+    /// The data directory.
+    pub fn dir(&self) -> &Path {
+        &self.shared.dir
+    }
+
+    /// Writes what was handed over and closes the log properly, for all clones of the handle.
+    pub fn close(&self) -> Result<(), Error> {
+        self.shared.close();
+        self.failure().map_or(Ok(()), Err)
+    }
+
+    fn ended(&self) -> Arc<Health> {
+        Arc::clone(&self.shared.health)
+    }
+}
+
+impl Shared {
+    fn close(&self) {
+        self.queue.close();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // A writer that panicked has dropped every reply: those waiting know.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// An append on its way.
+pub struct Ticket {
+    time_ms: u64,
+    reply: oneshot::Receiver<Result<Appended, Error>>,
+    ended: Arc<Health>,
+}
+
+impl Ticket {
+    /// The time of its entries, milliseconds since 1970: the clock's when it was handed over, but never below that of the
+    /// entry before.
+    pub fn time_ms(&self) -> u64 {
+        self.time_ms
+    }
+
+    /// Returns when the entries are durable, or are known not to be written.
+    pub async fn durable(self) -> Result<Appended, Error> {
+        match self.reply.await {
+            Ok(result) => result,
+            Err(_) => Err(closed(&self.ended)),
+        }
+    }
+
+    /// [`Ticket::durable`] for callers outside of async code; holds the thread.
+    pub fn wait(self) -> Result<Appended, Error> {
+        let waker = Arc::new(Unpark(thread::current())).into();
+        let mut context = Context::from_waker(&waker);
+        // A task's budget must not make a finished commit look unfinished for ever.
+        let mut future = pin!(tokio::task::unconstrained(self.durable()));
+        loop {
+            match future.as_mut().poll(&mut context) {
+                Poll::Ready(result) => return result,
+                Poll::Pending => thread::park(),
+            }
+        }
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+fn closed(health: &Health) -> Error {
+    let cause = health.failure.get().cloned().unwrap_or_else(|| Error::Environment {
+        what: "append to the audit log".to_owned(),
+        why: "it is closed".to_owned(),
+    });
+    Error::Failed { cause: Box::new(cause) }
+}
+
+fn spoils_a_terminal(c: char) -> bool {
+    c.is_control() && c != '\n' && c != '\t'
+}

@@ -1,0 +1,40 @@
+//! The only memory: an append-only log in SQLite that holds every run's journal and every other fact worth accounting for,
+//! as a Merkle tree with signed checkpoints that anyone can verify.
+//!
+//! One writer thread takes everything that waits, commits it once with `synchronous = FULL`, and wakes everyone. What an
+//! append returned as done is durable and stays so; what it refused was not written. State changes and run rows commit in
+//! the transaction of their entry and can be made again from the entries alone.
+//!
+//! Deliberately knows nothing of what a run is or does: kinds and data are given and kept, never understood.
+
+mod body;
+mod checkpoint;
+mod checkpoint_files;
+mod entry;
+mod error;
+mod key;
+mod log;
+mod moved;
+mod opening;
+mod queue;
+mod reader;
+mod reserve;
+mod schema;
+mod tables;
+mod tree;
+mod writer;
+
+pub use body::{MAX_ACTOR_BYTES, MAX_ENTRY_BYTES, MAX_KIND_BYTES};
+pub use checkpoint::{Checkpoint, InvalidNote, MAX_CHECKPOINT_BYTES};
+pub use checkpoint_files::{CHECKPOINT_DIR, MAX_CHECKPOINT_FILES};
+pub use entry::{Appended, Draft, Entry, KeptNote, Note, RunRow, StateChange};
+pub use error::{Error, ErrorKind};
+pub use key::{InvalidKey, PRIVATE_KEY_FILE, PUBLIC_KEY_FILE, VerifierKey, public_key};
+pub use log::{Audit, MAX_NOTE_BYTES, Options, Ticket};
+pub use moved::MAX_BLOB_BYTES;
+pub use queue::{MAX_WAITING_BYTES, MAX_WAITING_ENTRIES, MAX_WAITING_NOTES};
+pub use reader::{DEFAULT_LIMIT, EntryFilter, Growth, Reader, RunFilter};
+pub use reserve::{RESERVE_BYTES, RESERVE_FILE};
+pub use schema::{DATABASE_FILE, SCHEMA_VERSION};
+pub use tables::{MAX_NOTES, MAX_NOTES_PER_RUN};
+pub use tree::Hash;

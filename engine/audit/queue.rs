@@ -1,0 +1,173 @@
+//! The bounded queue before the writer: keeps the order of those who append and gives each append its time.
+//!
+//! Knows nothing of the database.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::clock;
+use crate::model::ids::RunId;
+
+use super::body::Prepared;
+use super::entry::{Appended, Note};
+use super::error::Error;
+
+/// How many entries may wait for the writer: three commits' worth of a hundred busy runs and more. Whoever comes when it
+/// is full is held until there is room, since the world must not move faster than its record.
+pub const MAX_WAITING_ENTRIES: usize = 16 * 1024;
+
+/// How many bytes may wait, blobs included; one append is always let in.
+pub const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
+
+/// How many notes may wait; more are dropped, since notes are no evidence.
+pub const MAX_WAITING_NOTES: usize = 4 * 1024;
+
+/// How long notes wait for entries to share a commit with.
+const NOTE_PATIENCE: Duration = Duration::from_millis(25);
+
+/// The drafts of one caller, which are written all or not at all.
+pub(super) struct Member {
+    pub(super) entries: Vec<Prepared>,
+    pub(super) expect: Option<(RunId, u32)>,
+    pub(super) time_ms: u64,
+    pub(super) reply: oneshot::Sender<Result<Appended, Error>>,
+}
+
+/// Everything that waited.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) members: Vec<Member>,
+    pub(super) notes: Vec<(u64, Note)>,
+}
+
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    /// Something came, or the queue was closed.
+    filled: Condvar,
+    /// Everything was taken.
+    emptied: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    members: Vec<Member>,
+    notes: VecDeque<(u64, Note)>,
+    notes_since: Option<Instant>,
+    entries: usize,
+    bytes: usize,
+    last_ms: u64,
+    closed: bool,
+}
+
+impl Waiting {
+    fn full(&self) -> bool {
+        self.entries >= MAX_WAITING_ENTRIES || self.bytes >= MAX_WAITING_BYTES
+    }
+
+    /// The clock's time, but never below what the log holds already.
+    fn now_ms(&mut self) -> u64 {
+        self.last_ms = self.last_ms.max(clock::now_ms());
+        self.last_ms
+    }
+}
+
+impl Queue {
+    /// `last_ms` is the time of the newest entry.
+    pub(super) fn new(last_ms: u64) -> Self {
+        let waiting = Waiting { last_ms, ..Waiting::default() };
+        Self { waiting: Mutex::new(waiting), filled: Condvar::new(), emptied: Condvar::new() }
+    }
+
+    /// Puts an append in order and tells its time; waits while the queue is full. None if the writer has ended.
+    pub(super) fn push(
+        &self,
+        entries: Vec<Prepared>,
+        expect: Option<(RunId, u32)>,
+        reply: oneshot::Sender<Result<Appended, Error>>,
+    ) -> Option<u64> {
+        let bytes: usize = entries.iter().map(Prepared::bytes).sum();
+        let mut waiting = self.lock();
+        while waiting.full() && !waiting.closed {
+            waiting = self.emptied.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        if waiting.closed {
+            return None;
+        }
+        let time_ms = waiting.now_ms();
+        waiting.entries += entries.len();
+        waiting.bytes += bytes;
+        waiting.members.push(Member { entries, expect, time_ms, reply });
+        drop(waiting);
+        self.filled.notify_one();
+        Some(time_ms)
+    }
+
+    /// Hands a note over, or drops it if too many wait.
+    pub(super) fn push_note(&self, note: Note) {
+        let mut waiting = self.lock();
+        if waiting.closed || waiting.notes.len() >= MAX_WAITING_NOTES {
+            return;
+        }
+        let time_ms = waiting.now_ms();
+        waiting.notes.push_back((time_ms, note));
+        waiting.notes_since.get_or_insert_with(Instant::now);
+        drop(waiting);
+        self.filled.notify_one();
+    }
+
+    /// Everything that waits, as soon as there is something; none once the queue is closed and empty.
+    pub(super) fn take(&self) -> Option<Batch> {
+        let mut waiting = self.lock();
+        loop {
+            let patience = waiting.notes_since.map(|since| NOTE_PATIENCE.saturating_sub(since.elapsed()));
+            match patience {
+                _ if !waiting.members.is_empty() => break,
+                Some(_) if waiting.closed => break,
+                Some(Duration::ZERO) => break,
+                None if waiting.closed => return None,
+                Some(rest) => {
+                    waiting =
+                        self.filled.wait_timeout(waiting, rest).unwrap_or_else(PoisonError::into_inner).0;
+                }
+                None => waiting = self.filled.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+        waiting.notes_since = None;
+        waiting.entries = 0;
+        waiting.bytes = 0;
+        let members = std::mem::take(&mut waiting.members);
+        let notes = waiting.notes.drain(..).collect();
+        drop(waiting);
+        self.emptied.notify_all();
+        Some(Batch { members, notes })
+    }
+
+    /// Whether nobody waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().members.is_empty()
+    }
+
+    /// Lets nothing more in; what waits is still written.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.filled.notify_all();
+        self.emptied.notify_all();
+    }
+
+    /// Closes it and drops what waits, whose owners learn that it was not written.
+    pub(super) fn abandon(&self) {
+        let mut waiting = self.lock();
+        waiting.closed = true;
+        waiting.members.clear();
+        waiting.notes.clear();
+        drop(waiting);
+        self.emptied.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,368 @@
+//! Questions to the log, over a connection that cannot write and needs no lock.
+//!
+//! Feeds views; proves nothing (that is `verify`).
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::types::Value as Sql;
+use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
+use serde_json::Value;
+
+use crate::model::ids::{Digest, RunId};
+
+use super::body::Body;
+use super::entry::{Entry, KeptNote, Note, RunRow};
+use super::error::Error;
+use super::opening::TrustRow;
+use super::schema::{self, signed, unsigned};
+
+/// How many rows a question returns if it does not say.
+pub const DEFAULT_LIMIT: usize = 1000;
+
+/// Which entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryFilter {
+    /// Only this run's journal.
+    pub run: Option<RunId>,
+    /// Only these kinds; one that ends in `*` means all that begin so. Empty: all.
+    pub kinds: Vec<String>,
+    /// Only later ones.
+    pub after_seq: u64,
+    /// Only earlier ones.
+    pub before_seq: Option<u64>,
+    /// At most so many.
+    pub limit: usize,
+    /// The newest first, and if there are too many the oldest are left out.
+    pub newest_first: bool,
+}
+
+impl Default for EntryFilter {
+    fn default() -> Self {
+        let (run, kinds, before_seq) = (None, Vec::new(), None);
+        Self { run, kinds, after_seq: 0, before_seq, limit: DEFAULT_LIMIT, newest_first: false }
+    }
+}
+
+impl EntryFilter {
+    /// The whole journal of a run, in order.
+    pub fn journal(run: &RunId) -> Self {
+        Self { run: Some(run.clone()), limit: usize::MAX, ..Self::default() }
+    }
+}
+
+/// Which runs; always the newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFilter {
+    /// Only of this runbook.
+    pub runbook: Option<String>,
+    /// Only in one of these states. Empty: all.
+    pub statuses: Vec<String>,
+    /// Only about this, for example a service.
+    pub subject: Option<String>,
+    /// Only steps of this run.
+    pub parent: Option<RunId>,
+    /// Only accepted at or after this time, milliseconds since 1970.
+    pub since_ms: Option<u64>,
+    /// Only runs older than this one, for the next page.
+    pub before: Option<RunId>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl Default for RunFilter {
+    fn default() -> Self {
+        let (runbook, statuses, subject, parent, since_ms, before) =
+            (None, Vec::new(), None, None, None, None);
+        Self { runbook, statuses, subject, parent, since_ms, before, limit: DEFAULT_LIMIT }
+    }
+}
+
+/// How large the log is and how fast it grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Growth {
+    /// The database with its WAL.
+    pub bytes: u64,
+    /// All entries.
+    pub entries: u64,
+    /// The time of the first entry, milliseconds since 1970; 0 if there is none.
+    pub first_ms: u64,
+    /// The time of the last entry.
+    pub last_ms: u64,
+    /// Bytes per day between the two, a day at least.
+    pub bytes_per_day: u64,
+}
+
+/// Reads the log. Not shared between threads; opening another is cheap.
+pub struct Reader {
+    db: Connection,
+    path: PathBuf,
+}
+
+impl Reader {
+    /// Opens the log in this data directory.
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        let path = schema::database(dir);
+        Ok(Self { db: schema::open_reader(&path)?, path })
+    }
+
+    /// Entries, what was moved to blobs put back.
+    pub fn entries(&self, filter: &EntryFilter) -> Result<Vec<Entry>, Error> {
+        let mut query = Query::new("SELECT seq, body FROM entry WHERE seq > ?", signed(filter.after_seq));
+        if let Some(before) = filter.before_seq {
+            query.and("seq < ?", signed(before));
+        }
+        if let Some(run) = &filter.run {
+            query.and("run = ?", run.as_str().to_owned());
+        }
+        query.any(&filter.kinds, |kind| match kind.strip_suffix('*') {
+            Some(prefix) => ("substr(kind, 1, length(?)) = ?", vec![Sql::from(prefix.to_owned()); 2]),
+            None => ("kind = ?", vec![Sql::from(kind.clone())]),
+        });
+        // In a run's journal versions and sequences have the same order, and the index holds the versions.
+        let column = if filter.run.is_some() { "version" } else { "seq" };
+        query.order(column, filter.newest_first, filter.limit);
+        let bodies: Vec<(i64, Vec<u8>)> = query.rows(&self.db, |row| {
+            Ok((row.get(0)?, row.get_ref(1)?.as_bytes().unwrap_or_default().to_vec()))
+        })?;
+        bodies.into_iter().map(|(seq, body)| self.entry_of(unsigned(seq)?, &body)).collect()
+    }
+
+    /// One entry.
+    pub fn entry(&self, seq: u64) -> Result<Option<Entry>, Error> {
+        self.body(seq)?.map(|body| self.entry_of(seq, body.as_bytes())).transpose()
+    }
+
+    /// The exact bytes of one entry that are hashed.
+    pub fn body(&self, seq: u64) -> Result<Option<String>, Error> {
+        let sql = "SELECT body FROM entry WHERE seq = ?1";
+        Ok(self.db.prepare_cached(sql)?.query_row([signed(seq)], |row| row.get(0)).optional()?)
+    }
+
+    /// The sequence of the newest entry; 0 if there is none.
+    pub fn last_seq(&self) -> Result<u64, Error> {
+        let last: Option<i64> =
+            self.db.prepare_cached("SELECT max(seq) FROM entry")?.query_row([], |row| row.get(0))?;
+        unsigned(last.unwrap_or(0))
+    }
+
+    /// How many entries a run's journal has; 0 if there is no such run.
+    pub fn version(&self, run: &RunId) -> Result<u32, Error> {
+        super::tables::run_version(&self.db, run)
+    }
+
+    /// Runs, the newest first.
+    pub fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>, Error> {
+        let mut query = Query::new(&format!("{SELECT_RUN} WHERE run > ?"), String::new());
+        let texts = [
+            ("runbook = ?", filter.runbook.clone()),
+            ("subject = ?", filter.subject.clone()),
+            ("parent = ?", filter.parent.clone().map(String::from)),
+            ("run < ?", filter.before.clone().map(String::from)),
+        ];
+        for (condition, value) in texts {
+            if let Some(value) = value {
+                query.and(condition, value);
+            }
+        }
+        if let Some(since) = filter.since_ms {
+            query.and("started_ms >= ?", signed(since));
+        }
+        query.any(&filter.statuses, |status| ("status = ?", vec![Sql::from(status.clone())]));
+        query.order("run", true, filter.limit);
+        query.rows(&self.db, run_row)?.into_iter().collect()
+    }
+
+    /// One run.
+    pub fn run(&self, run: &RunId) -> Result<Option<RunRow>, Error> {
+        let sql = format!("{SELECT_RUN} WHERE run = ?1");
+        self.db.prepare_cached(&sql)?.query_row([run.as_str()], run_row).optional()?.transpose()
+    }
+
+    /// Runs that have not ended, the oldest first.
+    pub fn unfinished(&self) -> Result<Vec<RunRow>, Error> {
+        let sql = format!("{SELECT_RUN} WHERE finished_ms IS NULL ORDER BY run");
+        let mut statement = self.db.prepare_cached(&sql)?;
+        let rows: Vec<_> = statement.query_map([], run_row)?.collect::<Result<_, _>>()?;
+        rows.into_iter().collect()
+    }
+
+    /// At most `limit` runs whose id begins so, the newest first.
+    pub fn resolve_prefix(&self, prefix: &str, limit: usize) -> Result<Vec<RunId>, Error> {
+        let sql = "SELECT run FROM run WHERE run >= ?1 AND run < ?2 ORDER BY run DESC LIMIT ?3";
+        let mut statement = self.db.prepare_cached(sql)?;
+        // Ids hold digits and lower-case letters only, all of which sort before the tilde.
+        let end = format!("{prefix}~");
+        let ids: Vec<String> = statement
+            .query_map(params![prefix, end, limit_of(limit)], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        ids.into_iter().map(|id| RunId::new(id).map_err(|error| Error::damaged(error.to_string()))).collect()
+    }
+
+    /// The bytes of a blob; none if it is unknown or was pruned.
+    pub fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
+        let sql = "SELECT bytes FROM blob WHERE digest = ?1";
+        Ok(self.db.prepare_cached(sql)?.query_row([digest.as_str()], |row| row.get(0)).optional()?)
+    }
+
+    /// The value of a key in a bucket.
+    pub fn state_get(&self, bucket: &str, key: &str) -> Result<Option<Value>, Error> {
+        let sql = "SELECT value FROM state WHERE bucket = ?1 AND key = ?2";
+        let text: Option<String> =
+            self.db.prepare_cached(sql)?.query_row([bucket, key], |row| row.get(0)).optional()?;
+        text.map(|text| state_value(bucket, key, &text)).transpose()
+    }
+
+    /// Keys and values of a bucket whose key begins so, sorted.
+    pub fn state_list(&self, bucket: &str, prefix: &str) -> Result<Vec<(String, Value)>, Error> {
+        let sql =
+            "SELECT key, value FROM state WHERE bucket = ?1 AND substr(key, 1, length(?2)) = ?2 ORDER BY key";
+        let mut statement = self.db.prepare_cached(sql)?;
+        let rows: Vec<(String, String)> = statement
+            .query_map([bucket, prefix], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        rows.into_iter().map(|(key, text)| Ok((key.clone(), state_value(bucket, &key, &text)?))).collect()
+    }
+
+    /// The buckets that hold anything, sorted.
+    pub fn state_buckets(&self) -> Result<Vec<String>, Error> {
+        let mut statement = self.db.prepare_cached("SELECT DISTINCT bucket FROM state ORDER BY bucket")?;
+        Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+    }
+
+    /// Notes of a run after the one with this id, oldest first.
+    pub fn notes(&self, run: &RunId, after: u64, limit: usize) -> Result<Vec<KeptNote>, Error> {
+        let sql = "SELECT id, time_ms, path, attempt, level, text FROM note WHERE run = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+        let mut statement = self.db.prepare_cached(sql)?;
+        let rows: Vec<_> = statement
+            .query_map(params![run.as_str(), signed(after), limit_of(limit)], |row| {
+                let (id, time_ms, path): (i64, i64, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                Ok((id, time_ms, path, row.get(3)?, row.get(4)?, row.get(5)?))
+            })?
+            .collect::<Result<_, _>>()?;
+        let kept = rows.into_iter().map(|(id, time_ms, path, attempt, level, text)| {
+            let path = path.try_into().map_err(|error| Error::damaged(format!("note {id}: {error}")))?;
+            let note = Note { run: run.clone(), path, attempt, level, text };
+            Ok(KeptNote { id: unsigned(id)?, time_ms: unsigned(time_ms)?, note })
+        });
+        kept.collect()
+    }
+
+    /// The newest signed checkpoint, as a signed note.
+    pub fn checkpoint(&self) -> Result<String, Error> {
+        Ok(TrustRow::read(&self.db)?.checkpoint)
+    }
+
+    /// How large the log is and how fast it grows.
+    pub fn growth(&self) -> Result<Growth, Error> {
+        const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+        let time = |order: &str| -> Result<u64, Error> {
+            let sql = format!("SELECT time_ms FROM entry ORDER BY seq {order} LIMIT 1");
+            unsigned(self.db.query_row(&sql, [], |row| row.get(0)).optional()?.unwrap_or(0))
+        };
+        let (first_ms, last_ms) = (time("ASC")?, time("DESC")?);
+        let size = |suffix: &str| {
+            let path = format!("{}{suffix}", self.path.display());
+            std::fs::metadata(path).map_or(0, |file| file.len())
+        };
+        let bytes = size("") + size("-wal");
+        let days_ms = (last_ms - first_ms.min(last_ms)).max(DAY_MS);
+        let bytes_per_day = u128::from(bytes) * u128::from(DAY_MS) / u128::from(days_ms);
+        let bytes_per_day = u64::try_from(bytes_per_day).unwrap_or(u64::MAX);
+        Ok(Growth { bytes, entries: self.last_seq()?, first_ms, last_ms, bytes_per_day })
+    }
+
+    /// The connection, for those in this module who ask what is not asked often.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.db
+    }
+
+    fn entry_of(&self, seq: u64, body: &[u8]) -> Result<Entry, Error> {
+        Body::parse(seq, body)?.into_entry(&mut |digest| self.blob(digest))
+    }
+}
+
+const SELECT_RUN: &str = "SELECT run, runbook, status, actor, trigger, target, started_ms, finished_ms, parent, reason, \
+                          subject, message FROM run";
+
+/// SQL and its values, put together as a filter asks.
+struct Query {
+    sql: String,
+    values: Vec<Sql>,
+}
+
+impl Query {
+    fn new(sql: &str, first: impl Into<Sql>) -> Self {
+        Self { sql: sql.to_owned(), values: vec![first.into()] }
+    }
+
+    fn and(&mut self, condition: &str, value: impl Into<Sql>) {
+        self.sql.push_str(" AND ");
+        self.sql.push_str(condition);
+        self.values.push(value.into());
+    }
+
+    /// One of several conditions; all if there are none.
+    fn any<T>(&mut self, wishes: &[T], condition: impl Fn(&T) -> (&'static str, Vec<Sql>)) {
+        for (n, wish) in wishes.iter().enumerate() {
+            let (sql, values) = condition(wish);
+            self.sql.push_str(if n == 0 { " AND (" } else { " OR " });
+            self.sql.push_str(sql);
+            self.values.extend(values);
+        }
+        if !wishes.is_empty() {
+            self.sql.push(')');
+        }
+    }
+
+    fn order(&mut self, column: &str, descending: bool, limit: usize) {
+        let direction = if descending { "DESC" } else { "ASC" };
+        self.sql.push_str(&format!(" ORDER BY {column} {direction} LIMIT ?"));
+        self.values.push(limit_of(limit).into());
+    }
+
+    fn rows<T>(
+        &self,
+        db: &Connection,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, Error> {
+        let mut statement = db.prepare_cached(&self.sql)?;
+        Ok(statement.query_map(params_from_iter(&self.values), read)?.collect::<Result<_, _>>()?)
+    }
+}
+
+fn limit_of(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// The outer error is SQLite's, the inner one that of a row which nobody of ours wrote.
+pub(super) fn run_row(row: &Row<'_>) -> rusqlite::Result<Result<RunRow, Error>> {
+    let texts: [String; 4] = [row.get(0)?, row.get(1)?, row.get(4)?, row.get(5)?];
+    let parent: Option<String> = row.get(8)?;
+    let times: (i64, Option<i64>) = (row.get(6)?, row.get(7)?);
+    let (status, actor, reason) = (row.get(2)?, row.get(3)?, row.get(9)?);
+    let (subject, message) = (row.get(10)?, row.get(11)?);
+    let [run, runbook, trigger, target] = texts;
+    let name = run.clone();
+    let build = || -> Result<RunRow, Box<dyn std::error::Error>> {
+        Ok(RunRow {
+            run: run.try_into()?,
+            runbook: runbook.try_into()?,
+            status,
+            actor,
+            trigger: serde_json::from_value(Value::String(trigger))?,
+            target: target.try_into()?,
+            started_ms: unsigned(times.0)?,
+            finished_ms: times.1.map(unsigned).transpose()?,
+            parent: parent.map(RunId::new).transpose()?,
+            reason,
+            subject,
+            message,
+        })
+    };
+    Ok(build().map_err(|error| Error::damaged(format!("the row of run `{}`: {error}", name.escape_debug()))))
+}
+
+fn state_value(bucket: &str, key: &str, text: &str) -> Result<Value, Error> {
+    serde_json::from_str(text)
+        .map_err(|error| Error::damaged(format!("the value of `{bucket}/{key}` is not JSON: {error}")))
+}

@@ -1,0 +1,183 @@
+//! The database file: its tables, how it is opened, and which formats are understood.
+//!
+//! Knows nothing of what the rows mean.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::error::Error;
+
+/// The database, in the data directory.
+pub const DATABASE_FILE: &str = "audit.db";
+
+/// The format this program writes. Opening a newer one is refused.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// How long another program's lock on the database is waited for.
+const BUSY_WAIT: Duration = Duration::from_secs(5);
+
+/// How many prepared statements a connection keeps; there are about thirty.
+const KEPT_STATEMENTS: usize = 48;
+
+/// What is left of the WAL after a checkpoint, in bytes, so that it is not allocated anew all the time.
+const WAL_KEPT_BYTES: u32 = 8 * 1024 * 1024;
+
+// `entry` is the truth; `run`, `state` and `tile` can be made again from it. Columns have no constraints that would keep a
+// tamperer from leaving traces: `verify` compares every one with what the body says.
+const TABLES: &str = "
+CREATE TABLE entry (
+    seq INTEGER PRIMARY KEY,
+    time_ms INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    run TEXT,
+    version INTEGER,
+    kind TEXT NOT NULL,
+    body TEXT NOT NULL,
+    hash BLOB NOT NULL
+);
+CREATE INDEX entry_run ON entry (run, version) WHERE run IS NOT NULL;
+CREATE TABLE blob (digest TEXT PRIMARY KEY, bytes BLOB NOT NULL);
+CREATE TABLE run (
+    run TEXT PRIMARY KEY,
+    runbook TEXT NOT NULL,
+    status TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    trigger TEXT NOT NULL,
+    target TEXT NOT NULL,
+    started_ms INTEGER NOT NULL,
+    finished_ms INTEGER,
+    parent TEXT,
+    reason TEXT,
+    subject TEXT NOT NULL,
+    message TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX run_unfinished ON run (run) WHERE finished_ms IS NULL;
+CREATE TABLE state (bucket TEXT, key TEXT, value TEXT NOT NULL, PRIMARY KEY (bucket, key)) WITHOUT ROWID;
+CREATE TABLE note (
+    id INTEGER PRIMARY KEY,
+    time_ms INTEGER NOT NULL,
+    run TEXT NOT NULL,
+    path TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    level TEXT NOT NULL,
+    text TEXT NOT NULL
+);
+CREATE INDEX note_run ON note (run, id);
+CREATE TABLE tile (number INTEGER PRIMARY KEY, root BLOB NOT NULL);
+CREATE TABLE tree (
+    one INTEGER PRIMARY KEY,
+    size INTEGER NOT NULL,
+    frontier BLOB NOT NULL,
+    checkpoint TEXT NOT NULL,
+    trusted_size INTEGER NOT NULL,
+    trusted_frontier BLOB NOT NULL,
+    clean INTEGER NOT NULL
+);
+";
+
+/// Where the database of a data directory is.
+pub(super) fn database(dir: &Path) -> PathBuf {
+    dir.join(DATABASE_FILE)
+}
+
+/// The writer's connection; the file is made if there is none. `Some` version if it holds tables.
+pub(super) fn open_writer(dir: &Path) -> Result<(Connection, Option<u32>), Error> {
+    let path = database(dir);
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(&path, flags).map_err(|error| at(&path, error))?;
+    db.busy_timeout(BUSY_WAIT)?;
+    db.set_prepared_statement_cache_capacity(KEPT_STATEMENTS);
+    let found = version(&db)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        let why = format!("the file system allows only the journal mode `{mode}`, not `wal`");
+        return Err(Error::Environment { what: format!("use `{}`", path.display()), why });
+    }
+    db.execute_batch(&format!(
+        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = {WAL_KEPT_BYTES};"
+    ))?;
+    Ok((db, found))
+}
+
+/// Makes the tables; the caller commits.
+pub(super) fn create(db: &Connection) -> Result<(), Error> {
+    db.execute_batch(TABLES)?;
+    db.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    Ok(())
+}
+
+/// A connection that cannot write.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
+    if !path.exists() {
+        let dir = path.parent().unwrap_or(path).display().to_string();
+        return Err(Error::Absent { dir });
+    }
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let plain =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .map_err(|error| at(path, error))
+            .and_then(prepare_reader);
+    let wal = PathBuf::from(format!("{}-wal", path.display()));
+    match plain {
+        // One who may not write the directory cannot make the shared memory of the WAL. Without a WAL nobody is writing.
+        Err(Error::Environment { .. }) if !wal.exists() => {
+            let uri = format!("file:{}?immutable=1", escape_uri(path));
+            Connection::open_with_flags(uri, flags).map_err(|error| at(path, error)).and_then(prepare_reader)
+        }
+        other => other,
+    }
+}
+
+fn prepare_reader(db: Connection) -> Result<Connection, Error> {
+    db.busy_timeout(BUSY_WAIT)?;
+    db.set_prepared_statement_cache_capacity(KEPT_STATEMENTS);
+    match version(&db)? {
+        Some(_) => Ok(db),
+        None => Err(Error::Absent { dir: db.path().unwrap_or_default().to_owned() }),
+    }
+}
+
+/// The format of the database; none if it is empty.
+fn version(db: &Connection) -> Result<Option<u32>, Error> {
+    let found: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let tables: u32 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match (found, tables) {
+        (0, 0) => Ok(None),
+        (0, _) => Err(Error::damaged("`audit.db` is a database of some other program")),
+        (found, _) if found > SCHEMA_VERSION => Err(Error::Newer { found, known: SCHEMA_VERSION }),
+        (found, 0) => {
+            Err(Error::damaged(format!("`audit.db` says it has format {found}, but it has no tables")))
+        }
+        (found, _) => Ok(Some(found)),
+    }
+}
+
+fn at(path: &Path, error: rusqlite::Error) -> Error {
+    match Error::from(error) {
+        Error::Environment { why, .. } => {
+            Error::Environment { what: format!("open `{}`", path.display()), why }
+        }
+        other => other,
+    }
+}
+
+fn escape_uri(path: &Path) -> String {
+    path.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23")
+}
+
+/// SQLite's integers are signed; none of ours comes near the limit.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The way back; a negative number was never written.
+pub(super) fn unsigned(number: i64) -> Result<u64, Error> {
+    u64::try_from(number)
+        .map_err(|_| Error::damaged(format!("`audit.db` holds {number} where only counts are written")))
+}

@@ -1,0 +1,250 @@
+//! From a request to what a run is fixed to: everything checked, resolved and pinned before anything is written down.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::refusal::Refusal;
+use super::request::{Card, Request};
+use crate::containers::Daemon;
+use crate::model::effect::{Failure, FailureKind};
+use crate::model::expression::Scope;
+use crate::model::grant::{RunGrants, Selector};
+use crate::model::ids::{Digest, PluginName, RunId, RunbookName, TargetName};
+use crate::model::parameters;
+use crate::model::parse::{ChildSignature, Known, parse, signature};
+use crate::model::runbook::{Runbook, Step, Uses};
+use crate::model::step_type::Catalogue;
+use crate::run::event::{Accepted, TriggerKind};
+
+/// The deepest chain of child runs.
+pub const MAX_CHILD_DEPTH: usize = 8;
+
+/// A request that can be accepted.
+pub(super) struct Prepared {
+    pub(super) runbook: Arc<Runbook>,
+    pub(super) accepted: Accepted,
+    /// What lists show: the service.
+    pub(super) subject: String,
+    /// Texts, by the digests in `accepted`.
+    pub(super) texts: Vec<Vec<u8>>,
+}
+
+impl Prepared {
+    pub(super) fn card(&self) -> Card {
+        Card {
+            risk: self.runbook.risk,
+            grants: self.accepted.grants.clone(),
+            locks: self.accepted.locks.clone(),
+        }
+    }
+}
+
+/// Parses a runbook, given the texts of those it may use.
+pub(super) fn read_runbook(
+    file: &str,
+    text: &str,
+    others: &[(RunbookName, String, String)],
+    catalogue: &Catalogue,
+) -> Result<Runbook, Refusal> {
+    let runbooks: BTreeMap<RunbookName, ChildSignature> =
+        others.iter().filter_map(|(name, _, text)| Some((name.clone(), signature(text)?))).collect();
+    parse(file, text, &Known { catalogue, runbooks: &runbooks }).map_err(Refusal::Runbook)
+}
+
+/// Checks and resolves everything. Asks the daemon which services the grants mean, and changes nothing.
+pub(super) async fn prepare(
+    request: &Request,
+    parent: Option<RunId>,
+    catalogue: &Catalogue,
+    daemon: impl AsyncFnOnce(&TargetName) -> Result<Daemon, Refusal>,
+) -> Result<Prepared, Refusal> {
+    let source = &request.runbook;
+    let runbook = read_runbook(&source.file, &source.text, &source.others, catalogue)?;
+    let resolved = parameters::resolve(&runbook, &request.parameters).map_err(|all| {
+        Refusal::Input(all.iter().map(|p| with_hint(&p.to_string(), p.hint.as_deref())).collect())
+    })?;
+    let target = request.target.clone().unwrap_or_else(local_target);
+    let trigger_data = Value::Object(Map::new());
+    let scope = Scope(
+        [
+            ("parameters".to_owned(), resolved.clone()),
+            ("trigger".to_owned(), json!({ "kind": request.trigger })),
+            ("alert".to_owned(), Value::Object(Map::new())),
+        ]
+        .into_iter()
+        .collect(),
+    );
+    let mut grants = runbook
+        .grants
+        .evaluate(&scope)
+        .map_err(|e| Refusal::Input(vec![format!("{}:{}: {e}", source.file, e.line)]))?;
+    let locks = if grants.containers.is_empty() {
+        Vec::new()
+    } else {
+        let daemon = daemon(&target).await?;
+        resolve_services(&daemon, &mut grants, &target).await?
+    };
+    let subject = subject(&grants, &resolved);
+    let (texts, kept) = texts(source, &runbook);
+    let plugins = plugins(&runbook, catalogue)?;
+    let accepted = Accepted {
+        runbook: runbook.name.clone(),
+        file: source.file.clone(),
+        texts,
+        plugins,
+        parameters: resolved,
+        trigger: request.trigger,
+        trigger_data,
+        reason: request.reason.clone(),
+        dedupe: request.dedupe.clone(),
+        target,
+        grants,
+        locks,
+        parent,
+        plan: None,
+        step_by_step: request.step_by_step,
+        timeout_ms: millis(runbook.timeout),
+        resume_within_ms: millis(runbook.resume_within),
+    };
+    Ok(Prepared { runbook: Arc::new(runbook), accepted, subject, texts: kept })
+}
+
+fn with_hint(message: &str, hint: Option<&str>) -> String {
+    hint.map_or_else(|| message.to_owned(), |hint| format!("{message} ({hint})"))
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(super) fn local_target() -> TargetName {
+    match TargetName::new("local") {
+        Ok(name) => name,
+        Err(_) => unreachable!("`local` is a legal name"),
+    }
+}
+
+/// Bare names become `project/service`; returns the locks of what may be written to, sorted.
+async fn resolve_services(
+    daemon: &Daemon,
+    grants: &mut RunGrants,
+    target: &TargetName,
+) -> Result<Vec<String>, Refusal> {
+    let failed = |e: crate::containers::Error| Refusal::Target(e.failure);
+    let mut locks = BTreeSet::new();
+    for grant in &mut grants.containers {
+        let writes = grant.actions.iter().any(|action| action.writes());
+        let services: BTreeSet<String> = match &mut grant.select {
+            Selector::Service(service) => {
+                let found = daemon.service(service).await.map_err(failed)?;
+                let Some(first) = found.first() else {
+                    let message = format!("service `{service}` has no containers");
+                    return Err(Refusal::Target(Failure::new(
+                        FailureKind::NotFound,
+                        "containers.not-found",
+                        message,
+                    )));
+                };
+                service.clone_from(&first.service);
+                [first.service.clone()].into()
+            }
+            Selector::Project(project) => {
+                daemon.project(project).await.map_err(failed)?.into_iter().map(|c| c.service).collect()
+            }
+            Selector::Label(label) => {
+                let (name, value) = label.split_once('=').unwrap_or((label, ""));
+                daemon.labelled(name, value).await.map_err(failed)?.into_iter().map(|c| c.service).collect()
+            }
+        };
+        if writes {
+            locks.extend(services.into_iter().map(|service| format!("{target}/{service}")));
+        }
+    }
+    Ok(locks.into_iter().collect())
+}
+
+/// The runbook's own text, and those of every runbook that it may come to use.
+fn texts(source: &super::request::Source, runbook: &Runbook) -> (Vec<(RunbookName, Digest)>, Vec<Vec<u8>>) {
+    let own = (runbook.name.clone(), source.text.clone());
+    let used = used_runbooks(runbook, source);
+    let all = std::iter::once(own).chain(used);
+    all.map(|(name, text)| ((name, Digest::of(&text)), text.into_bytes())).unzip()
+}
+
+fn used_runbooks(runbook: &Runbook, source: &super::request::Source) -> Vec<(RunbookName, String)> {
+    let direct = |steps: &[Step]| {
+        steps
+            .iter()
+            .filter_map(|step| match &step.uses {
+                Uses::Runbook(name) => Some(name.clone()),
+                _ => None,
+            })
+            .collect::<Vec<_>>()
+    };
+    if direct(&runbook.steps).is_empty() && direct(&runbook.finally).is_empty() {
+        return Vec::new();
+    }
+    // A child may use others in turn, so that all there are go along.
+    source
+        .others
+        .iter()
+        .filter(|(name, ..)| *name != runbook.name)
+        .map(|(name, _, text)| (name.clone(), text.clone()))
+        .collect()
+}
+
+/// The plugins the steps use, pinned.
+fn plugins(runbook: &Runbook, catalogue: &Catalogue) -> Result<Vec<(PluginName, Digest)>, Refusal> {
+    let steps = runbook.steps.iter().chain(&runbook.finally);
+    let uses =
+        steps.flat_map(|step| std::iter::once(&step.uses).chain(step.undo.as_ref().map(|undo| &undo.uses)));
+    let names: BTreeSet<&PluginName> = uses
+        .filter_map(|uses| match uses {
+            Uses::Plugin { plugin, .. } => Some(plugin),
+            _ => None,
+        })
+        .collect();
+    names
+        .into_iter()
+        .map(|name| match catalogue.plugin(name) {
+            Some(plugin) => Ok((name.clone(), plugin.digest.clone())),
+            None => Err(Refusal::Internal(format!("plugin `{name}` was there a moment ago"))),
+        })
+        .collect()
+}
+
+fn subject(grants: &RunGrants, parameters: &Value) -> String {
+    let granted = grants.containers.first().map(|grant| match &grant.select {
+        Selector::Service(text) | Selector::Project(text) | Selector::Label(text) => text.clone(),
+    });
+    granted.or_else(|| parameters.get("service")?.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// A request for a child run, from what its parent was accepted with.
+pub(super) fn child_request(
+    parent: &Accepted,
+    name: &RunbookName,
+    with: &Value,
+    texts: &[(RunbookName, String)],
+) -> Option<Request> {
+    let text = texts.iter().find(|(n, _)| n == name)?.1.clone();
+    let others = texts.iter().map(|(n, t)| (n.clone(), n.to_string(), t.clone())).collect();
+    Some(Request {
+        runbook: super::request::Source {
+            file: format!("{name} (used by {})", parent.runbook),
+            text,
+            others,
+        },
+        parameters: with.as_object().cloned().unwrap_or_default(),
+        actor: String::new(),
+        trigger: TriggerKind::Runbook,
+        reason: parent.reason.clone(),
+        target: Some(parent.target.clone()),
+        dedupe: None,
+        plan: None,
+        step_by_step: parent.step_by_step,
+        lock: super::request::LockWish::Wait,
+    })
+}

@@ -1,0 +1,116 @@
+//! What people may ask of a run under way, turned into events of its journal.
+
+use super::engine::into_refusal;
+use super::journal::Journal;
+use super::refusal::Refusal;
+use super::request::Command;
+use crate::host::{Control, Stop};
+use crate::model::ids::StepPath;
+use crate::run::event::{Answer, Event, Settlement};
+use crate::run::state::RunStatus;
+
+/// Obeys, or says why not. What was obeyed is durable.
+pub(super) async fn obey(
+    journal: &Journal,
+    control: &Control,
+    command: Command,
+    actor: &str,
+) -> Result<(), Refusal> {
+    match command {
+        Command::Cancel { reason, undo } => {
+            if journal.with(|state| state.left().is_some()) {
+                resume(journal, control, actor).await?;
+            }
+            append(journal, Event::CancelRequested { reason, undo }, actor).await?;
+            control.cancel();
+            Ok(())
+        }
+        Command::Leave { reason } => {
+            if journal.with(|state| state.left().is_none()) {
+                append(journal, Event::Left { reason: reason.clone() }, actor).await?;
+            }
+            control.stop(Stop::Left(reason));
+            Ok(())
+        }
+        Command::Resume => match journal.with(crate::run::state::State::status) {
+            RunStatus::Left => resume(journal, control, actor).await,
+            RunStatus::InDoubt => {
+                let run = journal.run();
+                let words = format!(
+                    "run `{run}` is in doubt: decide with `runbook runs settle {run} --done | --retry | --fail`"
+                );
+                Err(Refusal::Conflict(words))
+            }
+            // It is under way already.
+            _ => Ok(()),
+        },
+        Command::Answer { path, answer } => answered(journal, path, answer, actor).await,
+        Command::Settle(decision) => settle(journal, control, decision, actor).await,
+    }
+}
+
+async fn append(journal: &Journal, event: Event, actor: &str) -> Result<(), Refusal> {
+    journal.append(&event, Some(actor)).await.map_err(into_refusal)
+}
+
+async fn resume(journal: &Journal, control: &Control, actor: &str) -> Result<(), Refusal> {
+    let engine = actor.to_owned();
+    append(journal, Event::Resumed { engine, by_person: true }, actor).await?;
+    control.carry_on();
+    Ok(())
+}
+
+async fn answered(
+    journal: &Journal,
+    path: Option<StepPath>,
+    answer: Answer,
+    actor: &str,
+) -> Result<(), Refusal> {
+    let asked = journal.with(|state| {
+        let all = state.questions();
+        let found: Vec<_> = all.iter().filter(|(at, _)| path.as_ref().is_none_or(|p| p == *at)).collect();
+        match found.as_slice() {
+            [] => Err(format!("run `{}` asks nothing{}", journal.run(), at_step(path.as_ref()))),
+            [(at, asked)] => Ok(((*at).clone(), asked.question.clone())),
+            several => {
+                let steps: Vec<_> = several.iter().map(|(at, _)| format!("`{at}`")).collect();
+                Err(format!("several steps ask: name one of {} with --step", steps.join(", ")))
+            }
+        }
+    });
+    let (path, question) = asked.map_err(Refusal::Conflict)?;
+    if !question.who.is_empty() && !question.who.iter().any(|who| who == actor) {
+        let who = question.who.join(", ");
+        return Err(Refusal::Conflict(format!("step `{path}` asks {who}, not `{actor}`")));
+    }
+    if question.evidence && answer.yes && answer.text.as_deref().is_none_or(str::is_empty) {
+        return Err(Refusal::Conflict(format!(
+            "step `{path}` wants evidence with the answer: give it with --text"
+        )));
+    }
+    let answer = Answer { by: actor.to_owned(), ..answer };
+    append(journal, Event::Answered { path, answer }, actor).await
+}
+
+fn at_step(path: Option<&StepPath>) -> String {
+    path.map(|path| format!(" at step `{path}`")).unwrap_or_default()
+}
+
+async fn settle(
+    journal: &Journal,
+    control: &Control,
+    decision: Settlement,
+    actor: &str,
+) -> Result<(), Refusal> {
+    let doubts = journal.with(crate::run::state::State::doubts);
+    if doubts.is_empty() {
+        return Err(Refusal::Conflict(format!("no call of run `{}` is in doubt", journal.run())));
+    }
+    for call in doubts {
+        append(journal, Event::CallSettled { call, decision: decision.clone() }, actor).await?;
+    }
+    if journal.with(|state| state.left().is_some()) {
+        resume(journal, control, actor).await?;
+    }
+    Ok(())
+}

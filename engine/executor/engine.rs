@@ -1,0 +1,495 @@
+//! The engine: takes requests, keeps one task per unfinished run, passes commands on to it, ends in good order.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::acceptance::{self, Prepared};
+use super::emergency;
+use super::journal::Journal;
+use super::lock_table::LockTable;
+use super::plugins::Plugins;
+use super::refusal::Refusal;
+use super::request::{Command, LockWish, Plan, Request};
+use super::runner::{Message, Rest, Runner};
+use super::tasks::Tasks;
+use crate::audit::{Audit, Draft, EntryFilter, Options, Reader, RunRow, StateChange};
+use crate::clock;
+use crate::containers::{Connection, Daemon};
+use crate::host::{Budgets, LocalChanges};
+use crate::model::ids::{Digest, RunId, TargetName};
+use crate::run::event::{Event, PlannedWrites};
+use crate::run::state::State;
+
+/// The most unfinished runs an engine takes: what more is asked for is refused, not queued without end.
+pub const MAX_UNFINISHED: usize = 20_000;
+/// Commands that may wait for one run.
+const INBOX: usize = 64;
+/// Bucket of what the engine itself keeps.
+const BUCKET: &str = "engine";
+
+/// What an engine must know before it starts. The caller holds the lock of the data directory.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// Everything is kept here.
+    pub data_dir: PathBuf,
+    /// Named container daemons.
+    pub targets: BTreeMap<TargetName, Connection>,
+    /// `host:pid`, for the log.
+    pub name: String,
+    /// The login user, for entries that are not made for a run.
+    pub actor: String,
+}
+
+/// A cheap handle to the engine.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+/// What all runs share.
+pub(super) struct Inner {
+    pub(super) config: EngineConfig,
+    pub(super) audit: Audit,
+    pub(super) plugins: Plugins,
+    pub(super) budgets: Arc<Budgets>,
+    pub(super) halted: Arc<Mutex<Option<String>>>,
+    pub(super) locks: LockTable,
+    pub(super) tasks: Tasks,
+    daemons: Mutex<HashMap<TargetName, Daemon>>,
+    runs: Mutex<HashMap<RunId, Handle>>,
+    changed: watch::Sender<u64>,
+}
+
+/// A run in this engine's hands.
+#[derive(Clone)]
+pub(super) struct Handle {
+    pub(super) inbox: mpsc::Sender<Message>,
+    pub(super) rest: watch::Receiver<Rest>,
+    pub(super) journal: Journal,
+    pub(super) parent: Option<RunId>,
+}
+
+impl Engine {
+    /// Opens the audit log and carries on what is unfinished.
+    pub fn start(config: EngineConfig) -> Result<Self, Refusal> {
+        if emergency::is_closed(&config.data_dir) {
+            return Err(Refusal::Fenced);
+        }
+        emergency::prepare(&config.data_dir);
+        let audit = Audit::open(&config.data_dir, &Options::default())?;
+        let reader = Reader::open(&config.data_dir)?;
+        let halted =
+            reader.state_get(BUCKET, "halt")?.and_then(|halt| Some(halt.get("reason")?.as_str()?.to_owned()));
+        let inner = Arc::new(Inner {
+            plugins: Plugins::open(&config.data_dir),
+            budgets: Arc::default(),
+            halted: Arc::new(Mutex::new(halted)),
+            locks: LockTable::default(),
+            tasks: Tasks::default(),
+            daemons: Mutex::default(),
+            runs: Mutex::default(),
+            changed: watch::Sender::new(0),
+            audit,
+            config,
+        });
+        let engine = Self { inner };
+        let started = Draft::fact(
+            &engine.inner.config.actor,
+            "engine.started",
+            json!({ "engine": engine.inner.config.name }),
+        );
+        drop(engine.inner.audit.submit(vec![started], None));
+        engine.load(&reader)?;
+        Ok(engine)
+    }
+
+    /// Takes every unfinished run into its hands, oldest first, so that locks are queued for as they were.
+    fn load(&self, reader: &Reader) -> Result<(), Refusal> {
+        for row in reader.unfinished()? {
+            let run = row.run.clone();
+            if let Err(error) = self.load_run(reader, row) {
+                // One damaged run does not keep the others from going on.
+                tracing::error!(%run, %error, "an unfinished run cannot be carried on");
+            }
+        }
+        Ok(())
+    }
+
+    fn load_run(&self, reader: &Reader, row: RunRow) -> Result<(), Refusal> {
+        let state = fold(reader, &row.run)?;
+        let accepted =
+            state.accepted().cloned().ok_or_else(|| Refusal::Internal("it was never accepted".to_owned()))?;
+        let mut texts = Vec::new();
+        for (name, digest) in &accepted.texts {
+            let missing = || Refusal::Internal(format!("the text of runbook `{name}` is no longer kept"));
+            let bytes = reader.blob(digest)?.ok_or_else(missing)?;
+            texts.push((name.clone(), String::from_utf8_lossy(&bytes).into_owned()));
+        }
+        let others: Vec<_> =
+            texts.iter().skip(1).map(|(n, t)| (n.clone(), n.to_string(), t.clone())).collect();
+        let text = texts.first().map(|(_, text)| text.clone()).unwrap_or_default();
+        let runbook =
+            acceptance::read_runbook(&accepted.file, &text, &others, self.inner.plugins.catalogue())?;
+        let parent = accepted.parent.clone();
+        let journal = Journal::new(self.inner.audit.clone(), row.actor.clone(), row, state);
+        self.inner.locks.enter(journal.run(), &accepted.locks, self.ancestors(parent.as_ref()), false);
+        self.inner.begin(journal, Arc::new(runbook), texts, parent);
+        Ok(())
+    }
+
+    fn ancestors(&self, parent: Option<&RunId>) -> Vec<RunId> {
+        let runs = self.inner.runs();
+        let mut found = Vec::new();
+        let mut next = parent.cloned();
+        while let Some(run) = next {
+            next = runs.get(&run).and_then(|handle| handle.parent.clone());
+            found.push(run);
+        }
+        found
+    }
+
+    /// Accepts a request: when this returns, the run is durable. Nothing has been done yet.
+    pub async fn submit(&self, request: Request) -> Result<RunId, Refusal> {
+        self.accept(request, None).await
+    }
+
+    pub(super) async fn accept(&self, request: Request, parent: Option<RunId>) -> Result<RunId, Refusal> {
+        if let Some(reason) = self.inner.halted() {
+            return Err(Refusal::Halted(reason));
+        }
+        if let Some(run) = self.known(&request)? {
+            return Ok(run);
+        }
+        let ancestors = self.ancestors(parent.as_ref());
+        if ancestors.len() > acceptance::MAX_CHILD_DEPTH {
+            let most = acceptance::MAX_CHILD_DEPTH;
+            return Err(Refusal::Exhausted(format!("runbooks may use each other {most} deep, not deeper")));
+        }
+        if self.inner.runs().len() >= MAX_UNFINISHED {
+            return Err(Refusal::Exhausted(format!(
+                "{MAX_UNFINISHED} runs are unfinished: no more are taken"
+            )));
+        }
+        let mut prepared = self.prepare(&request, parent.clone()).await?;
+        if let Some(asked) = &request.plan {
+            prepared.accepted.plan = Some(self.hold_to_plan(&request, asked).await?);
+        }
+        if request.lock == LockWish::Fail {
+            if let Some((lock, holder)) = self.inner.locks.holder(&prepared.accepted.locks, &ancestors) {
+                let runbook = self.inner.handle(&holder).map(|h| h.journal.runbook()).unwrap_or_default();
+                return Err(Refusal::Locked { lock, holder, runbook });
+            }
+        }
+        self.record(request, prepared, parent, ancestors).await
+    }
+
+    pub(super) async fn prepare(
+        &self,
+        request: &Request,
+        parent: Option<RunId>,
+    ) -> Result<Prepared, Refusal> {
+        let inner = Arc::clone(&self.inner);
+        let daemon = async move |target: &TargetName| inner.daemon(target);
+        acceptance::prepare(request, parent, self.inner.plugins.catalogue(), daemon).await
+    }
+
+    /// A request with a dedupe key that was accepted before is that run.
+    fn known(&self, request: &Request) -> Result<Option<RunId>, Refusal> {
+        let Some(key) = &request.dedupe else { return Ok(None) };
+        let reader = Reader::open(&self.inner.config.data_dir)?;
+        let known = reader.state_get("engine.dedupe", Digest::of(key).as_str())?;
+        Ok(known.and_then(|run| serde_json::from_value(run).ok()))
+    }
+
+    async fn hold_to_plan(&self, request: &Request, asked: &Digest) -> Result<PlannedWrites, Refusal> {
+        let request = Request { plan: None, ..request.clone() };
+        let (plan, keys) = super::planner::plan(self, &request).await?;
+        if plan.digest != *asked {
+            return Err(Refusal::PlanChanged {
+                asked: asked.short().to_owned(),
+                now: plan.digest.short().to_owned(),
+            });
+        }
+        Ok(PlannedWrites { digest: plan.digest, writes: keys })
+    }
+
+    async fn record(
+        &self,
+        request: Request,
+        prepared: Prepared,
+        parent: Option<RunId>,
+        ancestors: Vec<RunId>,
+    ) -> Result<RunId, Refusal> {
+        let Prepared { runbook, accepted, subject, texts } = prepared;
+        let now_ms = clock::now_ms();
+        let run = RunId::from_parts(now_ms, getrandom::u32().unwrap_or_default());
+        let row = RunRow {
+            run: run.clone(),
+            runbook: accepted.runbook.clone(),
+            status: String::new(),
+            actor: request.actor.clone(),
+            trigger: request.trigger,
+            target: accepted.target.clone(),
+            started_ms: now_ms,
+            finished_ms: None,
+            parent: parent.clone(),
+            reason: request.reason.clone(),
+            subject,
+            message: String::new(),
+        };
+        let mut local = LocalChanges { state: Vec::new(), blobs: texts.clone() };
+        local.blobs.extend(self.inner.plugin_bytes(&accepted.plugins)?);
+        if let Some(key) = &request.dedupe {
+            local.state.push(StateChange::Set {
+                bucket: "engine.dedupe".to_owned(),
+                key: Digest::of(key).as_str().to_owned(),
+                value: json!(run),
+            });
+        }
+        let journal = Journal::new(self.inner.audit.clone(), request.actor, row, State::of(run.clone()));
+        let names = accepted.texts.iter().map(|(name, _)| name.clone());
+        let texts = names.zip(texts.into_iter().map(|t| String::from_utf8_lossy(&t).into_owned())).collect();
+        let locks = accepted.locks.clone();
+        let ticket =
+            journal.submit(&Event::Accepted(Box::new(accepted)), None, local).map_err(into_refusal)?;
+        ticket.durable().await?;
+        let (first, reason) = match request.lock {
+            LockWish::Take { reason } => (true, reason),
+            LockWish::Wait | LockWish::Fail => (false, String::new()),
+        };
+        for loser in self.inner.locks.enter(&run, &locks, ancestors, first) {
+            let taken = Message::LockTaken {
+                by: run.clone(),
+                reason: reason.clone(),
+                actor: journal.actor().to_owned(),
+            };
+            if let Some(handle) = self.inner.handle(&loser) {
+                let _ = handle.inbox.send(taken).await;
+            }
+        }
+        self.inner.begin(journal, runbook, texts, parent);
+        Ok(run)
+    }
+
+    /// What a run would do. Changes nothing.
+    pub async fn plan(&self, request: Request) -> Result<Plan, Refusal> {
+        super::planner::plan(self, &request).await.map(|(plan, _)| plan)
+    }
+
+    /// Passes a command on to a run.
+    pub async fn command(&self, run: &RunId, command: Command, actor: &str) -> Result<(), Refusal> {
+        let handle = self.inner.handle(run).ok_or_else(|| Refusal::UnknownRun(run.clone()))?;
+        let (reply, answer) = oneshot::channel();
+        let message = Message::Command { command, actor: actor.to_owned(), reply };
+        handle.inbox.send(message).await.map_err(|_| Refusal::UnknownRun(run.clone()))?;
+        answer.await.map_err(|_| Refusal::UnknownRun(run.clone()))?
+    }
+
+    /// Sets the halt switch: while it is on, no run is accepted and no call that changes anything is made.
+    pub async fn halt(&self, on: bool, reason: &str, actor: &str) -> Result<(), Refusal> {
+        let value = json!({ "reason": format!("{reason} ({actor})"), "at_ms": clock::now_ms() });
+        let (bucket, key) = (BUCKET.to_owned(), "halt".to_owned());
+        let change =
+            if on { StateChange::Set { bucket, key, value } } else { StateChange::Delete { bucket, key } };
+        if on {
+            // First the switch, then the log: stopping must not wait for a disk.
+            *self.inner.halt_switch() = Some(format!("{reason} ({actor})"));
+        }
+        let kind = if on { "halt.on" } else { "halt.off" };
+        self.fact(actor, kind, json!({ "reason": reason }), vec![change]).await?;
+        if !on {
+            *self.inner.halt_switch() = None;
+        }
+        Ok(())
+    }
+
+    /// Writes down something that belongs to no run, with changes of state in the same transaction.
+    pub async fn fact(
+        &self,
+        actor: &str,
+        kind: &str,
+        data: Value,
+        state: Vec<StateChange>,
+    ) -> Result<(), Refusal> {
+        let draft = Draft { state, ..Draft::fact(actor, kind, data) };
+        self.inner.audit.append(vec![draft], None).await?;
+        Ok(())
+    }
+
+    /// How a run is; none if it is not in this engine's hands (any more).
+    pub fn rest(&self, run: &RunId) -> Option<watch::Receiver<Rest>> {
+        self.inner.handle(run).map(|handle| handle.rest)
+    }
+
+    /// Waits until the run has ended or only a person can go on.
+    pub async fn settled(&self, run: &RunId) -> Rest {
+        let Some(mut rest) = self.rest(run) else { return Rest::Gone };
+        match rest.wait_for(|rest| *rest != Rest::Working).await {
+            Ok(rest) => *rest,
+            Err(_) => Rest::Gone,
+        }
+    }
+
+    /// Runs that need an engine now, those that wait for a person without a time limit left out.
+    pub fn busy(&self) -> usize {
+        self.inner.runs().values().filter(|handle| matches!(*handle.rest.borrow(), Rest::Working)).count()
+    }
+
+    /// Ends when no run needs an engine any more.
+    pub async fn idle(&self) {
+        let mut changed = self.inner.changed.subscribe();
+        while self.busy() > 0 {
+            if changed.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Stops every run at its next safe point, leaving it to be carried on by another engine, and writes down the end.
+    pub async fn drain(&self) {
+        let handles: Vec<Handle> = self.inner.runs().values().cloned().collect();
+        for handle in &handles {
+            let _ = handle.inbox.send(Message::Drain).await;
+        }
+        for mut handle in handles {
+            while handle.rest.changed().await.is_ok() {}
+        }
+        let stopped = Draft::fact(
+            &self.inner.config.actor,
+            "engine.stopped",
+            json!({ "engine": self.inner.config.name }),
+        );
+        let _ = self.inner.audit.append(vec![stopped], None).await;
+    }
+
+    /// The audit log, for those who follow runs in this process.
+    pub fn audit(&self) -> &Audit {
+        &self.inner.audit
+    }
+
+    /// The plugins.
+    pub fn plugins(&self) -> &Plugins {
+        &self.inner.plugins
+    }
+
+    pub(super) fn of(inner: Arc<Inner>) -> Self {
+        Self { inner }
+    }
+
+    pub(super) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+}
+
+/// The state of a run, from its journal.
+pub(super) fn fold(reader: &Reader, run: &RunId) -> Result<State, Refusal> {
+    let mut state = State::of(run.clone());
+    for entry in reader.entries(&EntryFilter::journal(run))? {
+        let event = entry.event()?;
+        state.apply(entry.time_ms, &event).map_err(|e| Refusal::Internal(e.to_string()))?;
+    }
+    Ok(state)
+}
+
+pub(super) fn into_refusal(error: super::journal::Error) -> Refusal {
+    match error {
+        super::journal::Error::Illegal(illegal) => Refusal::Conflict(illegal.to_string()),
+        super::journal::Error::Audit(error) => Refusal::Audit(error),
+    }
+}
+
+impl Inner {
+    fn runs(&self) -> MutexGuard<'_, HashMap<RunId, Handle>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn handle(&self, run: &RunId) -> Option<Handle> {
+        self.runs().get(run).cloned()
+    }
+
+    pub(super) fn children(&self, run: &RunId) -> Vec<Handle> {
+        self.runs().values().filter(|handle| handle.parent.as_ref() == Some(run)).cloned().collect()
+    }
+
+    pub(super) fn halt_switch(&self) -> MutexGuard<'_, Option<String>> {
+        self.halted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn halted(&self) -> Option<String> {
+        self.halt_switch().clone()
+    }
+
+    /// What came of a child that ended under an earlier engine.
+    pub(super) fn ended_child(&self, run: &RunId) -> Option<crate::run::event::Outcome> {
+        let reader = Reader::open(&self.config.data_dir).ok()?;
+        let state = fold(&reader, run).ok()?;
+        state.end().map(|end| crate::run::next::child_outcome(run, end))
+    }
+
+    /// A run's rest has changed.
+    pub(super) fn tell(&self) {
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// The run has ended.
+    pub(super) fn forget(&self, run: &RunId) {
+        self.locks.leave(run);
+        self.runs().remove(run);
+        self.tell();
+    }
+
+    pub(super) fn daemon(&self, target: &TargetName) -> Result<Daemon, Refusal> {
+        let mut daemons = self.daemons.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(daemon) = daemons.get(target) {
+            return Ok(daemon.clone());
+        }
+        let connection = self.config.targets.get(target).ok_or_else(|| Refusal::UnknownTarget {
+            name: target.to_string(),
+            known: self.config.targets.keys().map(ToString::to_string).collect(),
+        })?;
+        let daemon = Daemon::connect(connection).map_err(|e| Refusal::Target(e.failure))?;
+        daemons.insert(target.clone(), daemon.clone());
+        Ok(daemon)
+    }
+
+    /// The bytes of plugins that the log does not keep yet.
+    fn plugin_bytes(
+        &self,
+        plugins: &[(crate::model::ids::PluginName, Digest)],
+    ) -> Result<Vec<Vec<u8>>, Refusal> {
+        let reader = Reader::open(&self.config.data_dir)?;
+        let mut missing = Vec::new();
+        for (name, digest) in plugins {
+            if reader.blob(digest)?.is_none() {
+                missing.extend(self.plugins.bytes(name, digest));
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Begins the one task that owns a run.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        journal: Journal,
+        runbook: Arc<crate::model::runbook::Runbook>,
+        texts: Vec<(crate::model::ids::RunbookName, String)>,
+        parent: Option<RunId>,
+    ) {
+        let (inbox, messages) = mpsc::channel(INBOX);
+        let (rest, watched) = watch::channel(Rest::Working);
+        let run = journal.run().clone();
+        let handle = Handle { inbox, rest: watched, journal: journal.clone(), parent };
+        self.runs().insert(run.clone(), handle);
+        let runner = Runner::new(Arc::clone(self), journal, runbook, texts, (messages, rest));
+        let engine = Arc::clone(self);
+        // A run whose task dies keeps its locks: what it was doing is unknown until an engine folds its journal anew.
+        self.tasks.begin("run", runner.run(), move || {
+            tracing::error!(%run, "the run rests until an engine starts again");
+            engine.tell();
+        });
+    }
+}

@@ -1,0 +1,174 @@
+//! The journal of one run while it is in this engine's hands: the state in memory and the entries in the audit log, kept
+//! in step. Every event of the run passes here, whoever causes it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::future::{BoxFuture, FutureExt as _};
+
+use super::emergency;
+use crate::audit::{Audit, Draft, Note, RunRow, Ticket};
+use crate::clock;
+use crate::host::{Ledger, LocalChanges, Stop};
+use crate::model::ids::{RunId, StepPath};
+use crate::run::event::{Event, Outcome};
+use crate::run::state::{IllegalEvent, RunStatus, State};
+
+/// See the module; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Journal {
+    run: RunId,
+    /// On whose behalf the run is made.
+    actor: String,
+    audit: Audit,
+    inner: Arc<Mutex<Inner>>,
+}
+
+struct Inner {
+    state: State,
+    row: RunRow,
+}
+
+/// An event that could not be written down.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error(transparent)]
+    Illegal(#[from] IllegalEvent),
+    #[error(transparent)]
+    Audit(#[from] crate::audit::Error),
+}
+
+impl Journal {
+    /// A journal that holds these entries already; none for a new run.
+    pub(super) fn new(audit: Audit, actor: String, row: RunRow, state: State) -> Self {
+        let run = row.run.clone();
+        Self { run, actor, audit, inner: Arc::new(Mutex::new(Inner { state, row })) }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn run(&self) -> &RunId {
+        &self.run
+    }
+
+    pub(super) fn actor(&self) -> &str {
+        &self.actor
+    }
+
+    pub(super) fn runbook(&self) -> String {
+        self.inner().row.runbook.to_string()
+    }
+
+    /// Looks at the state.
+    pub(super) fn with<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.inner().state)
+    }
+
+    /// Checks the event against the state, hands it over, and takes it in. The order in the log is the order here.
+    pub(super) fn submit(
+        &self,
+        event: &Event,
+        actor: Option<&str>,
+        local: LocalChanges,
+    ) -> Result<Ticket, Error> {
+        let mut inner = self.inner();
+        inner.state.check(event)?;
+        let version = inner.state.version();
+        let now_ms = clock::now_ms();
+        let before = inner.state.status();
+        inner.state.apply(now_ms, event)?;
+        let status = inner.state.status();
+        let row = (version == 0 || status != before).then(|| {
+            let message = match event {
+                Event::Finished { message, .. } | Event::CallDoubted { message, .. } => message.clone(),
+                Event::Left { reason } => reason.clone(),
+                _ => String::new(),
+            };
+            inner.row.status = status.word().to_owned();
+            inner.row.finished_ms = matches!(status, RunStatus::Ended(_)).then_some(now_ms);
+            inner.row.message = message;
+            inner.row.clone()
+        });
+        let actor = actor.unwrap_or(&self.actor);
+        let draft = Draft {
+            row,
+            state: local.state,
+            blobs: local.blobs,
+            ..Draft::event(actor, self.run.clone(), event)?
+        };
+        Ok(self.audit.submit(vec![draft], Some((self.run.clone(), version))))
+    }
+
+    /// The same, and waits until it is durable.
+    pub(super) async fn append(&self, event: &Event, actor: Option<&str>) -> Result<(), Error> {
+        let ticket = self.submit(event, actor, LocalChanges::default())?;
+        ticket.durable().await?;
+        Ok(())
+    }
+}
+
+impl Ledger for Journal {
+    fn announce(&self, event: Event, local: LocalChanges) -> BoxFuture<'_, Result<(), Stop>> {
+        let ticket = self.submit(&event, None, local);
+        async move {
+            let ticket = ticket.map_err(|e| Stop::Audit(e.to_string()))?;
+            ticket.durable().await.map_err(|e| Stop::Audit(e.to_string()))?;
+            // Looked at after the announcement and right before the effect.
+            if emergency::is_closed(self.audit.dir()) {
+                return Err(Stop::Fenced);
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn record(&self, event: Event) -> Result<(), Stop> {
+        self.submit(&event, None, LocalChanges::default()).map(|_| ()).map_err(|e| Stop::Audit(e.to_string()))
+    }
+
+    fn note(&self, path: &StepPath, attempt: u32, level: &'static str, text: String) {
+        let path = path.clone();
+        self.audit.note(Note { run: self.run.clone(), path, attempt, level: level.to_owned(), text });
+    }
+}
+
+/// Events kept in memory only: of a plan, or of a replay.
+pub(super) struct Sketch {
+    state: Mutex<State>,
+    now_ms: Arc<dyn Fn() -> u64 + Send + Sync>,
+}
+
+impl Sketch {
+    pub(super) fn new(state: State, now_ms: Arc<dyn Fn() -> u64 + Send + Sync>) -> Self {
+        Self { state: Mutex::new(state), now_ms }
+    }
+
+    pub(super) fn with<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn take_in(&self, event: &Event) -> Result<(), IllegalEvent> {
+        let now_ms = (self.now_ms)();
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).apply(now_ms, event)
+    }
+}
+
+impl Ledger for Sketch {
+    fn announce(&self, event: Event, _local: LocalChanges) -> BoxFuture<'_, Result<(), Stop>> {
+        let done = self.record(event);
+        async move { done }.boxed()
+    }
+
+    fn record(&self, event: Event) -> Result<(), Stop> {
+        self.take_in(&event).map_err(|e| Stop::Diverged(e.to_string()))
+    }
+
+    fn note(&self, _path: &StepPath, _attempt: u32, _level: &'static str, _text: String) {}
+}
+
+/// A failure that an attempt could not even begin with.
+pub(super) fn failed(code: &str, message: String) -> Outcome {
+    use crate::model::effect::{Failure, FailureKind};
+    Outcome::Error(Failure::new(FailureKind::Internal, code, message))
+}

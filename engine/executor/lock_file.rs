@@ -1,0 +1,44 @@
+//! The lock on a data directory: its holder is the engine. Held by the operating system for as long as the process lives.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+
+/// Name of the lock file in the data directory.
+const FILE: &str = "engine.lock";
+
+/// A lock that is held.
+#[derive(Debug)]
+pub struct LockFile {
+    _file: File,
+}
+
+/// Tries to become the engine of a data directory; none if another process is.
+pub fn try_lock(data_dir: &Path) -> std::io::Result<Option<LockFile>> {
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(data_dir.join(FILE))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    // For people and for messages only; that a full disk refuses it does no harm.
+    let _ =
+        file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id()));
+    Ok(Some(LockFile { _file: file }))
+}
+
+/// The process that holds the lock, as far as it wrote its number down.
+pub fn holder(data_dir: &Path) -> Option<u32> {
+    let mut text = String::new();
+    File::open(data_dir.join(FILE)).ok()?.take(32).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}

@@ -1,0 +1,305 @@
+//! What a run would do: the same run machine and the same plugins over the real world seen through an overlay, with a
+//! journal in memory and virtual time. Changes nothing.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::{BoxFuture, FutureExt as _};
+use serde_json::{Value, json};
+
+use super::acceptance::{Prepared, child_request};
+use super::engine::Engine;
+use super::journal::{Sketch, failed};
+use super::performing::{checked, split_uses};
+use super::refusal::Refusal;
+use super::request::{Plan, PlannedStep, PlannedWrite, Request};
+use crate::clock;
+use crate::host::{
+    Attempt, ImaginedWrite, Mode, Overlay, Performed, RunContext, RunParts, Site, Stop, World, perform,
+};
+use crate::model::ids::{Digest, RunId, RunbookName, StepPath};
+use crate::model::runbook::Runbook;
+use crate::run::event::{Answer, Event, Outcome};
+use crate::run::next::{Action, Ended, InFlight, Perform, StartChild, child_outcome, finish, next};
+use crate::run::state::{End, State};
+
+/// The most decisions of one plan: a loop that waits for something that cannot change in a plan ends here.
+const MAX_DECISIONS: usize = 20_000;
+
+/// One simulation; children share its overlay.
+struct Simulation<'e> {
+    engine: &'e Engine,
+    overlay: Arc<Mutex<Overlay>>,
+    run: RunId,
+    prepared: Prepared,
+    texts: Vec<(RunbookName, String)>,
+    sketch: Arc<Sketch>,
+    context: Arc<RunContext>,
+    children: BTreeMap<RunId, End>,
+    depth: u32,
+}
+
+/// Plans a request. Also returns the keys of the writes, in order.
+pub(super) async fn plan(engine: &Engine, request: &Request) -> Result<(Plan, Vec<Digest>), Refusal> {
+    let prepared = engine.prepare(request, None).await?;
+    let overlay = Arc::new(Mutex::new(Overlay::new(clock::now_ms())));
+    let mut simulation = Simulation::new(engine, prepared, Arc::clone(&overlay), 0)?;
+    let end = simulation.run().await?;
+    let overlay = overlay.lock().unwrap_or_else(PoisonError::into_inner);
+    let steps = simulation.sketch.with(|state| steps(&simulation.prepared.runbook, state));
+    let digest = digest(&simulation.prepared, &steps, overlay.writes(), &end);
+    let plan = Plan {
+        digest,
+        runbook: simulation.prepared.runbook.name.clone(),
+        parameters: simulation.prepared.accepted.parameters.clone(),
+        target: simulation.prepared.accepted.target.clone(),
+        writes: overlay.writes().iter().map(planned).collect(),
+        unknown: overlay.unknown().to_vec(),
+        steps,
+        status: end.status,
+        message: end.message,
+        card: simulation.prepared.card(),
+    };
+    Ok((plan, overlay.writes().iter().map(|write| write.key.clone()).collect()))
+}
+
+fn planned(write: &ImaginedWrite) -> PlannedWrite {
+    PlannedWrite {
+        path: write.path.clone(),
+        function: write.function.clone(),
+        target: write.target.clone(),
+        arguments: write.arguments.clone(),
+        before: write.before.clone(),
+        certain: write.certain,
+    }
+}
+
+impl<'e> Simulation<'e> {
+    fn new(
+        engine: &'e Engine,
+        prepared: Prepared,
+        overlay: Arc<Mutex<Overlay>>,
+        depth: u32,
+    ) -> Result<Self, Refusal> {
+        let run = RunId::from_parts(0, depth);
+        let time = Arc::clone(&overlay);
+        let now = move || time.lock().unwrap_or_else(PoisonError::into_inner).now_ms();
+        let sketch = Arc::new(Sketch::new(State::of(run.clone()), Arc::new(now)));
+        let inner = engine.inner();
+        let accepted = &prepared.accepted;
+        let daemon =
+            if accepted.grants.containers.is_empty() { None } else { Some(inner.daemon(&accepted.target)?) };
+        let world = World::live(daemon, inner.config.data_dir.clone(), Arc::clone(&inner.budgets));
+        let context = Arc::new(RunContext::new(RunParts {
+            run: run.clone(),
+            file: accepted.file.clone(),
+            target: accepted.target.clone(),
+            grants: accepted.grants.clone(),
+            mode: Mode::Plan,
+            halted: Arc::default(),
+            ledger: Arc::clone(&sketch) as Arc<dyn crate::host::Ledger>,
+            world: world.through(Arc::clone(&overlay)),
+            planned: None,
+        }));
+        let names = accepted.texts.iter().map(|(name, _)| name.clone());
+        let texts =
+            names.zip(prepared.texts.iter().map(|text| String::from_utf8_lossy(text).into_owned())).collect();
+        Ok(Self { engine, overlay, run, prepared, texts, sketch, context, children: BTreeMap::new(), depth })
+    }
+
+    fn overlay(&self) -> std::sync::MutexGuard<'_, Overlay> {
+        self.overlay.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_in(&self, event: &Event) -> Result<(), Refusal> {
+        self.sketch.take_in(event).map_err(|e| Refusal::Internal(e.to_string()))
+    }
+
+    /// Boxed, since a child's simulation is inside its parent's.
+    fn run(&mut self) -> BoxFuture<'_, Result<End, Refusal>> {
+        async move {
+            self.take_in(&Event::Accepted(Box::new(self.prepared.accepted.clone())))?;
+            self.take_in(&Event::Started { engine: "plan".to_owned() })?;
+            let runbook = Arc::clone(&self.prepared.runbook);
+            for _ in 0..MAX_DECISIONS {
+                let now_ms = self.overlay().now_ms();
+                let actions = self.sketch.with(|state| next(&runbook, state, now_ms, &InFlight::default()));
+                for action in actions {
+                    self.act(action).await?;
+                }
+                if let Some(end) = self.sketch.with(|state| state.end().cloned()) {
+                    return Ok(end);
+                }
+            }
+            Err(Refusal::Exhausted(format!("the plan needs more than {MAX_DECISIONS} decisions")))
+        }
+        .boxed()
+    }
+
+    async fn act(&mut self, action: Action) -> Result<(), Refusal> {
+        match action {
+            Action::Append(event) => self.take_in(&event),
+            Action::Perform(action) => self.perform(action).await,
+            Action::StartChild(start) => self.child(start).await,
+            Action::AwaitChild { path, attempt, run } => {
+                let outcome = match self.children.get(&run) {
+                    Some(end) => child_outcome(&run, end),
+                    None => failed("plan.child", format!("child run `{run}` was not planned")),
+                };
+                self.ended(Ended { path, attempt, outcome, lines: Vec::new() })
+            }
+            Action::Wait { until_ms } => {
+                self.overlay().advance_to(until_ms);
+                Ok(())
+            }
+            Action::WaitForPerson => self.answer_all(),
+            Action::CancelChild { .. } | Action::Idle => Ok(()),
+        }
+    }
+
+    fn ended(&self, ended: Ended) -> Result<(), Refusal> {
+        let event = self.sketch.with(|state| finish(&self.prepared.runbook, state, ended));
+        self.take_in(&event)
+    }
+
+    /// People are supposed to say yes.
+    fn answer_all(&self) -> Result<(), Refusal> {
+        let asked: Vec<StepPath> =
+            self.sketch.with(|state| state.questions().into_iter().map(|(path, _)| path.clone()).collect());
+        if asked.is_empty() {
+            return Err(Refusal::Internal("the plan waits for a person who is asked nothing".to_owned()));
+        }
+        for path in asked {
+            self.overlay().assume(format!("that a person says yes at step `{path}`"));
+            let answer = Answer { yes: true, text: None, by: "plan".to_owned() };
+            self.take_in(&Event::Answered { path, answer })?;
+        }
+        Ok(())
+    }
+
+    async fn perform(&mut self, action: Perform) -> Result<(), Refusal> {
+        let Perform { path, attempt, uses, with, deadline_ms, plugin } = action;
+        let plugins = self.engine.plugins();
+        let performed = match (split_uses(&uses), plugin) {
+            (Some((name, step)), Some(digest)) => {
+                let plugin = plugins.load(&name, &digest)?;
+                let site = Site {
+                    path: path.clone(),
+                    attempt,
+                    first_started_ms: self.overlay().now_ms(),
+                    deadline_ms,
+                };
+                let context = Arc::clone(&self.context);
+                let attempt = Attempt { context, site, cursor: Vec::new(), step, input: &with };
+                let performed = perform(&*plugins.wasm()?, &plugin, attempt).await;
+                checked(performed, plugins.catalogue().step(&name, step), &uses)
+            }
+            _ => Performed::Ended {
+                outcome: failed("plan.uses", format!("`{uses}` is no step type")),
+                lines: Vec::new(),
+            },
+        };
+        match performed {
+            Performed::Ended { outcome, lines } => self.ended(Ended { path, attempt, outcome, lines }),
+            Performed::Stopped(Stop::Left(why) | Stop::InDoubt(why) | Stop::Diverged(why)) => {
+                Err(Refusal::Conflict(why))
+            }
+            Performed::Stopped(stop) => Err(Refusal::Internal(stop.to_string())),
+        }
+    }
+
+    async fn child(&mut self, start: StartChild) -> Result<(), Refusal> {
+        let StartChild { path, attempt, runbook, with, .. } = start;
+        let request = child_request(&self.prepared.accepted, &runbook, &with, &self.texts)
+            .ok_or_else(|| Refusal::Internal(format!("there is no runbook `{runbook}`")))?;
+        if self.depth as usize >= super::acceptance::MAX_CHILD_DEPTH {
+            return Err(Refusal::Exhausted(format!("runbooks may use each other {} deep", self.depth)));
+        }
+        let number = u32::try_from(self.children.len()).unwrap_or(u32::MAX);
+        let child = RunId::from_parts(u64::from(self.depth) + 1, number);
+        let prepared = self.engine.prepare(&request, Some(self.run.clone())).await?;
+        let mut simulation =
+            Simulation::new(self.engine, prepared, Arc::clone(&self.overlay), self.depth + 1)?;
+        let end = simulation.run().await?;
+        self.children.insert(child.clone(), end);
+        self.take_in(&Event::ChildStarted { path, attempt, run: child })
+    }
+}
+
+/// Every step of the runbook and what would become of it.
+fn steps(runbook: &Runbook, state: &State) -> Vec<PlannedStep> {
+    let mut all: Vec<PlannedStep> = Vec::new();
+    for (path, progress) in state.paths() {
+        let Some((_, attempt)) = progress.last() else {
+            if let Some(skipped) = &progress.skipped {
+                all.push(step(path, "", "skipped", Some(words(skipped))));
+            }
+            continue;
+        };
+        let asks = progress.attempts.iter().any(|a| a.waiting.as_ref().is_some_and(|w| w.asked().is_some()));
+        let (fate, note) = match &attempt.outcome {
+            Some(Outcome::Error(failure)) => ("fails", Some(failure.message.clone())),
+            Some(Outcome::Ok(_)) if asks => ("asks", None),
+            Some(Outcome::Ok(_)) if attempt.waiting.is_some() => ("waits", None),
+            Some(Outcome::Ok(_)) => ("runs", None),
+            None => ("unknown", None),
+        };
+        all.push(step(path, &attempt.uses, fate, note));
+    }
+    let place = |s: &PlannedStep| {
+        let steps = runbook.steps.iter().chain(&runbook.finally);
+        let index = steps.map(|step| &step.id).position(|id| *id == s.path.id).unwrap_or(usize::MAX);
+        (s.path.section, index, s.path.item)
+    };
+    all.sort_by_key(place);
+    all
+}
+
+fn step(path: &StepPath, uses: &str, fate: &str, note: Option<String>) -> PlannedStep {
+    PlannedStep { path: path.clone(), uses: uses.to_owned(), fate: fate.to_owned(), note }
+}
+
+fn words(reason: &crate::run::event::SkipReason) -> String {
+    use crate::run::event::SkipReason;
+    match reason {
+        SkipReason::Condition => "its `if` does not hold".to_owned(),
+        SkipReason::NoItems => "there are no items".to_owned(),
+        SkipReason::Failed(step) => format!("step `{step}` failed"),
+        SkipReason::StopAfter => "enough items failed".to_owned(),
+        SkipReason::Cancelled => "the run is being cancelled".to_owned(),
+        SkipReason::Person => "a person said so".to_owned(),
+    }
+}
+
+/// Of runbook, plugins, parameters, target, fates, and writes with what was seen of each target when it was first touched:
+/// what the plan itself has changed since is no fact of the world.
+fn digest(prepared: &Prepared, steps: &[PlannedStep], writes: &[ImaginedWrite], end: &End) -> Digest {
+    let mut touched = HashSet::new();
+    let writes: Vec<Value> = writes
+        .iter()
+        .map(|write| {
+            let id = write.arguments.get("id").and_then(Value::as_str).unwrap_or(&write.target).to_owned();
+            let before = if touched.insert(id) { facts(&write.before) } else { Value::Null };
+            json!([write.key, before])
+        })
+        .collect();
+    let fates: Vec<Value> = steps.iter().map(|s| json!([s.path, s.uses, s.fate])).collect();
+    let accepted = &prepared.accepted;
+    let whole = json!([
+        prepared.runbook.digest,
+        accepted.plugins,
+        accepted.parameters,
+        accepted.target,
+        fates,
+        writes,
+        end.status
+    ]);
+    Digest::of(whole.to_string())
+}
+
+/// What must still be so when the plan is carried out; health comes and goes and is no part of it.
+fn facts(before: &Value) -> Value {
+    let container = before.get("from").or_else(|| before.get("container")).unwrap_or(before);
+    let fields = ["id", "name", "state", "started_at", "image_id", "limits"];
+    fields.iter().map(|field| container.get(field).cloned().unwrap_or(Value::Null)).collect()
+}

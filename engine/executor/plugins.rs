@@ -1,0 +1,158 @@
+//! Which plugins there are: those inside the binary and those a person added, by name for new runs and by digest for
+//! runs that were accepted with them.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::audit::Reader;
+use crate::host::{Error, Plugin, Wasm, embedded};
+use crate::model::ids::{Digest, PluginName};
+use crate::model::step_type::{Catalogue, PluginDescription};
+
+/// Folder of added plugins inside the data directory.
+const ADDED: &str = "plugins";
+/// Folder of compiled plugins inside the data directory.
+const COMPILED: &str = "cache";
+
+/// See the module.
+pub struct Plugins {
+    data_dir: PathBuf,
+    catalogue: Catalogue,
+    wasm: Mutex<Option<Arc<Wasm>>>,
+    loaded: Mutex<HashMap<Digest, Plugin>>,
+}
+
+impl Plugins {
+    /// Those inside the binary and those added to this data directory.
+    pub fn open(data_dir: &Path) -> Self {
+        let mut catalogue = embedded::catalogue();
+        for description in added(data_dir) {
+            catalogue.add(description);
+        }
+        Self { data_dir: data_dir.to_owned(), catalogue, wasm: Mutex::default(), loaded: Mutex::default() }
+    }
+
+    /// What runbooks may use.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// The WASM engine, made when first asked for.
+    pub fn wasm(&self) -> Result<Arc<Wasm>, Error> {
+        let mut wasm = self.wasm.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(wasm) = &*wasm {
+            return Ok(Arc::clone(wasm));
+        }
+        let made = Arc::new(Wasm::new(Some(self.data_dir.join(COMPILED)))?);
+        *wasm = Some(Arc::clone(&made));
+        Ok(made)
+    }
+
+    /// The bytes of a plugin, from the binary, the folder of added ones, or the audit log.
+    pub fn bytes(&self, name: &PluginName, digest: &Digest) -> Option<Vec<u8>> {
+        if let Some(bytes) = embedded::component(name.as_str()).filter(|bytes| Digest::of(bytes) == *digest) {
+            return Some(bytes.to_vec());
+        }
+        let file = self.data_dir.join(ADDED).join(format!("{name}.wasm"));
+        if let Some(bytes) = fs::read(file).ok().filter(|bytes| Digest::of(bytes) == *digest) {
+            return Some(bytes);
+        }
+        Reader::open(&self.data_dir).ok()?.blob(digest).ok()?
+    }
+
+    /// A plugin that was loaded before.
+    pub fn loaded(&self, digest: &Digest) -> Option<Plugin> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
+    }
+
+    /// A plugin ready to run. Compiling may take a tenth of a second the first time: call it where blocking is allowed.
+    pub fn load(&self, name: &PluginName, digest: &Digest) -> Result<Plugin, Error> {
+        if let Some(plugin) = self.loaded(digest) {
+            return Ok(plugin);
+        }
+        let bytes = self.bytes(name, digest).ok_or_else(|| Error::NotAComponent {
+            name: name.to_string(),
+            why: format!("its bytes {} are no longer kept", digest.short()),
+        })?;
+        let plugin = Plugin::load(&*self.wasm()?, name, &bytes)?;
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).insert(digest.clone(), plugin.clone());
+        Ok(plugin)
+    }
+}
+
+/// What the added plugins said of themselves when they were added; a damaged file is passed over, since a runbook that
+/// uses the plugin then says that there is none.
+fn added(data_dir: &Path) -> Vec<PluginDescription> {
+    let Ok(files) = fs::read_dir(data_dir.join(ADDED)) else { return Vec::new() };
+    files
+        .filter_map(Result::ok)
+        .map(|file| file.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "json"))
+        .filter_map(|path| serde_json::from_slice(&fs::read(path).ok()?).ok())
+        .collect()
+}
+
+/// Adds a plugin to a data directory: it is compiled, asked to describe itself with every import trapping, and kept. Its
+/// name must be free or its own.
+pub async fn add(data_dir: &Path, name: &PluginName, bytes: &[u8]) -> Result<PluginDescription, AddError> {
+    if embedded::component(name.as_str()).is_some() {
+        return Err(AddError::Taken { name: name.clone() });
+    }
+    let wasm = Wasm::new(Some(data_dir.join(COMPILED)))?;
+    let description = crate::host::describe(&wasm, name, bytes).await?;
+    let folder = data_dir.join(ADDED);
+    let failed = |error| AddError::Io { folder: folder.display().to_string(), error };
+    fs::create_dir_all(&folder).map_err(failed)?;
+    let text = serde_json::to_vec_pretty(&description).unwrap_or_default();
+    write_whole(&folder.join(format!("{name}.wasm")), bytes).map_err(failed)?;
+    write_whole(&folder.join(format!("{name}.json")), &text).map_err(failed)?;
+    Ok(description)
+}
+
+/// Removes an added plugin; runs accepted with it keep its bytes.
+pub fn remove(data_dir: &Path, name: &PluginName) -> Result<bool, AddError> {
+    if embedded::component(name.as_str()).is_some() {
+        return Err(AddError::Taken { name: name.clone() });
+    }
+    let folder = data_dir.join(ADDED);
+    let mut found = false;
+    for ending in ["json", "wasm"] {
+        match fs::remove_file(folder.join(format!("{name}.{ending}"))) {
+            Ok(()) => found = true,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(AddError::Io { folder: folder.display().to_string(), error }),
+        }
+    }
+    Ok(found)
+}
+
+fn write_whole(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let beside = file.with_extension("new");
+    fs::write(&beside, bytes)?;
+    fs::File::open(&beside)?.sync_all()?;
+    fs::rename(&beside, file)
+}
+
+/// A plugin that cannot be added or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum AddError {
+    /// Its name is that of one inside the binary.
+    #[error("`{name}` is the name of a plugin inside the binary")]
+    Taken {
+        /// The name.
+        name: PluginName,
+    },
+    /// It is not one.
+    #[error(transparent)]
+    Plugin(#[from] Error),
+    /// The folder cannot be written.
+    #[error("cannot write `{folder}`: {error}")]
+    Io {
+        /// Which.
+        folder: String,
+        /// Why.
+        error: std::io::Error,
+    },
+}

@@ -1,0 +1,92 @@
+//! Why an engine does not do what it is asked for. Nothing was changed.
+
+use crate::audit;
+use crate::model::effect::{Failure, FailureKind};
+use crate::model::ids::RunId;
+use crate::model::trouble::Troubles;
+
+/// See the module.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The runbook's text is wrong.
+    #[error("{0}")]
+    Runbook(Troubles),
+    /// A parameter or a grant cannot be used; one sentence each.
+    #[error("{}", .0.join("; "))]
+    Input(Vec<String>),
+    /// The target does not exist, cannot be told apart, or does not answer.
+    #[error("{0}")]
+    Target(Failure),
+    /// There is no such target in the configuration.
+    #[error("there is no target `{name}`")]
+    UnknownTarget {
+        /// As asked for.
+        name: String,
+        /// Those there are.
+        known: Vec<String>,
+    },
+    /// Another run holds a lock, and the request does not wait.
+    #[error("run `{holder}` ({runbook}) holds the lock on `{lock}`")]
+    Locked {
+        /// Which.
+        lock: String,
+        /// Who.
+        holder: RunId,
+        /// What it does.
+        runbook: String,
+    },
+    /// The plan asked for is not the plan of now.
+    #[error("the world has changed since the plan: it is `{now}` now, not `{asked}`; nothing was done")]
+    PlanChanged {
+        /// As asked for.
+        asked: String,
+        /// As it is now.
+        now: String,
+    },
+    /// The halt switch is on.
+    #[error("halted: {0}")]
+    Halted(String),
+    /// There is no such run, or it is not in this engine's hands.
+    #[error("there is no unfinished run `{0}`")]
+    UnknownRun(RunId),
+    /// The run is not in a state for it.
+    #[error("{0}")]
+    Conflict(String),
+    /// Too many runs at once.
+    #[error("{0}")]
+    Exhausted(String),
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] audit::Error),
+    /// A plugin cannot be used.
+    #[error(transparent)]
+    Plugin(#[from] crate::host::Error),
+    /// An emergency run has fenced this data directory.
+    #[error("an emergency run has fenced this data directory: its engine must not act")]
+    Fenced,
+    /// Our own fault.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl Refusal {
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::UnknownTarget { known, .. } => format!("known targets: {}", known.join(", ")),
+            Self::Locked { holder, .. } => format!(
+                "wait for it with --wait-lock, see it with `runbook runs watch {holder}`, or take the lock with --take-lock --reason WHY"
+            ),
+            Self::PlanChanged { .. } => "look at the new plan with `runbook plan`".to_owned(),
+            Self::Halted(_) => "`runbook halt off --reason WHY` ends it".to_owned(),
+            Self::Fenced => {
+                "`runbook audit join` takes the emergency's segment in and opens the fence".to_owned()
+            }
+            Self::UnknownRun(_) => "`runbook runs list` shows all".to_owned(),
+            Self::Target(failure) if failure.kind == FailureKind::Unavailable => {
+                "`runbook doctor` tells whether the daemon answers".to_owned()
+            }
+            _ => return None,
+        })
+    }
+}

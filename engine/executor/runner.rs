@@ -1,0 +1,454 @@
+//! The task that owns one run: asks `run::next` what to do, does it, writes down what came of it, and asks again.
+//!
+//! There is no recovery path: a run found unfinished is carried on by the same loop, with a journal that is not empty.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use super::engine::Inner;
+use super::journal::{Error, Journal};
+use super::performing::{self, Done};
+use super::refusal::Refusal;
+use super::request::Command;
+use crate::clock;
+use crate::host::{Mode, Performed, RunContext, RunParts, Stop, World};
+use crate::model::ids::{RunId, RunbookName};
+use crate::model::runbook::Runbook;
+use crate::run::event::{CallId, EndStatus, Event, Outcome};
+use crate::run::next::{Action, Ended, InFlight, finish, next};
+use crate::run::state::{RunStatus, State};
+
+/// The longest a run sleeps before it asks again what to do.
+const LONGEST_SLEEP: Duration = Duration::from_secs(3_600);
+
+/// Whether a run needs an engine right now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// It does.
+    Working,
+    /// It waits for a person's answer.
+    Asking,
+    /// It waits for a person's decision about a call.
+    InDoubt,
+    /// It was left; a person resumes it.
+    Left,
+    /// It is over.
+    Ended(EndStatus),
+    /// It is not in this engine's hands.
+    Gone,
+}
+
+/// What reaches a run from outside.
+pub(super) enum Message {
+    Command { command: Command, actor: String, reply: oneshot::Sender<Result<(), Refusal>> },
+    LockTaken { by: RunId, reason: String, actor: String },
+    Drain,
+}
+
+/// See the module.
+pub(super) struct Runner {
+    pub(super) inner: Arc<Inner>,
+    pub(super) journal: Journal,
+    pub(super) runbook: Arc<Runbook>,
+    pub(super) context: Arc<RunContext>,
+    /// Runbooks that steps may use.
+    pub(super) texts: Arc<Vec<(RunbookName, String)>>,
+    inbox: mpsc::Receiver<Message>,
+    rest: watch::Sender<Rest>,
+    in_flight: InFlight,
+    work: JoinSet<Done>,
+    draining: bool,
+}
+
+/// What ends a run's task before the run has ended.
+enum Quit {
+    /// The engine ends.
+    Drained,
+    /// The audit log takes nothing more.
+    Audit(String),
+}
+
+impl From<Error> for Quit {
+    fn from(error: Error) -> Self {
+        Self::Audit(error.to_string())
+    }
+}
+
+impl Runner {
+    pub(super) fn new(
+        inner: Arc<Inner>,
+        journal: Journal,
+        runbook: Arc<Runbook>,
+        texts: Vec<(RunbookName, String)>,
+        (inbox, rest): (mpsc::Receiver<Message>, watch::Sender<Rest>),
+    ) -> Self {
+        let context = Arc::new(context(&inner, &journal));
+        Self {
+            inner,
+            journal,
+            runbook,
+            context,
+            texts: Arc::new(texts),
+            inbox,
+            rest,
+            in_flight: InFlight::default(),
+            work: JoinSet::new(),
+            draining: false,
+        }
+    }
+
+    /// Owns the run until it ends, or this engine does.
+    pub(super) async fn run(mut self) {
+        let result = self.drive().await;
+        // Writes under way are never dropped.
+        while self.work.join_next().await.is_some() {}
+        match result {
+            Ok(status) => {
+                let _ = self.rest.send(Rest::Ended(status));
+                self.inner.forget(self.journal.run());
+            }
+            Err(Quit::Drained) => {}
+            Err(Quit::Audit(why)) => {
+                tracing::error!(run = %self.journal.run(), %why, "the run stops: nothing may be done that cannot be written down");
+                let _ = self.rest.send(Rest::Gone);
+                self.inner.tell();
+            }
+        }
+    }
+
+    async fn drive(&mut self) -> Result<EndStatus, Quit> {
+        self.take_locks().await?;
+        self.begin().await?;
+        loop {
+            if let Some(status) = self.journal.with(|state| state.end().map(|end| end.status)) {
+                return Ok(status);
+            }
+            if self.draining && self.work.is_empty() {
+                return Err(Quit::Drained);
+            }
+            let actions = if self.draining {
+                Vec::new()
+            } else {
+                self.journal.with(|state| next(&self.runbook, state, clock::now_ms(), &self.in_flight))
+            };
+            if matches!(actions.first(), Some(Action::Append(_))) {
+                self.append_all(actions).await?;
+                continue;
+            }
+            let wake_ms = self.begin_all(actions);
+            self.tell_rest(wake_ms);
+            self.wait(wake_ms).await?;
+        }
+    }
+
+    /// Appends decisions in order; only the end must be durable before anyone hears of it.
+    async fn append_all(&self, actions: Vec<Action>) -> Result<(), Quit> {
+        for action in actions {
+            if let Action::Append(event) = action {
+                if matches!(event, Event::Finished { .. }) {
+                    self.journal.append(&event, None).await?;
+                } else {
+                    drop(self.journal.submit(&event, None, crate::host::LocalChanges::default())?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins what is to begin; returns when to ask again at the latest.
+    fn begin_all(&mut self, actions: Vec<Action>) -> Option<u64> {
+        let mut wake_ms: Option<u64> = None;
+        for action in actions {
+            match action {
+                Action::Append(_) => unreachable!("decisions come alone"),
+                Action::Perform(perform) => {
+                    self.in_flight.attempts.insert((perform.path.clone(), perform.attempt));
+                    self.work.spawn(performing::perform(self.parts(), perform));
+                }
+                Action::StartChild(start) => {
+                    self.in_flight.attempts.insert((start.path.clone(), start.attempt));
+                    self.work.spawn(performing::start_child(self.parts(), start));
+                }
+                Action::AwaitChild { path, attempt, run } => {
+                    self.in_flight.attempts.insert((path.clone(), attempt));
+                    self.work.spawn(performing::await_child(Arc::clone(&self.inner), path, attempt, run));
+                }
+                Action::CancelChild { run, reason, undo } => {
+                    self.in_flight.told.insert(run.clone());
+                    let actor = self.journal.actor().to_owned();
+                    let command = Command::Cancel { reason, undo };
+                    self.work.spawn(performing::tell_child(Arc::clone(&self.inner), run, command, actor));
+                }
+                Action::Wait { until_ms } => wake_ms = Some(wake_ms.map_or(until_ms, |w| w.min(until_ms))),
+                Action::WaitForPerson | Action::Idle => {}
+            }
+        }
+        wake_ms
+    }
+
+    fn parts(&self) -> performing::Parts {
+        performing::Parts {
+            inner: Arc::clone(&self.inner),
+            journal: self.journal.clone(),
+            context: Arc::clone(&self.context),
+            texts: Arc::clone(&self.texts),
+        }
+    }
+
+    /// Waits for work to end, for a message, or for the time.
+    async fn wait(&mut self, wake_ms: Option<u64>) -> Result<(), Quit> {
+        let sleep =
+            wake_ms.map_or(LONGEST_SLEEP, |at| Duration::from_millis(at.saturating_sub(clock::now_ms())));
+        tokio::select! {
+            Some(done) = self.work.join_next() => match done {
+                Ok(done) => self.take_in(done).await,
+                Err(error) => Err(Quit::Audit(format!("an attempt died: {error}"))),
+            },
+            Some(message) = self.inbox.recv() => self.hear(message).await,
+            () = tokio::time::sleep(sleep.min(LONGEST_SLEEP)) => Ok(()),
+        }
+    }
+
+    async fn take_in(&mut self, done: Done) -> Result<(), Quit> {
+        match done {
+            Done::Told => {}
+            Done::Attempt { path, attempt, performed } => {
+                self.in_flight.attempts.remove(&(path.clone(), attempt));
+                match performed {
+                    Performed::Ended { outcome, lines } => {
+                        self.finish(Ended { path, attempt, outcome, lines })?
+                    }
+                    Performed::Stopped(stop) => self.stopped(&path.to_string(), stop).await?,
+                }
+            }
+            Done::Child { path, attempt, started } => {
+                self.in_flight.attempts.remove(&(path.clone(), attempt));
+                match started {
+                    Ok(run) => {
+                        let event = Event::ChildStarted { path, attempt, run };
+                        drop(self.journal.submit(&event, None, crate::host::LocalChanges::default())?);
+                    }
+                    Err(outcome) => self.finish(Ended { path, attempt, outcome, lines: Vec::new() })?,
+                }
+            }
+            Done::ChildEnded { path, attempt, outcome } => {
+                self.in_flight.attempts.remove(&(path.clone(), attempt));
+                if let Some(outcome) = outcome {
+                    self.finish(Ended { path, attempt, outcome, lines: Vec::new() })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&self, ended: Ended) -> Result<(), Quit> {
+        let event = self.journal.with(|state| finish(&self.runbook, state, ended));
+        drop(self.journal.submit(&event, None, crate::host::LocalChanges::default())?);
+        Ok(())
+    }
+
+    /// An attempt came to no outcome of its own.
+    async fn stopped(&mut self, step: &str, stop: Stop) -> Result<(), Quit> {
+        match stop {
+            Stop::Drained | Stop::InDoubt(_) => Ok(()),
+            Stop::Left(reason) => self.leave(reason).await,
+            Stop::Halted(reason) => self.leave(format!("halted: {reason}")).await,
+            Stop::Diverged(why) => {
+                let message = format!("replay of step `{step}` diverged from the journal: {why}");
+                let event =
+                    Event::Finished { status: EndStatus::Stuck, outputs: serde_json::json!({}), message };
+                Ok(self.journal.append(&event, None).await?)
+            }
+            Stop::JournalEnds => Err(Quit::Audit("an attempt was only replayed".to_owned())),
+            Stop::Fenced => Err(Quit::Audit(stop.to_string())),
+            Stop::Audit(why) => Err(Quit::Audit(why)),
+        }
+    }
+
+    async fn leave(&self, reason: String) -> Result<(), Quit> {
+        if self.journal.with(|state| state.left().is_some()) {
+            return Ok(());
+        }
+        Ok(self.journal.append(&Event::Left { reason }, None).await?)
+    }
+
+    async fn hear(&mut self, message: Message) -> Result<(), Quit> {
+        match message {
+            Message::Drain => {
+                self.draining = true;
+                self.context.control.stop(Stop::Drained);
+                Ok(())
+            }
+            Message::LockTaken { by, reason, actor } => {
+                let event = Event::LockTaken { by, reason };
+                if self.journal.with(|state| state.check(&event).is_ok()) {
+                    self.journal.append(&event, Some(&actor)).await?;
+                    self.context.control.cancel_writes();
+                }
+                Ok(())
+            }
+            Message::Command { command, actor, reply } => {
+                let answer =
+                    super::commands::obey(&self.journal, &self.context.control, command.clone(), &actor)
+                        .await;
+                if answer.is_ok() && matches!(command, Command::Leave { .. } | Command::Resume) {
+                    self.pass_on(&command, &actor);
+                }
+                let broken = match &answer {
+                    Err(Refusal::Audit(error)) => Some(error.to_string()),
+                    _ => None,
+                };
+                let _ = reply.send(answer);
+                broken.map_or(Ok(()), |why| Err(Quit::Audit(why)))
+            }
+        }
+    }
+
+    /// What is left or resumed is so with the runs it has begun.
+    fn pass_on(&self, command: &Command, actor: &str) {
+        for child in self.inner.children(self.journal.run()) {
+            let (reply, _) = oneshot::channel();
+            let message = Message::Command { command: command.clone(), actor: actor.to_owned(), reply };
+            if child.inbox.try_send(message).is_err() {
+                tracing::info!(run = %child.journal.run(), "a child run could not be told");
+            }
+        }
+    }
+
+    /// Holds all locks before anything is done; commands are obeyed meanwhile.
+    async fn take_locks(&mut self) -> Result<(), Quit> {
+        let locks = self.journal.with(|state| state.accepted().map(|a| a.locks.clone()).unwrap_or_default());
+        let (inner, journal) = (Arc::clone(&self.inner), self.journal.clone());
+        let first = self
+            .journal
+            .with(|state| state.paths().next().is_none())
+            .then(|| self.runbook.steps[0].id.clone());
+        let tell = move |holder: &RunId, lock: &str| {
+            use crate::host::Ledger as _;
+            if let Some(id) = &first {
+                let path = crate::model::ids::StepPath::step(id.clone());
+                journal.note(
+                    &path,
+                    1,
+                    "info",
+                    format!("waiting for run {holder}, which holds the lock on {lock}"),
+                );
+            }
+        };
+        let run = self.journal.run().clone();
+        let held = async move { inner.locks.hold(&run, &locks, tell).await };
+        tokio::pin!(held);
+        loop {
+            tokio::select! {
+                () = &mut held => return Ok(()),
+                Some(message) = self.inbox.recv() => self.hear(message).await?,
+            }
+            if self.draining {
+                return Err(Quit::Drained);
+            }
+            if self.journal.with(|state| state.cancel().is_some() || state.left().is_some()) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Records that this engine has the run now. One that was interrupted too long ago waits for a person.
+    async fn begin(&mut self) -> Result<(), Quit> {
+        let engine = self.inner.config.name.clone();
+        let (status, last_ms, within_ms) = self.journal.with(|state| {
+            (
+                state.status(),
+                state.last_ms(),
+                state.accepted().map_or(0, |accepted| accepted.resume_within_ms),
+            )
+        });
+        let idle_ms = clock::now_ms().saturating_sub(last_ms);
+        let event = match status {
+            RunStatus::Queued => Event::Started { engine },
+            RunStatus::Left | RunStatus::InDoubt | RunStatus::Ended(_) => return Ok(()),
+            RunStatus::Running | RunStatus::Waiting
+                if idle_ms > within_ms && status == RunStatus::Running =>
+            {
+                Event::Left {
+                    reason: format!(
+                        "it was interrupted {} s ago, and is carried on by itself only within {} s",
+                        idle_ms / 1_000,
+                        within_ms / 1_000
+                    ),
+                }
+            }
+            RunStatus::Running | RunStatus::Waiting => Event::Resumed { engine, by_person: false },
+        };
+        if self.journal.with(|state| state.check(&event).is_ok()) {
+            drop(self.journal.submit(&event, None, crate::host::LocalChanges::default())?);
+        }
+        Ok(())
+    }
+
+    /// Tells those who wait how the run is, once nothing is under way.
+    fn tell_rest(&self, wake_ms: Option<u64>) {
+        let rest = if self.work.is_empty() {
+            self.journal.with(|state| match state.status() {
+                RunStatus::InDoubt => Rest::InDoubt,
+                RunStatus::Left => Rest::Left,
+                RunStatus::Ended(status) => Rest::Ended(status),
+                RunStatus::Waiting if wake_ms.is_none() && !state.questions().is_empty() => Rest::Asking,
+                RunStatus::Queued | RunStatus::Running | RunStatus::Waiting => Rest::Working,
+            })
+        } else {
+            Rest::Working
+        };
+        let changed = self.rest.send_if_modified(|now| std::mem::replace(now, rest) != rest);
+        if changed {
+            self.inner.tell();
+        }
+    }
+}
+
+/// What the run's attempts share. What an earlier engine recorded is recalled, so that its containers are looked at again
+/// before they are written to.
+fn context(inner: &Arc<Inner>, journal: &Journal) -> RunContext {
+    journal.with(|state| {
+        let Some(accepted) = state.accepted() else { unreachable!("a run is accepted before it is begun") };
+        let daemon =
+            if accepted.grants.containers.is_empty() { None } else { inner.daemon(&accepted.target).ok() };
+        let context = RunContext::new(RunParts {
+            run: journal.run().clone(),
+            file: accepted.file.clone(),
+            target: accepted.target.clone(),
+            grants: accepted.grants.clone(),
+            mode: Mode::Live,
+            halted: Arc::clone(&inner.halted),
+            ledger: Arc::new(journal.clone()),
+            world: World::live(daemon, inner.config.data_dir.clone(), Arc::clone(&inner.budgets)),
+            planned: accepted.plan.as_ref().map(|plan| plan.writes.clone()),
+        });
+        recall(&context, state);
+        if state.cancel().is_some() {
+            context.control.cancel();
+        }
+        if state.lock_loss().is_some() {
+            context.control.cancel_writes();
+        }
+        context
+    })
+}
+
+fn recall(context: &RunContext, state: &State) {
+    for (path, progress) in state.paths() {
+        for (attempt, number) in progress.attempts.iter().zip(1..) {
+            for (call, ordinal) in attempt.calls.iter().zip(0..) {
+                let id = CallId { path: path.clone(), attempt: number, ordinal };
+                if let Some(Outcome::Ok(answer)) = &call.outcome {
+                    context.recall(&id, &call.function, answer);
+                }
+                if call.writes() {
+                    context.recall_write(&id, &call.function, &call.arguments);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The engine in this process, on a real audit log and with real plugins.
+
+use std::path::Path;
+
+use serde_json::{Map, json};
+
+use super::engine::fold;
+use super::request::{LockWish, Request, Source};
+use super::{Engine, EngineConfig, Rest, replay};
+use crate::audit::Reader;
+use crate::run::event::{EndStatus, TriggerKind};
+
+const HELLO: &str = r#"
+format: 1
+runbook: hello
+summary: Say something and check something.
+risk: low
+parameters:
+  name: { type: string, default: world }
+steps:
+  - id: say
+    summary: Say it.
+    uses: core.log
+    with: { message: "hello ${{ parameters.name }}" }
+  - id: check
+    summary: Check it.
+    uses: core.assert
+    with: { that: "${{ parameters.name != 'nobody' }}", message: "there is nobody" }
+"#;
+
+fn engine(dir: &Path) -> Engine {
+    Engine::start(EngineConfig {
+        data_dir: dir.to_owned(),
+        targets: [].into(),
+        name: "test:1".to_owned(),
+        actor: "tester".to_owned(),
+    })
+    .expect("an engine")
+}
+
+fn request(text: &str, parameters: serde_json::Value) -> Request {
+    let parameters: Map<String, serde_json::Value> = parameters.as_object().cloned().unwrap_or_default();
+    Request {
+        runbook: Source { file: "hello.yaml".to_owned(), text: text.to_owned(), others: Vec::new() },
+        parameters,
+        actor: "tester".to_owned(),
+        trigger: TriggerKind::Manual,
+        reason: None,
+        target: None,
+        dedupe: None,
+        plan: None,
+        step_by_step: false,
+        lock: LockWish::Wait,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_succeeds_is_journalled_and_replays_alike() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path());
+    let run = engine.submit(request(HELLO, json!({}))).await.unwrap();
+    let rest = engine.settled(&run).await;
+    assert!(matches!(rest, Rest::Ended(EndStatus::Succeeded) | Rest::Gone), "{rest:?}");
+    engine.drain().await;
+    let state = fold(&Reader::open(dir.path()).unwrap(), &run).unwrap();
+    assert_eq!(state.end().map(|end| end.status), Some(EndStatus::Succeeded), "{:?}", state.end());
+    let replay = replay::replay(dir.path(), &run).await.unwrap();
+    assert_eq!((replay.attempts, replay.differences), (2, Vec::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_assertion_fails_the_run_with_its_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path());
+    let run = engine.submit(request(HELLO, json!({ "name": "nobody" }))).await.unwrap();
+    engine.settled(&run).await;
+    engine.drain().await;
+    let state = fold(&Reader::open(dir.path()).unwrap(), &run).unwrap();
+    let end = state.end().expect("an end");
+    assert_eq!(end.status, EndStatus::Failed);
+    assert!(end.message.contains("there is nobody"), "{}", end.message);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_predicts_the_end_and_writes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path());
+    let plan = engine.plan(request(HELLO, json!({ "name": "nobody" }))).await.unwrap();
+    assert_eq!((plan.status, plan.writes.len()), (EndStatus::Failed, 0));
+    assert_eq!(plan.steps.iter().map(|s| s.fate.as_str()).collect::<Vec<_>>(), ["runs", "fails"]);
+    let again = engine.plan(request(HELLO, json!({ "name": "nobody" }))).await.unwrap();
+    assert_eq!(plan.digest, again.digest);
+    assert!(Reader::open(dir.path()).unwrap().runs(&crate::audit::RunFilter::default()).unwrap().is_empty());
+}

@@ -1,0 +1,211 @@
+//! Network addresses a step asks for, and the patterns that grant them.
+//!
+//! A host written `*` stands for the containers the run may read and for nothing else, so that a wildcard never reaches
+//! the cloud's metadata service, the daemon's own port or a neighbour. A literal host is compared after the URL parser
+//! has brought it into its one canonical form: decimal, octal and IPv6-mapped spellings of an address are that address.
+
+use std::net::IpAddr;
+
+use reqwest::Url;
+
+use crate::model::effect::{Failure, FailureKind};
+
+/// What a step wants to connect to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Address {
+    /// `http`, `https` or `tcp`.
+    pub(super) scheme: String,
+    /// Canonical: a lower-case name or an IP address without brackets.
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// Empty for `tcp`.
+    pub(super) path: String,
+}
+
+impl Address {
+    /// Of an absolute `http` or `https` URL without credentials.
+    pub(super) fn of_url(text: &str) -> Result<Self, Failure> {
+        let invalid = |why: &str| {
+            let text: String = text.chars().take(200).collect();
+            Failure::new(FailureKind::Invalid, "http.url", format!("`{}` {why}", text.escape_debug()))
+        };
+        if text.bytes().any(|b| b.is_ascii_control() || b == b' ' || b == b'\\') {
+            return Err(invalid("has control characters, blanks or backslashes in it"));
+        }
+        let url = Url::parse(text).map_err(|e| invalid(&format!("is not a URL: {e}")))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(invalid("is neither `http://` nor `https://`"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(invalid("carries credentials; put them into a header"));
+        }
+        let host = url.host_str().ok_or_else(|| invalid("has no host"))?;
+        Ok(Self {
+            scheme: url.scheme().to_owned(),
+            host: canonical_host(host),
+            port: url.port_or_known_default().ok_or_else(|| invalid("has no port"))?,
+            path: url.path().to_owned(),
+        })
+    }
+
+    /// Of a bare host and port.
+    pub(super) fn of_tcp(host: &str, port: u16) -> Result<Self, Failure> {
+        let bracketed = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        let as_url = Self::of_url(&format!("http://{bracketed}:{port}/"))?;
+        if as_url.path != "/" || port == 0 {
+            return Err(Failure::new(
+                FailureKind::Invalid,
+                "tcp.address",
+                format!("`{}:{port}` is not an address", host.escape_debug()),
+            ));
+        }
+        Ok(Self { scheme: "tcp".to_owned(), path: String::new(), port, ..as_url })
+    }
+
+    /// The host as an IP address, if it is one.
+    pub(super) fn ip(&self) -> Option<IpAddr> {
+        self.host.parse().ok()
+    }
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "{}://[{}]:{}{}", self.scheme, self.host, self.port, self.path)
+        } else {
+            write!(f, "{}://{}:{}{}", self.scheme, self.host, self.port, self.path)
+        }
+    }
+}
+
+/// Lower case, no brackets, no trailing dot, and an IPv6 spelling of an IPv4 address as that address.
+fn canonical_host(host: &str) -> String {
+    let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
+    match host.parse::<IpAddr>() {
+        Ok(ip) => ip.to_canonical().to_string(),
+        Err(_) => host,
+    }
+}
+
+/// How a pattern covers an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coverage {
+    /// Not at all.
+    None,
+    /// The host is named.
+    Named,
+    /// The host is `*`: it must belong to a container the run may read.
+    AnyContainer,
+}
+
+/// Whether `pattern` (`scheme://host[:port][/path]`) covers the address. The path may end in `*`; without a path only `/`
+/// is covered; a port left out is the scheme's own; `*` as port is any port.
+pub(super) fn covers(pattern: &str, address: &Address) -> Coverage {
+    let Some((scheme, rest)) = pattern.split_once("://") else { return Coverage::None };
+    let (authority, path) = match rest.find('/') {
+        Some(slash) => rest.split_at(slash),
+        None => (rest, if scheme == "tcp" { "" } else { "/" }),
+    };
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let port_fits = match port {
+        Some("*") => true,
+        Some(port) => port.parse() == Ok(address.port),
+        None => matches!((scheme, address.port), ("http", 80) | ("https", 443)),
+    };
+    let path_fits = match path.strip_suffix('*') {
+        Some(start) => address.path.starts_with(start) && !address.path.contains(".."),
+        None => path == address.path,
+    };
+    if scheme != address.scheme || !port_fits || !path_fits {
+        Coverage::None
+    } else if host == "*" {
+        Coverage::AnyContainer
+    } else if canonical_host(host) == address.host {
+        Coverage::Named
+    } else {
+        Coverage::None
+    }
+}
+
+/// Addresses that are never reached, whatever is granted: link-local ones (the metadata services of clouds live there),
+/// unspecified and multicast ones.
+pub(super) fn forbidden(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(v4) => v4.is_link_local() || v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast(),
+        IpAddr::V6(v6) => {
+            v6.is_unspecified()
+                || v6.is_multicast()
+                || v6.is_unicast_link_local()
+                || v6.segments() == [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254]
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Address {
+        Address::of_url(text).unwrap()
+    }
+
+    #[test]
+    fn every_spelling_of_an_address_is_that_address() {
+        for text in
+            ["http://2130706433/", "http://0x7f.1/", "http://0177.0.0.1/", "http://[::ffff:127.0.0.1]/"]
+        {
+            assert_eq!(url(text).host, "127.0.0.1", "{text}");
+        }
+        assert_eq!(url("http://EXAMPLE.com./x").host, "example.com");
+        assert_eq!(Address::of_tcp("::1", 5432).unwrap().to_string(), "tcp://[::1]:5432");
+    }
+
+    #[test]
+    fn what_is_no_plain_address_is_refused() {
+        for text in [
+            "unix:///var/run/docker.sock",
+            "http://user:pw@h/",
+            "http://a\nb/",
+            "http://h\\@x/",
+            "//h",
+            "h:80",
+            "ftp://h/",
+        ] {
+            assert!(Address::of_url(text).is_err(), "{text:?}");
+        }
+        assert!(Address::of_tcp("h/../x", 1).is_err());
+        assert!(Address::of_tcp("h", 0).is_err());
+    }
+
+    #[test]
+    fn patterns_cover_what_they_say() {
+        let health = url("http://10.0.0.7:8080/healthz");
+        assert_eq!(covers("http://*:8080/healthz", &health), Coverage::AnyContainer);
+        assert_eq!(covers("http://10.0.0.7:8080/*", &health), Coverage::Named);
+        assert_eq!(covers("http://10.0.0.7:*/healthz", &health), Coverage::Named);
+        for pattern in [
+            "https://*:8080/healthz",
+            "http://*:8080/",
+            "http://*/healthz",
+            "http://10.0.0.8:8080/healthz",
+            "*",
+        ] {
+            assert_eq!(covers(pattern, &health), Coverage::None, "{pattern}");
+        }
+        assert_eq!(
+            covers("tcp://db.internal:5432", &Address::of_tcp("DB.internal", 5432).unwrap()),
+            Coverage::Named
+        );
+    }
+
+    #[test]
+    fn metadata_services_are_forbidden() {
+        for text in ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "0.0.0.0", "fd00:ec2::254"] {
+            assert!(forbidden(text.parse().unwrap()), "{text}");
+        }
+        assert!(!forbidden("10.0.0.7".parse().unwrap()));
+    }
+}

@@ -1,0 +1,241 @@
+//! The calls that leave a mark which can be looked for: creating a container, running a command inside one.
+
+use std::time::Duration;
+
+use futures_util::future::FutureExt as _;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::super::call::{Asked, Call, Found, Imagined, Intent, Need, Trouble};
+use super::super::limits;
+use super::super::overlay::Overlay;
+use super::super::world::World;
+use super::container_changes::to_value;
+use crate::containers::types::{Container, ExecOutput, Health, Overrides, State};
+use crate::model::effect::{Effect, Failure, FailureKind};
+use crate::model::grant::ContainerAction;
+use crate::model::ids::Digest;
+
+/// A new container from the spec of another. Its mark is a label with the call's key.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::host) struct Create {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) overrides: Overrides,
+}
+
+/// Labels by which the daemon, Compose and this engine tell whose a container is: a step may not set them.
+const RESERVED_LABELS: [&str; 3] = ["com.docker.", "io.docker.", "runbook."];
+
+impl Call for Create {
+    fn function(&self) -> &'static str {
+        "containers.create"
+    }
+
+    fn arguments(&self) -> Value {
+        serde_json::to_value(self).unwrap_or(Value::Null)
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::Probe
+    }
+
+    fn need(&self) -> Need {
+        Need::Container { id: self.id.clone(), action: ContainerAction::Create, takes_down: false }
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        let reserved = |label: &&String| {
+            let name = label.split('=').next().unwrap_or_default().trim().to_ascii_lowercase();
+            RESERVED_LABELS.iter().any(|prefix| name.starts_with(prefix))
+        };
+        match self.overrides.labels.iter().find(reserved) {
+            Some(label) => Err(Failure::new(
+                FailureKind::Denied,
+                "containers.reserved-label",
+                format!("label `{}` tells whose a container is: a step may not set it", label.escape_debug()),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn perform<'a>(&'a self, world: &'a World, key: &'a Digest) -> Asked<'a> {
+        async move {
+            let made = world.daemon()?.create(&self.id, &self.name, &self.overrides, key.as_str()).await?;
+            Ok(to_value(&made))
+        }
+        .boxed()
+    }
+
+    fn before<'a>(&'a self, world: &'a World) -> Asked<'a> {
+        async move { Ok(json!({ "from": world.inspect(&self.id).await? })) }.boxed()
+    }
+
+    fn establish<'a>(&'a self, world: &'a World, intent: &'a Intent) -> Asked<'a, Found> {
+        async move {
+            Ok(match world.daemon()?.find_by_call(intent.key.as_str()).await? {
+                Some(made) => Found::Done(to_value(&made)),
+                None => Found::NotDone,
+            })
+        }
+        .boxed()
+    }
+
+    fn imagine(&self, overlay: &mut Overlay, before: &Value, key: &Digest) -> Result<Imagined, Failure> {
+        let mut made: Container = serde_json::from_value(before["from"].clone())
+            .map_err(|e| Failure::new(FailureKind::Internal, "plan.before", e.to_string()))?;
+        made.id = key.as_str().to_owned();
+        made.name.clone_from(&self.name);
+        made.state = State::Created;
+        made.health = if made.health == Health::None || self.overrides.one_shot {
+            Health::None
+        } else {
+            Health::Starting
+        };
+        made.started_at = String::new();
+        made.finished_at = String::new();
+        made.created_at = overlay.instant();
+        made.restart_count = 0;
+        made.replica = self.overrides.replica;
+        if let Some(image) = &self.overrides.image {
+            made.image.clone_from(image);
+            overlay.assume(format!("that image `{image}` is there and starts"));
+        }
+        let answer = to_value(&made);
+        if !self.overrides.one_shot {
+            overlay.put(made);
+        } else {
+            made.service = String::new();
+            overlay.put(made);
+        }
+        Ok(Imagined { answer, target: self.name.clone(), assumption: None })
+    }
+
+    fn settled_answer<'a>(&'a self, world: &'a World) -> Asked<'a> {
+        async move { Ok(to_value(&world.inspect(&self.name).await?)) }.boxed()
+    }
+}
+
+/// A command inside a running container. It is created inert, announced with the daemon's id for it, then started: whether
+/// it ran can be asked of the daemon by that id.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::host) struct Exec {
+    pub(super) id: String,
+    pub(super) command: Vec<String>,
+    pub(super) env: Vec<(String, String)>,
+    pub(super) input: Option<String>,
+    pub(super) timeout_ms: u64,
+    /// The daemon's id, once created.
+    #[serde(skip)]
+    pub(super) inert: std::sync::OnceLock<String>,
+}
+
+impl Exec {
+    fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms.min(limits::MAX_WAIT_MS))
+    }
+}
+
+impl Call for Exec {
+    fn function(&self) -> &'static str {
+        "containers.exec"
+    }
+
+    fn arguments(&self) -> Value {
+        serde_json::to_value(self).unwrap_or(Value::Null)
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::Probe
+    }
+
+    fn need(&self) -> Need {
+        Need::Container { id: self.id.clone(), action: ContainerAction::Exec, takes_down: false }
+    }
+
+    fn time_ms(&self) -> u64 {
+        self.timeout_ms.min(limits::MAX_WAIT_MS)
+    }
+
+    fn before<'a>(&'a self, world: &'a World) -> Asked<'a> {
+        async move {
+            let container = world.inspect(&self.id).await?;
+            if container.state != State::Running {
+                return Err(Trouble::certain(
+                    FailureKind::Conflict,
+                    "containers.not-running",
+                    format!("container `{}` is not running: nothing can be run inside it", container.name),
+                ));
+            }
+            // In a plan nothing is created, not even an inert command.
+            let exec = match world.overlay() {
+                Some(_) => String::new(),
+                None => world.daemon()?.exec_create(&self.id, &self.command, &self.env).await?,
+            };
+            let _ = self.inert.set(exec.clone());
+            Ok(json!({ "exec": exec, "container": container }))
+        }
+        .boxed()
+    }
+
+    fn perform<'a>(&'a self, world: &'a World, _key: &'a Digest) -> Asked<'a> {
+        async move {
+            let daemon = world.daemon()?;
+            let exec = match self.inert.get() {
+                Some(exec) => exec.clone(),
+                None => daemon.exec_create(&self.id, &self.command, &self.env).await?,
+            };
+            let output = daemon.exec_start(&exec, self.input.as_deref(), self.timeout()).await?;
+            Ok(serde_json::to_value(output).unwrap_or(Value::Null))
+        }
+        .boxed()
+    }
+
+    fn establish<'a>(&'a self, world: &'a World, intent: &'a Intent) -> Asked<'a, Found> {
+        async move {
+            let exec = intent.before["exec"].as_str().unwrap_or_default();
+            let give_up = crate::clock::now_ms().saturating_add(self.time_ms());
+            loop {
+                let Some(state) = world.daemon()?.exec_state(exec).await? else {
+                    return Ok(Found::Doubt("the daemon has forgotten whether the command ran".to_owned()));
+                };
+                match (state.running, state.exit_code) {
+                    (false, None) => {
+                        // Created and never started: start this very one.
+                        let _ = self.inert.set(exec.to_owned());
+                        return Ok(Found::NotDone);
+                    }
+                    (false, Some(exit_code)) => {
+                        let lost = "(it ran while no engine was listening: its output is lost)".to_owned();
+                        let output =
+                            ExecOutput { exit_code, stdout: String::new(), stderr: lost, truncated: true };
+                        return Ok(Found::Done(serde_json::to_value(output).unwrap_or(Value::Null)));
+                    }
+                    (true, _) if crate::clock::now_ms() >= give_up => {
+                        return Ok(Found::Doubt("the command is still running".to_owned()));
+                    }
+                    (true, _) => tokio::time::sleep(Duration::from_millis(200)).await,
+                }
+            }
+        }
+        .boxed()
+    }
+
+    fn imagine(&self, _overlay: &mut Overlay, before: &Value, _key: &Digest) -> Result<Imagined, Failure> {
+        let target = before["container"]["name"].as_str().unwrap_or(&self.id).to_owned();
+        let program = self.command.first().map_or("", String::as_str);
+        let output =
+            ExecOutput { exit_code: 0, stdout: String::new(), stderr: String::new(), truncated: false };
+        Ok(Imagined {
+            answer: serde_json::to_value(output).unwrap_or(Value::Null),
+            assumption: Some(format!("that `{program}` in `{target}` exits with 0 and what it prints")),
+            target,
+        })
+    }
+
+    fn settled_answer<'a>(&'a self, _world: &'a World) -> Asked<'a> {
+        let output =
+            ExecOutput { exit_code: 0, stdout: String::new(), stderr: String::new(), truncated: true };
+        async move { Ok(serde_json::to_value(output).unwrap_or(Value::Null)) }.boxed()
+    }
+}

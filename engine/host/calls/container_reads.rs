@@ -1,0 +1,116 @@
+//! The calls that look at containers and change nothing.
+
+use std::time::Duration;
+
+use futures_util::future::FutureExt as _;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::super::call::{Asked, Call, Need, Trouble};
+use super::super::limits;
+use super::super::world::World;
+use crate::containers::types::Condition;
+use crate::model::effect::{Failure, FailureKind};
+use crate::model::grant::ContainerAction;
+use crate::model::ids::Digest;
+
+/// What is looked at; its fields are the recorded arguments.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub(in crate::host) enum Look {
+    Service { service: String },
+    Project { project: String },
+    Inspect { id: String },
+    WaitUntil { id: String, condition: Condition, timeout_ms: u64 },
+    Logs { id: String, lines: u32, previous: bool },
+    Stats { id: String, stats: bool },
+    Top { id: String, top: bool },
+    Events { id: String, last_ms: u64 },
+    Document { id: String, document: bool },
+}
+
+/// The most lines of a log asked for at once.
+const MAX_LOG_LINES: u32 = 10_000;
+
+impl Call for Look {
+    fn function(&self) -> &'static str {
+        match self {
+            Self::Service { .. } => "containers.service",
+            Self::Project { .. } => "containers.project",
+            Self::Inspect { .. } => "containers.inspect",
+            Self::WaitUntil { .. } => "containers.wait-until",
+            Self::Logs { .. } => "containers.logs",
+            Self::Stats { .. } => "containers.stats",
+            Self::Top { .. } => "containers.top",
+            Self::Events { .. } => "containers.events",
+            Self::Document { .. } => "containers.document",
+        }
+    }
+
+    fn arguments(&self) -> Value {
+        serde_json::to_value(self).unwrap_or(Value::Null)
+    }
+
+    fn need(&self) -> Need {
+        match self {
+            Self::Service { .. } | Self::Project { .. } | Self::Inspect { .. } => Need::Answered,
+            Self::WaitUntil { id, .. }
+            | Self::Logs { id, .. }
+            | Self::Stats { id, .. }
+            | Self::Top { id, .. }
+            | Self::Events { id, .. }
+            | Self::Document { id, .. } => {
+                Need::Container { id: id.clone(), action: ContainerAction::Read, takes_down: false }
+            }
+        }
+    }
+
+    fn time_ms(&self) -> u64 {
+        match self {
+            Self::WaitUntil { timeout_ms, .. } => timeout_ms.saturating_add(limits::CALL_MARGIN_MS),
+            _ => limits::READ_DEADLINE_MS,
+        }
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        match self {
+            Self::WaitUntil { timeout_ms, .. } if *timeout_ms > limits::MAX_WAIT_MS => Err(Failure::new(
+                FailureKind::Invalid,
+                "containers.wait",
+                format!("{timeout_ms} ms is longer than the {} ms a wait may take", limits::MAX_WAIT_MS),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn perform<'a>(&'a self, world: &'a World, _key: &'a Digest) -> Asked<'a> {
+        async move {
+            match self {
+                Self::Service { service } => value(world.service(service).await?),
+                Self::Project { project } => value(world.project(project).await?),
+                Self::Inspect { id } => value(world.inspect(id).await?),
+                Self::WaitUntil { id, condition, timeout_ms } => {
+                    value(world.wait_until(id, *condition, Duration::from_millis(*timeout_ms)).await?)
+                }
+                // What a plan itself has made or changed has no logs, statistics or events of that yet.
+                Self::Logs { id, lines, previous } => {
+                    value(world.daemon()?.logs(id, (*lines).min(MAX_LOG_LINES), *previous).await?)
+                }
+                Self::Stats { id, .. } => value(world.daemon()?.stats(id).await?),
+                Self::Top { id, .. } => value(world.daemon()?.top(id).await?),
+                Self::Events { id, last_ms } => {
+                    let now_ms = crate::clock::now_ms();
+                    value(world.daemon()?.events(Some(id), now_ms.saturating_sub(*last_ms), now_ms).await?)
+                }
+                Self::Document { id, .. } => value(world.daemon()?.document(id).await?),
+            }
+        }
+        .boxed()
+    }
+}
+
+fn value(answer: impl Serialize) -> Result<Value, Trouble> {
+    serde_json::to_value(answer).map_err(|e| {
+        Trouble::certain(FailureKind::Internal, "host.answer", format!("the answer cannot be kept: {e}"))
+    })
+}

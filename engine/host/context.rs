@@ -1,0 +1,306 @@
+//! What the attempts of one run share, and the seam through which the door writes things down.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use super::world::World;
+use crate::containers::types::{Container, State};
+use crate::model::grant::RunGrants;
+use crate::model::ids::{Digest, RunId, Section, StepPath, TargetName};
+use crate::run::event::{CallId, Event};
+
+/// Why an attempt came to no outcome of its own.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Stop {
+    /// The run is to stay resumable: a person left it, or the daemon cannot be asked.
+    #[error("{0}")]
+    Left(String),
+    /// The engine ends; another one carries the run on.
+    #[error("the engine ends")]
+    Drained,
+    /// The engine was halted.
+    #[error("halted: {0}")]
+    Halted(String),
+    /// A call cannot be established; it has been recorded as doubted.
+    #[error("in doubt: {0}")]
+    InDoubt(String),
+    /// The plugin did not make the call that the journal holds.
+    #[error("replay diverged: {0}")]
+    Diverged(String),
+    /// The replayed journal ends here.
+    #[error("the journal of this attempt ends here")]
+    JournalEnds,
+    /// An emergency run has taken over.
+    #[error("an emergency run has fenced this engine")]
+    Fenced,
+    /// The audit log could not be written: nothing may be done any more.
+    #[error("the audit log cannot be written: {0}")]
+    Audit(String),
+}
+
+/// Where the door writes things down. The executor's journal is one, a plan's and a replay's the others.
+pub trait Ledger: Send + Sync {
+    /// Appends, and returns when it is durable.
+    fn announce(&self, event: Event, local: LocalChanges) -> BoxFuture<'_, Result<(), Stop>>;
+    /// Hands over at once; order is kept.
+    fn record(&self, event: Event) -> Result<(), Stop>;
+    /// Tells people something that is no entry.
+    fn note(&self, path: &StepPath, attempt: u32, level: &'static str, text: String);
+}
+
+/// What commits together with an entry.
+#[derive(Debug, Default)]
+pub struct LocalChanges {
+    /// State.
+    pub state: Vec<crate::audit::StateChange>,
+    /// Blobs.
+    pub blobs: Vec<Vec<u8>>,
+}
+
+/// How host calls are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// For real.
+    Live,
+    /// Reads for real, writes from the overlay.
+    Plan,
+    /// From the journal only.
+    Replay,
+}
+
+const STEPS: u8 = 1;
+const STEPS_AND_UNDO: u8 = 2;
+
+/// Wishes that reach an attempt while it is under way.
+#[derive(Debug, Default)]
+pub struct Control {
+    cancelled: AtomicU8,
+    left: Mutex<Option<Stop>>,
+    changed: Notify,
+}
+
+impl Control {
+    /// The next call of a step is answered `cancelled`, and so is a read under way; undo and `finally` go on.
+    pub fn cancel(&self) {
+        self.cancelled.fetch_max(STEPS, Ordering::SeqCst);
+        self.changed.notify_waiters();
+    }
+
+    /// The run has lost its locks: undo is over as well.
+    pub fn cancel_writes(&self) {
+        self.cancelled.fetch_max(STEPS_AND_UNDO, Ordering::SeqCst);
+        self.changed.notify_waiters();
+    }
+
+    /// The next call stops the attempt, and so does a read under way.
+    pub fn stop(&self, why: Stop) {
+        *lock(&self.left) = Some(why);
+        self.changed.notify_waiters();
+    }
+
+    /// Takes the wish to stop back, for a run that is carried on.
+    pub fn carry_on(&self) {
+        *lock(&self.left) = None;
+    }
+
+    pub(super) fn cancelled(&self, section: Section) -> bool {
+        let level = match section {
+            Section::Steps => STEPS,
+            Section::Undo => STEPS_AND_UNDO,
+            Section::Finally => return false,
+        };
+        self.cancelled.load(Ordering::SeqCst) >= level
+    }
+
+    pub(super) fn stopped(&self) -> Option<Stop> {
+        lock(&self.left).clone()
+    }
+
+    /// Ends when there may be a new wish.
+    pub(super) async fn changed(&self) {
+        let changed = self.changed.notified();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        if self.stopped().is_none() {
+            changed.await;
+        }
+    }
+}
+
+/// What is known of a container from the calls recorded so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) running: bool,
+    pub(super) started_at: String,
+    pub(super) name: String,
+}
+
+impl Seen {
+    pub(super) fn of(container: &Container) -> Self {
+        Self {
+            running: matches!(container.state, State::Running | State::Paused | State::Restarting),
+            started_at: container.started_at.clone(),
+            name: container.name.clone(),
+        }
+    }
+}
+
+/// What the attempts of one run share.
+pub struct RunContext {
+    /// The run.
+    pub run: RunId,
+    /// Where its runbook stands, for messages: `runbooks/db.yaml`.
+    pub file: String,
+    /// The container daemon.
+    pub target: TargetName,
+    /// What it may do.
+    pub grants: RunGrants,
+    /// How calls are answered.
+    pub mode: Mode,
+    /// The engine's halt switch: the reason while it is on.
+    pub halted: Arc<Mutex<Option<String>>>,
+    /// Wishes.
+    pub control: Arc<Control>,
+    /// Where things are written down.
+    pub ledger: Arc<dyn Ledger>,
+    /// The world.
+    pub world: World,
+    pub(super) memory: Mutex<Memory>,
+}
+
+/// What the door remembers from call to call, across the attempts of a run.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// Containers by id.
+    pub(super) seen: HashMap<String, Seen>,
+    /// Containers whose state must be compared with what was seen before this engine may write to them.
+    pub(super) unverified: HashSet<String>,
+    /// Containers made by this run: id → the key of the call that made them.
+    pub(super) created: HashMap<String, Digest>,
+    /// Which container had this address when it was last seen.
+    pub(super) addresses: HashMap<IpAddr, String>,
+    /// Writes of the plan not yet made.
+    pub(super) planned: Option<Vec<Digest>>,
+}
+
+impl RunContext {
+    /// `planned`: the writes this run is held to. Everything recorded before `replayed` was done by an earlier engine.
+    pub fn new(parts: RunParts) -> Self {
+        let RunParts { run, file, target, grants, mode, halted, ledger, world, planned } = parts;
+        Self {
+            run,
+            file,
+            target,
+            grants,
+            mode,
+            halted,
+            control: Arc::default(),
+            ledger,
+            world,
+            memory: Mutex::new(Memory { planned, ..Memory::default() }),
+        }
+    }
+
+    /// Takes in what an earlier engine recorded: its containers must be looked at again before they are written to.
+    pub fn recall(&self, call: &CallId, function: &str, answer: &Value) {
+        let mut memory = lock(&self.memory);
+        for container in containers_in(answer) {
+            memory.unverified.insert(container.id.clone());
+            memory.learn(&container, (function == "containers.create").then(|| self.key(call)));
+        }
+    }
+
+    /// The plan's entry for a write was used by an earlier engine.
+    pub fn recall_write(&self, call: &CallId, function: &str, arguments: &Value) {
+        let key = self.write_key(&call.path, function, arguments);
+        let mut memory = lock(&self.memory);
+        if let Some(planned) = &mut memory.planned {
+            if let Some(index) = planned.iter().position(|p| *p == key) {
+                planned.remove(index);
+            }
+        }
+    }
+
+    /// Names a call for ever.
+    pub(super) fn key(&self, call: &CallId) -> Digest {
+        Digest::of(format!("{}\n{}\n{}\n{}", self.run, call.path, call.attempt, call.ordinal))
+    }
+
+    /// Names a write independently of run and attempt, so that a plan and a run can be compared: a container made by the
+    /// run itself goes by the place of the call that made it.
+    pub(super) fn write_key(&self, path: &StepPath, function: &str, arguments: &Value) -> Digest {
+        let mut arguments = arguments.clone();
+        if let Some(id) = arguments.get("id").and_then(Value::as_str) {
+            let made = lock(&self.memory).created.get(id).map(|key| format!("made:{}", key.short()));
+            if let Some(made) = made {
+                arguments["id"] = Value::String(made);
+            }
+        }
+        // Plugins may name what they make after the run.
+        let arguments = arguments.to_string().replace(self.run.as_str(), "RUN");
+        Digest::of(format!("{path}\n{function}\n{arguments}"))
+    }
+
+    pub(super) fn learn(&self, call: &CallId, function: &str, answer: &Value) {
+        let found = containers_in(answer);
+        if found.is_empty() {
+            return;
+        }
+        let mut memory = lock(&self.memory);
+        for container in found {
+            let made = (function == "containers.create").then(|| self.key(call));
+            memory.learn(&container, made);
+        }
+    }
+}
+
+impl Memory {
+    fn learn(&mut self, container: &Container, made_by: Option<Digest>) {
+        self.seen.insert(container.id.clone(), Seen::of(container));
+        for address in container.addresses.iter().filter_map(|address| address.parse().ok()) {
+            self.addresses.insert(address, container.id.clone());
+        }
+        if let Some(key) = made_by {
+            self.created.insert(container.id.clone(), key);
+        }
+    }
+}
+
+/// The parts of a [`RunContext`].
+#[expect(missing_docs, reason = "as in `RunContext`")]
+pub struct RunParts {
+    pub run: RunId,
+    pub file: String,
+    pub target: TargetName,
+    pub grants: RunGrants,
+    pub mode: Mode,
+    pub halted: Arc<Mutex<Option<String>>>,
+    pub ledger: Arc<dyn Ledger>,
+    pub world: World,
+    /// The keys of the plan's writes, in order.
+    pub planned: Option<Vec<Digest>>,
+}
+
+/// The containers in an answer: one, or a list.
+pub(super) fn containers_in(answer: &Value) -> Vec<Container> {
+    match answer {
+        Value::Array(items) if items.first().is_some_and(|i| i.get("started_at").is_some()) => {
+            items.iter().filter_map(|item| serde_json::from_value(item.clone()).ok()).collect()
+        }
+        Value::Object(map) if map.contains_key("started_at") => {
+            serde_json::from_value(answer.clone()).into_iter().collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A poisoned lock means a panic elsewhere; the data is still whole, since no lock is held over a panic-prone step.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

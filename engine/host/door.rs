@@ -1,0 +1,502 @@
+//! The one door: every host call passes here, in this order: cursor, grant, plan, announce, act, record.
+//!
+//! The door knows nothing of containers or HTTP; a [`Call`] tells it what it must know. Write before act: no effect without
+//! a durable [`Event::CallIntended`]. An effect that may or may not have happened is established by looking at the world,
+//! after a crash and after a cut connection alike, and never repeated blindly.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::budget::Leave;
+use super::call::{Call, Found, Intent, Need, Trouble};
+use super::context::{LocalChanges, Mode, RunContext, Seen, Stop, lock};
+use super::grants::allowance;
+use super::limits;
+use super::overlay::ImaginedWrite;
+use crate::clock;
+use crate::containers::types::Container;
+use crate::model::effect::{Effect, Failure, FailureKind};
+use crate::model::grant::ContainerAction;
+use crate::model::ids::StepPath;
+use crate::run::event::{CallId, Established, Event, Outcome, Settlement};
+use crate::run::state::RecordedCall;
+
+/// The attempt that a door belongs to.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// The step or item.
+    pub path: StepPath,
+    /// From 1.
+    pub attempt: u32,
+    /// When the first attempt of this step began, milliseconds since 1970.
+    pub first_started_ms: u64,
+    /// When this attempt must have ended, milliseconds since 1970.
+    pub deadline_ms: u64,
+}
+
+/// What a call gives back: an answer, a failure the plugin sees, or the end of the attempt.
+pub(super) type Answered = Result<Result<Value, Failure>, Stop>;
+
+/// See the module. One per attempt.
+pub(super) struct Door {
+    pub(super) context: Arc<RunContext>,
+    pub(super) site: Site,
+    /// What the journal already holds of this attempt.
+    cursor: Vec<RecordedCall>,
+    ordinal: u32,
+}
+
+impl Door {
+    pub(super) fn new(context: Arc<RunContext>, site: Site, cursor: Vec<RecordedCall>) -> Self {
+        Self { context, site, cursor, ordinal: 0 }
+    }
+
+    /// How many recorded calls the plugin has not made again.
+    pub(super) fn unused(&self) -> usize {
+        self.cursor.len().saturating_sub(self.ordinal as usize)
+    }
+
+    /// Passes one call through.
+    pub(super) async fn pass(&mut self, call: &dyn Call) -> Answered {
+        let id = CallId { path: self.site.path.clone(), attempt: self.site.attempt, ordinal: self.ordinal };
+        self.ordinal += 1;
+        let arguments = call.arguments();
+        if let Some(recorded) = self.cursor.get(id.ordinal as usize).cloned() {
+            return self.replay(call, id, &arguments, recorded).await;
+        }
+        if self.context.mode == Mode::Replay {
+            return Err(Stop::JournalEnds);
+        }
+        if let Some(stop) = self.context.control.stopped() {
+            return Err(stop);
+        }
+        if let Err(failure) = self.admit(call, id.ordinal) {
+            return self.finish(call, id, Some(arguments), Err(failure), None);
+        }
+        if self.context.mode == Mode::Plan && call.effect().writes() {
+            return self.imagine(call, &id, arguments).await;
+        }
+        match call.effect() {
+            Effect::Note | Effect::Read => self.read(call, id, arguments).await,
+            Effect::Local => self.local(call, id, arguments).await,
+            Effect::Idempotent | Effect::Probe | Effect::Once => self.write(call, id, arguments).await,
+        }
+    }
+
+    /// What can be refused without looking at the world.
+    fn admit(&self, call: &dyn Call, ordinal: u32) -> Result<(), Failure> {
+        if ordinal >= limits::MAX_CALLS {
+            return Err(Failure::new(
+                FailureKind::Exhausted,
+                "host.calls",
+                format!("a step may make {} host calls in one attempt", limits::MAX_CALLS),
+            ));
+        }
+        if self.cancelled() {
+            return Err(cancelled());
+        }
+        if self.time_left_ms() == 0 {
+            return Err(Failure::new(FailureKind::TimedOut, "step.deadline", "the step's time is over"));
+        }
+        call.check()
+    }
+
+    fn cancelled(&self) -> bool {
+        self.context.control.cancelled(self.site.path.section)
+    }
+
+    fn time_left_ms(&self) -> u64 {
+        match self.context.mode {
+            Mode::Live => self.site.deadline_ms.saturating_sub(clock::now_ms()),
+            Mode::Plan | Mode::Replay => u64::MAX,
+        }
+    }
+
+    /// The journal holds something for this ordinal.
+    async fn replay(
+        &self,
+        call: &dyn Call,
+        id: CallId,
+        arguments: &Value,
+        recorded: RecordedCall,
+    ) -> Answered {
+        if recorded.function != call.function() || recorded.arguments != *arguments {
+            return Err(Stop::Diverged(format!(
+                "call {} of step `{}` was {} {}, and is {} {arguments} now",
+                id.ordinal,
+                id.path,
+                recorded.function,
+                recorded.arguments,
+                call.function()
+            )));
+        }
+        if let Some(outcome) = recorded.outcome {
+            return Ok(match outcome {
+                Outcome::Ok(value) => {
+                    self.context.learn(&id, call.function(), &value);
+                    Ok(value)
+                }
+                Outcome::Error(failure) => Err(failure),
+            });
+        }
+        let Some(intent) = recorded.intent else { return Err(Stop::JournalEnds) };
+        if self.context.mode == Mode::Replay {
+            return Err(Stop::JournalEnds);
+        }
+        let intent = Intent { key: self.context.key(&id), before: intent.before, at_ms: intent.at_ms };
+        match recorded.settled {
+            Some(settlement) => self.settle(call, id, &intent, settlement).await,
+            None => match recorded.doubted {
+                Some(message) => Err(Stop::InDoubt(message)),
+                None => self.establish(call, id, &intent, None).await,
+            },
+        }
+    }
+
+    async fn read(&self, call: &dyn Call, id: CallId, arguments: Value) -> Answered {
+        let granted = match self.granted(call).await {
+            Ok(_) => self.look(call, &id).await?,
+            Err(failure) => Err(failure),
+        };
+        let granted = granted.and_then(|answer| self.answer_granted(call, answer));
+        self.finish(call, id, Some(arguments), granted, None)
+    }
+
+    /// A read under way ends when the run is cancelled or left.
+    async fn look(&self, call: &dyn Call, id: &CallId) -> Result<Result<Value, Failure>, Stop> {
+        let key = self.context.key(id);
+        let limit = Duration::from_millis(call.time_ms().min(self.time_left_ms()));
+        let work = tokio::time::timeout(limit, call.perform(&self.context.world, &key));
+        tokio::pin!(work);
+        loop {
+            if let Some(stop) = self.context.control.stopped() {
+                return Err(stop);
+            }
+            if self.cancelled() {
+                return Ok(Err(cancelled()));
+            }
+            tokio::select! {
+                done = &mut work => return Ok(match done {
+                    Ok(answer) => answer.map_err(|trouble| trouble.failure),
+                    Err(_) => Err(too_slow(call, limit)),
+                }),
+                () = self.context.control.changed() => {}
+            }
+        }
+    }
+
+    async fn local(&self, call: &dyn Call, id: CallId, arguments: Value) -> Answered {
+        let outcome = match self.granted(call).await {
+            Ok(_) => self.look(call, &id).await?,
+            Err(failure) => Err(failure),
+        };
+        let changes = if outcome.is_ok() { call.local() } else { LocalChanges::default() };
+        let event = Event::CallFinished {
+            call: id,
+            function: call.function().to_owned(),
+            arguments: Some(arguments),
+            outcome: to_outcome(&outcome),
+            established: None,
+        };
+        self.context.ledger.announce(event, changes).await?;
+        Ok(outcome)
+    }
+
+    async fn write(&self, call: &dyn Call, id: CallId, arguments: Value) -> Answered {
+        if let Some(reason) = lock(&self.context.halted).clone() {
+            return Err(Stop::Halted(reason));
+        }
+        let leave = match self.granted(call).await {
+            Ok(leave) => leave,
+            Err(failure) => return self.finish(call, id, Some(arguments), Err(failure), None),
+        };
+        let before = match self.bounded(call.before(&self.context.world)).await {
+            Ok(before) => before,
+            Err(t) => return self.finish(call, id, Some(arguments), Err(t.failure), None),
+        };
+        if let Err(failure) = self.take_planned(&id, call.function(), &arguments) {
+            return self.finish(call, id, Some(arguments), Err(failure), None);
+        }
+        let intent = Intent { key: self.context.key(&id), before, at_ms: clock::now_ms() };
+        let announced = Event::CallIntended {
+            call: id.clone(),
+            function: call.function().to_owned(),
+            arguments,
+            effect: call.effect(),
+            before: intent.before.clone(),
+        };
+        self.context.ledger.announce(announced, LocalChanges::default()).await?;
+        if let Some(message) = self.moved(&intent.before) {
+            return self.doubt(id, message).await;
+        }
+        let done = self.act(call, id, &intent, None).await;
+        drop(leave);
+        done
+    }
+
+    /// Acts on an announced call. The request is never dropped half-way; an error that does not prove that nothing
+    /// happened is established.
+    async fn act(&self, call: &dyn Call, id: CallId, intent: &Intent, how: Option<Established>) -> Answered {
+        let limit = Duration::from_millis(call.time_ms().saturating_add(limits::CALL_MARGIN_MS));
+        super::fault_point("door.before-act");
+        let answered = tokio::time::timeout(limit, call.perform(&self.context.world, &intent.key)).await;
+        super::fault_point("door.after-act");
+        match answered {
+            Ok(Ok(answer)) => self.finish(call, id, None, Ok(answer), how),
+            Ok(Err(Trouble { failure, certain: true })) => self.finish(call, id, None, Err(failure), how),
+            Ok(Err(Trouble { failure, certain: false })) => {
+                self.establish(call, id, intent, Some(failure)).await
+            }
+            Err(_) => self.establish(call, id, intent, Some(too_slow(call, limit))).await,
+        }
+    }
+
+    /// Finds out whether an announced call happened. `after` is the uncertain failure that led here, if this engine sent
+    /// the request itself; then a call that did not happen has failed, and is not sent again.
+    async fn establish(
+        &self,
+        call: &dyn Call,
+        id: CallId,
+        intent: &Intent,
+        after: Option<Failure>,
+    ) -> Answered {
+        let give_up = clock::now_ms().saturating_add(limits::ESTABLISH_PATIENCE_MS);
+        loop {
+            match self.bounded(call.establish(&self.context.world, intent)).await {
+                Ok(Found::Done(answer)) => {
+                    return self.finish(call, id, None, Ok(answer), Some(Established::Adopted));
+                }
+                Ok(Found::NotDone) => {
+                    if let Some(failure) = after {
+                        return self.finish(call, id, None, Err(failure), None);
+                    }
+                    if self.cancelled() {
+                        return self.finish(call, id, None, Err(cancelled()), None);
+                    }
+                    if let Some(reason) = lock(&self.context.halted).clone() {
+                        return Err(Stop::Halted(reason));
+                    }
+                    return Box::pin(self.act(call, id, intent, Some(Established::Redone))).await;
+                }
+                Ok(Found::Doubt(message)) => return self.doubt(id, message).await,
+                Err(trouble) => {
+                    if let Some(stop) = self.context.control.stopped() {
+                        return Err(stop);
+                    }
+                    if clock::now_ms() >= give_up {
+                        return Err(Stop::Left(format!(
+                            "cannot establish whether `{}` happened: {}",
+                            call.function(),
+                            trouble.failure
+                        )));
+                    }
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+            }
+        }
+    }
+
+    async fn settle(&self, call: &dyn Call, id: CallId, intent: &Intent, settlement: Settlement) -> Answered {
+        let outcome = match settlement {
+            Settlement::Retry => return self.act(call, id, intent, Some(Established::Redone)).await,
+            Settlement::Done(Value::Null) => {
+                self.bounded(call.settled_answer(&self.context.world)).await.map_err(|t| t.failure)
+            }
+            Settlement::Done(answer) => Ok(answer),
+            Settlement::Fail => Err(Failure::new(
+                FailureKind::OutcomeUnknown,
+                "call.settled-as-failed",
+                format!("a person settled `{}` as failed", call.function()),
+            )),
+        };
+        self.finish(call, id, None, outcome, Some(Established::Settled))
+    }
+
+    async fn doubt(&self, id: CallId, message: String) -> Answered {
+        let event = Event::CallDoubted { call: id, message: message.clone() };
+        self.context.ledger.announce(event, LocalChanges::default()).await?;
+        Err(Stop::InDoubt(message))
+    }
+
+    /// Whether someone changed the target since it was last seen by an engine that is no more.
+    fn moved(&self, before: &Value) -> Option<String> {
+        let container: Container = serde_json::from_value(before.clone()).ok()?;
+        let mut memory = lock(&self.context.memory);
+        if !memory.unverified.remove(&container.id) {
+            return None;
+        }
+        let (then, now) = (memory.seen.get(&container.id)?, Seen::of(&container));
+        if then.running == now.running && then.started_at == now.started_at {
+            return None;
+        }
+        let words = |seen: &Seen| {
+            format!("{} since {}", if seen.running { "running" } else { "stopped" }, seen.started_at)
+        };
+        Some(format!(
+            "someone else changed `{}` while no engine was looking: it was {}, and is {} now",
+            container.name,
+            words(then),
+            words(&now)
+        ))
+    }
+
+    /// With `--plan`, a write that is not in the plan is refused before it is announced.
+    fn take_planned(&self, id: &CallId, function: &str, arguments: &Value) -> Result<(), Failure> {
+        let key = self.context.write_key(&id.path, function, arguments);
+        let mut memory = lock(&self.context.memory);
+        let Some(planned) = &mut memory.planned else { return Ok(()) };
+        match planned.iter().position(|p| *p == key) {
+            Some(index) => {
+                planned.remove(index);
+                Ok(())
+            }
+            None => Err(Failure::new(
+                FailureKind::Conflict,
+                "plan.deviation",
+                format!(
+                    "`{function}` of step `{}` is not in the plan this run is held to: nothing was done",
+                    id.path
+                ),
+            )),
+        }
+    }
+
+    async fn imagine(&self, call: &dyn Call, id: &CallId, arguments: Value) -> Answered {
+        let refused = |failure: Failure| Ok(Err(failure));
+        let _leave = match self.granted(call).await {
+            Ok(leave) => leave,
+            Err(failure) => return refused(failure),
+        };
+        let before = match self.bounded(call.before(&self.context.world)).await {
+            Ok(before) => before,
+            Err(trouble) => return refused(trouble.failure),
+        };
+        let Some(overlay) = self.context.world.overlay() else { unreachable!("a plan has an overlay") };
+        let key = self.context.write_key(&id.path, call.function(), &arguments);
+        let imagined = call.imagine(&mut lock(overlay), &before, &self.context.key(id));
+        let imagined = match imagined {
+            Ok(imagined) => imagined,
+            Err(failure) => return refused(failure),
+        };
+        self.context.ledger.record(Event::CallIntended {
+            call: id.clone(),
+            function: call.function().to_owned(),
+            arguments: arguments.clone(),
+            effect: call.effect(),
+            before: before.clone(),
+        })?;
+        lock(overlay).push_write(ImaginedWrite {
+            path: id.path.clone(),
+            function: call.function().to_owned(),
+            target: imagined.target,
+            arguments,
+            before,
+            certain: true,
+            key,
+        });
+        if let Some(assumption) = imagined.assumption {
+            lock(overlay).assume(assumption);
+        }
+        self.finish(call, id.clone(), None, Ok(imagined.answer), None)
+    }
+
+    async fn bounded<T>(&self, asked: super::call::Asked<'_, T>) -> Result<T, Trouble> {
+        let limit = Duration::from_millis(limits::READ_DEADLINE_MS);
+        tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| {
+            Err(Trouble::certain(
+                FailureKind::TimedOut,
+                "host.timed-out",
+                "the daemon did not answer in time",
+            ))
+        })
+    }
+
+    /// Checks the grant, budgets included, against the world as it is now.
+    async fn granted(&self, call: &dyn Call) -> Result<Option<Leave<'_>>, Failure> {
+        match call.need() {
+            Need::Nothing | Need::Answered => Ok(None),
+            Need::State { bucket, action } => self.context.state_granted(&bucket, action).map(|()| None),
+            Need::Address(address) => {
+                super::calls::http::granted(&self.context, &address).await.map(|()| None)
+            }
+            Need::Container { id, action, takes_down } => {
+                let container =
+                    self.bounded(Box::pin(self.context.world.inspect(&id))).await.map_err(|t| t.failure)?;
+                let grant = self.context.grant_for(&container, action)?;
+                if !takes_down {
+                    return Ok(None);
+                }
+                let world = &self.context.world;
+                let replicas = match self.bounded(Box::pin(world.service(&container.service))).await {
+                    Ok(replicas) => replicas,
+                    Err(trouble) if trouble.failure.kind == FailureKind::NotFound => vec![container.clone()],
+                    Err(trouble) => return Err(trouble.failure),
+                };
+                world
+                    .budgets()
+                    .admit(&self.context.target, &container, &replicas, allowance(grant))
+                    .map(Some)
+                    .map_err(|exceeded| self.context.over_budget(grant, &exceeded))
+            }
+        }
+    }
+
+    /// Every container in an answer must be granted for reading.
+    fn answer_granted(&self, call: &dyn Call, answer: Value) -> Result<Value, Failure> {
+        if call.need() == Need::Answered {
+            for container in super::context::containers_in(&answer) {
+                self.context.grant_for(&container, ContainerAction::Read)?;
+            }
+        }
+        Ok(answer)
+    }
+
+    /// Records the outcome and gives it to the plugin.
+    fn finish(
+        &self,
+        call: &dyn Call,
+        id: CallId,
+        arguments: Option<Value>,
+        outcome: Result<Value, Failure>,
+        established: Option<Established>,
+    ) -> Answered {
+        if let Ok(answer) = &outcome {
+            self.context.learn(&id, call.function(), answer);
+            let mut memory = lock(&self.context.memory);
+            if call.effect().writes() {
+                for container in super::context::containers_in(answer) {
+                    memory.unverified.remove(&container.id);
+                }
+            }
+        }
+        self.context.ledger.record(Event::CallFinished {
+            call: id,
+            function: call.function().to_owned(),
+            arguments,
+            outcome: to_outcome(&outcome),
+            established,
+        })?;
+        Ok(outcome)
+    }
+}
+
+fn to_outcome(result: &Result<Value, Failure>) -> Outcome {
+    match result {
+        Ok(value) => Outcome::Ok(value.clone()),
+        Err(failure) => Outcome::Error(failure.clone()),
+    }
+}
+
+fn cancelled() -> Failure {
+    Failure::new(FailureKind::Cancelled, "run.cancelled", "the run is being cancelled")
+}
+
+fn too_slow(call: &dyn Call, limit: Duration) -> Failure {
+    Failure::new(
+        FailureKind::TimedOut,
+        "host.timed-out",
+        format!("`{}` did not end within {} ms", call.function(), limit.as_millis()),
+    )
+}

@@ -1,0 +1,179 @@
+//! The wasmtime engine and the cache of compiled plugins.
+//!
+//! A component is compiled once and kept in a directory that only our own user can write, under the digest of its bytes
+//! and the compatibility hash of the compiler. The digest of what was written is kept beside it, under a key only this
+//! user can read through the same directory; a compiled file from anyone else is never loaded.
+
+use std::fs;
+use std::hash::{Hash as _, Hasher as _};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use wasmtime::component::Component;
+use wasmtime::{Config, Engine};
+
+use super::limits;
+use crate::model::ids::Digest;
+
+/// A component that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not a component, or one the engine does not accept.
+    #[error("`{name}` is not a WASM component this engine can run: {why}")]
+    NotAComponent {
+        /// The plugin.
+        name: String,
+        /// The compiler's words, first line.
+        why: String,
+    },
+    /// Too large.
+    #[error("`{name}` has {bytes} bytes, more than the {} a component may have", limits::MAX_COMPONENT_BYTES)]
+    TooLarge {
+        /// The plugin.
+        name: String,
+        /// Its size.
+        bytes: usize,
+    },
+    /// It asks for something that is not in the contract.
+    #[error("`{name}` asks for {what}, which this engine does not offer")]
+    UnknownImport {
+        /// The plugin.
+        name: String,
+        /// The import.
+        what: String,
+    },
+    /// The engine could not be made.
+    #[error("the WASM engine cannot be started: {0}")]
+    Engine(String),
+}
+
+/// The engine: compiles, caches, ticks.
+pub struct Wasm {
+    engine: Engine,
+    cache: Option<PathBuf>,
+}
+
+impl Wasm {
+    /// Makes the engine. `cache` is the directory of compiled plugins; without one, each is compiled when first used.
+    pub fn new(cache: Option<PathBuf>) -> Result<Self, Error> {
+        let mut config = Config::new();
+        config
+            .consume_fuel(true)
+            .epoch_interruption(true)
+            .cranelift_nan_canonicalization(true)
+            .wasm_relaxed_simd(false)
+            .max_wasm_stack(limits::MAX_STACK_BYTES)
+            .async_stack_size(limits::MAX_STACK_BYTES * 2)
+            .memory_reservation(limits::MAX_MEMORY_BYTES as u64)
+            .wasm_backtrace_max_frames(None);
+        let engine = Engine::new(&config).map_err(|e| Error::Engine(first_line(&e)))?;
+        let weak = engine.weak();
+        std::thread::Builder::new()
+            .name("epoch".to_owned())
+            .spawn(move || {
+                while let Some(engine) = weak.upgrade() {
+                    engine.increment_epoch();
+                    drop(engine);
+                    std::thread::sleep(Duration::from_millis(limits::TICK_MS));
+                }
+            })
+            .map_err(|e| Error::Engine(e.to_string()))?;
+        let cache = cache.filter(|dir| private_directory(dir));
+        Ok(Self { engine, cache })
+    }
+
+    /// The wasmtime engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Where compiled plugins are kept, if they are.
+    pub fn cache(&self) -> Option<&Path> {
+        self.cache.as_deref()
+    }
+
+    /// Compiles a component, or loads what was compiled before.
+    pub fn component(&self, name: &str, bytes: &[u8]) -> Result<Component, Error> {
+        if bytes.len() > limits::MAX_COMPONENT_BYTES {
+            return Err(Error::TooLarge { name: name.to_owned(), bytes: bytes.len() });
+        }
+        let not_a_component =
+            |e: &wasmtime::Error| Error::NotAComponent { name: name.to_owned(), why: first_line(e) };
+        let Some(file) = self.cache.as_ref().map(|dir| dir.join(self.cache_name(bytes))) else {
+            return Component::new(&self.engine, bytes).map_err(|e| not_a_component(&e));
+        };
+        if let Some(component) = self.load(&file) {
+            return Ok(component);
+        }
+        let compiled = self.engine.precompile_component(bytes).map_err(|e| not_a_component(&e))?;
+        if let Err(error) = store(&file, &compiled) {
+            tracing::warn!(%error, file = %file.display(), "compiled plugin cannot be cached");
+        }
+        self.deserialize(&compiled).map_err(|e| not_a_component(&e))
+    }
+
+    fn cache_name(&self, bytes: &[u8]) -> String {
+        let mut hasher = std::collections::hash_map::DefaultHasher::new();
+        self.engine.precompile_compatibility_hash().hash(&mut hasher);
+        format!("{}-{:016x}.cwasm", Digest::of(bytes), hasher.finish())
+    }
+
+    fn load(&self, file: &Path) -> Option<Component> {
+        let compiled = fs::read(file).ok()?;
+        let owner = fs::metadata(file).ok()?;
+        if owner.uid() != rustix::process::geteuid().as_raw() || owner.mode() & 0o022 != 0 {
+            return None;
+        }
+        let (digest, body) = compiled.split_at_checked(64)?;
+        if Digest::of(body).as_str().as_bytes() != digest {
+            return None;
+        }
+        self.deserialize(body).ok()
+    }
+
+    /// The only `unsafe` of the project.
+    #[expect(
+        unsafe_code,
+        reason = "SAFETY: `Component::deserialize` trusts its bytes to come from `precompile_component` of a compatible \
+                  engine. Both callers hold that: one passes what it has just compiled; the other what this user wrote \
+                  into a 0700 directory of its own, owned by it, writable by nobody else, with a digest that matches. \
+                  wasmtime itself refuses bytes of another version or other settings."
+    )]
+    fn deserialize(&self, compiled: &[u8]) -> wasmtime::Result<Component> {
+        unsafe { Component::deserialize(&self.engine, compiled) }
+    }
+}
+
+/// Makes the directory with mode 0700, or checks that it is ours alone.
+fn private_directory(dir: &Path) -> bool {
+    if fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).is_err() {
+        return false;
+    }
+    fs::symlink_metadata(dir).is_ok_and(|meta| {
+        meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw() && meta.mode() & 0o077 == 0
+    })
+}
+
+/// Written beside and renamed, so that a reader sees all of it or nothing.
+fn store(file: &Path, compiled: &[u8]) -> std::io::Result<()> {
+    let beside = file.with_extension(format!("{}.new", std::process::id()));
+    let written = (|| {
+        let mut new =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        new.write_all(Digest::of(compiled).as_str().as_bytes())?;
+        new.write_all(compiled)?;
+        fs::rename(&beside, file)
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
+
+/// The first line of wasmtime's words: the rest is context for its developers.
+pub(super) fn first_line(error: &wasmtime::Error) -> String {
+    let text = format!("{error:#}");
+    text.lines().next().unwrap_or("no reason given").to_owned()
+}

@@ -1,0 +1,132 @@
+//! Whether a run's grants cover what a plugin asks for; a denial names the line that would permit it.
+
+use super::address::{Address, Coverage, covers};
+use super::budget::{Allowance, Exceeded};
+use super::context::RunContext;
+use crate::containers::types::Container;
+use crate::model::effect::{Failure, FailureKind};
+use crate::model::grant::{ContainerAction, ContainerGrant, Selector, StateAction};
+
+type RunContainerGrant = ContainerGrant<String, u32>;
+
+/// Bare names of services were made `project/service` when the run was accepted, so that equality is enough here.
+fn selects(select: &Selector<String>, container: &Container) -> bool {
+    match select {
+        Selector::Service(service) => container.service == *service || container.name == *service,
+        Selector::Project(project) => {
+            container.service.split_once('/').is_some_and(|(owner, _)| owner == project)
+        }
+        Selector::Label(label) => {
+            let (name, value) = label.split_once('=').unwrap_or((label, ""));
+            container.labels.iter().any(|(n, v)| n == name && v == value)
+        }
+    }
+}
+
+fn words(select: &Selector<String>) -> String {
+    match select {
+        Selector::Service(service) => format!("service: {service}"),
+        Selector::Project(project) => format!("project: {project}"),
+        Selector::Label(label) => format!("label: {label}"),
+    }
+}
+
+impl RunContext {
+    /// The grant that covers doing `action` to `container`.
+    pub(super) fn grant_for(
+        &self,
+        container: &Container,
+        action: ContainerAction,
+    ) -> Result<&RunContainerGrant, Failure> {
+        let selected: Vec<_> =
+            self.grants.containers.iter().filter(|grant| selects(&grant.select, container)).collect();
+        if let Some(grant) = selected.iter().find(|grant| grant.actions.iter().any(|a| a.covers(action))) {
+            return Ok(grant);
+        }
+        let word = action.word();
+        let remedy = match selected.first() {
+            Some(grant) => {
+                format!("add `{word}` to `actions` under grants.containers, {}:{}", self.file, grant.line)
+            }
+            None => format!(
+                "a grant such as `containers: {{ select: {{ service: {} }}, actions: [{word}] }}` under `grants`, {}:{}, would permit it",
+                container.service,
+                self.file,
+                self.grants.line.max(1)
+            ),
+        };
+        Err(Failure::new(
+            FailureKind::Denied,
+            "grant.containers",
+            format!("may not {word} container `{}` of `{}`: {remedy}", container.name, container.service),
+        ))
+    }
+
+    /// What a denial of a budget says.
+    pub(super) fn over_budget(&self, grant: &RunContainerGrant, exceeded: &Exceeded) -> Failure {
+        Failure::new(
+            FailureKind::Denied,
+            "grant.budget",
+            format!(
+                "{}: `{}` of the grant on {} would have to allow it, {}:{}",
+                exceeded.why,
+                exceeded.word,
+                words(&grant.select),
+                self.file,
+                grant.line
+            ),
+        )
+    }
+
+    /// Whether an address is granted; `*` as host means containers the run may read, by one of `addresses`.
+    pub(super) fn address_granted(&self, address: &Address) -> Coverage {
+        let mut best = Coverage::None;
+        for pattern in &self.grants.http {
+            match covers(pattern, address) {
+                Coverage::Named => return Coverage::Named,
+                Coverage::AnyContainer => best = Coverage::AnyContainer,
+                Coverage::None => {}
+            }
+        }
+        best
+    }
+
+    /// What a denial of an address says.
+    pub(super) fn address_denied(&self, address: &Address, why: &str) -> Failure {
+        Failure::new(
+            FailureKind::Denied,
+            "grant.http",
+            format!(
+                "may not connect to {address}: {why}add `\"{address}\"` to `http` under `grants`, {}:{}",
+                self.file,
+                self.grants.line.max(1)
+            ),
+        )
+    }
+
+    /// Whether a bucket is granted.
+    pub(super) fn state_granted(&self, bucket: &str, action: StateAction) -> Result<(), Failure> {
+        let fits = |granted: &StateAction| *granted == action || *granted == StateAction::Write;
+        if self.grants.state.iter().any(|grant| grant.bucket == bucket && grant.actions.iter().any(fits)) {
+            return Ok(());
+        }
+        let word = match action {
+            StateAction::Read => "read",
+            StateAction::Write => "write",
+        };
+        Err(Failure::new(
+            FailureKind::Denied,
+            "grant.state",
+            format!(
+                "may not {word} the state bucket `{bucket}`: `state: [{{ bucket: {bucket}, actions: [{word}] }}]` under `grants`, {}:{}, would permit it",
+                self.file,
+                self.grants.line.max(1)
+            ),
+        ))
+    }
+}
+
+/// What a grant allows of one service.
+pub(super) fn allowance(grant: &RunContainerGrant) -> Allowance {
+    Allowance { max_unavailable: grant.max_unavailable.unwrap_or(1), min_healthy: grant.min_healthy }
+}

@@ -1,0 +1,309 @@
+//! One attempt of a plugin's step: a fresh store, bounded in every direction, dropped afterwards.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use wasmtime::{Store, StoreLimits, StoreLimitsBuilder, Trap, UpdateDeadline};
+
+use super::bindings::exports::runbook::step::step::{Context, StepType};
+use super::bindings::runbook::types::types as wit;
+use super::call::Call;
+use super::context::{RunContext, Stop};
+use super::door::{Door, Site};
+use super::engine::{Wasm, first_line};
+use super::limits;
+use super::plugin::Plugin;
+use crate::clock;
+use crate::model::effect::{Failure, FailureKind};
+use crate::run::event::{MAX_KEPT_LINES, Outcome};
+use crate::run::state::RecordedCall;
+
+/// What a store holds.
+pub struct Guest {
+    /// None while a plugin describes itself: then every import traps.
+    door: Option<Door>,
+    limits: StoreLimits,
+    stop: Option<Stop>,
+    lines: Vec<String>,
+    lines_dropped: usize,
+    deadline_ms: u64,
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Performed {
+    /// The attempt has an outcome.
+    Ended {
+        /// Output or failure.
+        outcome: Outcome,
+        /// The last lines the plugin logged.
+        lines: Vec<String>,
+    },
+    /// It has none: the run rests, or is stuck.
+    Stopped(Stop),
+}
+
+/// An attempt to perform.
+pub struct Attempt<'a> {
+    /// What the run's attempts share.
+    pub context: Arc<RunContext>,
+    /// Where it stands.
+    pub site: Site,
+    /// What the journal already holds of it.
+    pub cursor: Vec<RecordedCall>,
+    /// The step type.
+    pub step: &'a str,
+    /// The evaluated input.
+    pub input: &'a Value,
+}
+
+impl Guest {
+    fn new(door: Option<Door>, deadline_ms: u64) -> Self {
+        let limits = StoreLimitsBuilder::new()
+            .memory_size(limits::MAX_MEMORY_BYTES)
+            .table_elements(limits::MAX_TABLE_ELEMENTS)
+            .instances(limits::MAX_INSTANCES)
+            .tables(limits::MAX_INSTANCES)
+            .memories(limits::MAX_INSTANCES)
+            .trap_on_grow_failure(true)
+            .build();
+        Self { door, limits, stop: None, lines: Vec::new(), lines_dropped: 0, deadline_ms }
+    }
+
+    /// Passes a call through the door; `Err` ends the attempt.
+    pub(super) async fn pass<T: serde::de::DeserializeOwned>(
+        &mut self,
+        call: impl Call,
+    ) -> wasmtime::Result<Result<T, wit::Error>> {
+        let Some(door) = &mut self.door else {
+            wasmtime::bail!("a plugin may call nothing while it describes itself");
+        };
+        match door.pass(&call).await {
+            Ok(Ok(value)) => match serde_json::from_value(value) {
+                Ok(answer) => Ok(Ok(answer)),
+                Err(error) => {
+                    self.stop = Some(Stop::Diverged(format!(
+                        "the answer of `{}` cannot be read: {error}",
+                        call.function()
+                    )));
+                    wasmtime::bail!("the recorded answer has another shape");
+                }
+            },
+            Ok(Err(failure)) => Ok(Err(to_wit(failure))),
+            Err(stop) => {
+                let words = stop.to_string();
+                self.stop = Some(stop);
+                wasmtime::bail!("{words}");
+            }
+        }
+    }
+
+    /// Notes have no entry and no ordinal.
+    pub(super) fn note(&mut self, level: &'static str, message: &str) -> wasmtime::Result<()> {
+        let Some(door) = &self.door else {
+            wasmtime::bail!("a plugin may call nothing while it describes itself");
+        };
+        if self.lines.len() >= limits::MAX_LINES {
+            self.lines_dropped += 1;
+            return Ok(());
+        }
+        let line = clean_line(message);
+        door.context.ledger.note(&door.site.path, door.site.attempt, level, line.clone());
+        if level != "progress" {
+            self.lines.push(line);
+        }
+        Ok(())
+    }
+
+    fn last_lines(&mut self) -> Vec<String> {
+        let keep = self.lines.len().saturating_sub(MAX_KEPT_LINES);
+        let mut lines = self.lines.split_off(keep);
+        if self.lines_dropped > 0 {
+            lines.push(format!("({} more lines were not kept)", self.lines_dropped));
+        }
+        lines
+    }
+}
+
+/// One line without control characters, at most [`limits::MAX_LINE_BYTES`].
+fn clean_line(message: &str) -> String {
+    let mut line = String::new();
+    for c in message.chars() {
+        if line.len() + c.len_utf8() > limits::MAX_LINE_BYTES {
+            break;
+        }
+        line.push(if c.is_control() { ' ' } else { c });
+    }
+    line
+}
+
+fn store(wasm: &Wasm, guest: Guest) -> Result<Store<Guest>, String> {
+    let mut store = Store::new(wasm.engine(), guest);
+    store.limiter(|guest| &mut guest.limits);
+    store.set_fuel(limits::FUEL).map_err(|e| first_line(&e))?;
+    store.set_hostcall_fuel(limits::HOSTCALL_FUEL);
+    store.set_max_component_handles(limits::MAX_HANDLES);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(|context| {
+        if clock::now_ms() > context.data().deadline_ms {
+            return Ok(UpdateDeadline::Interrupt);
+        }
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+    });
+    Ok(store)
+}
+
+/// Performs one attempt.
+pub async fn perform(wasm: &Wasm, plugin: &Plugin, attempt: Attempt<'_>) -> Performed {
+    let Attempt { context, site, cursor, step, input } = attempt;
+    let shared = Arc::clone(&context);
+    let deadline_ms = match context.mode {
+        super::context::Mode::Live => site.deadline_ms,
+        // Plans and replays run on other clocks; what they may take in real time has a limit of its own.
+        _ => clock::now_ms().saturating_add(limits::MAX_SIMULATION_MS),
+    };
+    let step_context = Context {
+        run: context.run.to_string(),
+        step: site.path.to_string(),
+        attempt: site.attempt,
+        first_started_ms: site.first_started_ms,
+    };
+    let guest = Guest::new(Some(Door::new(context, site, cursor)), deadline_ms);
+    let mut store = match store(wasm, guest) {
+        Ok(store) => store,
+        Err(why) => return ended(internal("host.store", why), Vec::new()),
+    };
+    let input = input.to_string();
+    let result = async {
+        let bindings = plugin.pre.instantiate_async(&mut store).await?;
+        bindings.runbook_step_step().call_run(&mut store, step, &step_context, &input).await
+    }
+    .await;
+    if let Some(stop) = store.data_mut().stop.take() {
+        return Performed::Stopped(stop);
+    }
+    let unused = store.data().door.as_ref().map_or(0, Door::unused);
+    if unused > 0 && result.is_ok() {
+        return Performed::Stopped(Stop::Diverged(format!("{unused} recorded calls were not made again")));
+    }
+    let lines = store.data_mut().last_lines();
+    match result {
+        Ok(Ok(output)) => ended_with_output(&output, lines),
+        Ok(Err(error)) => ended(from_wit(error), lines),
+        Err(error) => {
+            let failure =
+                if clock::now_ms() > deadline_ms && matches!(error.downcast_ref(), Some(Trap::Interrupt)) {
+                    Failure::new(FailureKind::TimedOut, "step.deadline", "the step's time is over")
+                } else {
+                    trapped(&plugin.name.to_string(), &error, lines.last())
+                };
+            drop(shared);
+            ended(failure, lines)
+        }
+    }
+}
+
+fn ended(failure: Failure, lines: Vec<String>) -> Performed {
+    Performed::Ended { outcome: Outcome::Error(failure), lines }
+}
+
+fn ended_with_output(output: &str, lines: Vec<String>) -> Performed {
+    if output.len() > limits::MAX_JSON_BYTES {
+        let message = format!("the output has {} bytes, more than {}", output.len(), limits::MAX_JSON_BYTES);
+        return ended(Failure::new(FailureKind::Exhausted, "step.output-too-large", message), lines);
+    }
+    match serde_json::from_str(output) {
+        Ok(value) => Performed::Ended { outcome: Outcome::Ok(value), lines },
+        Err(error) => {
+            ended(internal("step.output-not-json", format!("the output is not JSON: {error}")), lines)
+        }
+    }
+}
+
+fn internal(code: &str, message: String) -> Failure {
+    Failure::new(FailureKind::Internal, code, message)
+}
+
+fn trapped(plugin: &str, error: &wasmtime::Error, last_line: Option<&String>) -> Failure {
+    let (kind, code, what) = match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => {
+            (FailureKind::Exhausted, "plugin.fuel", "used up its computing budget".to_owned())
+        }
+        Some(Trap::StackOverflow) => (FailureKind::Exhausted, "plugin.stack", "used up its stack".to_owned()),
+        Some(Trap::Interrupt) => {
+            (FailureKind::TimedOut, "step.deadline", "ran longer than it may".to_owned())
+        }
+        Some(trap) => (FailureKind::Internal, "plugin.trapped", format!("trapped: {trap}")),
+        None => {
+            let words = format!("{error:#}");
+            if words.contains("forcing trap when growing") {
+                (FailureKind::Exhausted, "plugin.memory", "used up its memory".to_owned())
+            } else {
+                (FailureKind::Internal, "plugin.trapped", format!("trapped: {}", first_line(error)))
+            }
+        }
+    };
+    let panic = last_line
+        .filter(|line| line.starts_with("panic"))
+        .map(|line| format!(" ({line})"))
+        .unwrap_or_default();
+    Failure::new(kind, code, format!("plugin `{plugin}` {what}{panic}"))
+}
+
+/// Asks a plugin to describe itself; an error is one sentence.
+pub(super) async fn describe(wasm: &Wasm, plugin: &Plugin) -> Result<Vec<StepType>, String> {
+    let deadline_ms = clock::now_ms().saturating_add(limits::MAX_DESCRIBE_MS);
+    let mut store = store(wasm, Guest::new(None, deadline_ms))?;
+    let described = async {
+        let bindings = plugin.pre.instantiate_async(&mut store).await?;
+        bindings.runbook_step_step().call_describe(&mut store).await
+    };
+    tokio::time::timeout(Duration::from_millis(limits::MAX_DESCRIBE_MS), described)
+        .await
+        .map_err(|_| "it does not describe itself in time".to_owned())?
+        .map_err(|e| format!("it cannot describe itself: {}", first_line(&e)))
+}
+
+fn to_wit(failure: Failure) -> wit::Error {
+    wit::Error {
+        kind: match failure.kind {
+            FailureKind::Invalid => wit::ErrorKind::Invalid,
+            FailureKind::NotFound => wit::ErrorKind::NotFound,
+            FailureKind::AlreadyExists => wit::ErrorKind::AlreadyExists,
+            FailureKind::Conflict => wit::ErrorKind::Conflict,
+            FailureKind::Denied => wit::ErrorKind::Denied,
+            FailureKind::Exhausted => wit::ErrorKind::Exhausted,
+            FailureKind::TimedOut => wit::ErrorKind::TimedOut,
+            FailureKind::Unavailable => wit::ErrorKind::Unavailable,
+            FailureKind::Cancelled => wit::ErrorKind::Cancelled,
+            FailureKind::OutcomeUnknown => wit::ErrorKind::OutcomeUnknown,
+            FailureKind::Internal => wit::ErrorKind::Internal,
+        },
+        code: failure.code,
+        message: failure.message,
+        retry_after_ms: failure.retry_after_ms,
+    }
+}
+
+fn from_wit(error: wit::Error) -> Failure {
+    let kind = match error.kind {
+        wit::ErrorKind::Invalid => FailureKind::Invalid,
+        wit::ErrorKind::NotFound => FailureKind::NotFound,
+        wit::ErrorKind::AlreadyExists => FailureKind::AlreadyExists,
+        wit::ErrorKind::Conflict => FailureKind::Conflict,
+        wit::ErrorKind::Denied => FailureKind::Denied,
+        wit::ErrorKind::Exhausted => FailureKind::Exhausted,
+        wit::ErrorKind::TimedOut => FailureKind::TimedOut,
+        wit::ErrorKind::Unavailable => FailureKind::Unavailable,
+        wit::ErrorKind::Cancelled => FailureKind::Cancelled,
+        wit::ErrorKind::OutcomeUnknown => FailureKind::OutcomeUnknown,
+        wit::ErrorKind::Internal => FailureKind::Internal,
+    };
+    Failure {
+        kind,
+        code: clean_line(&error.code),
+        message: clean_line(&error.message),
+        retry_after_ms: error.retry_after_ms,
+    }
+}

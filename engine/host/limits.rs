@@ -1,0 +1,54 @@
+//! Every limit on a plugin, by name. What is over a limit fails that attempt and nothing else.
+
+/// Linear memory of one instance, bytes.
+pub const MAX_MEMORY_BYTES: usize = 64 << 20;
+/// Elements of one table.
+pub const MAX_TABLE_ELEMENTS: usize = 20_000;
+/// Core instances, tables and memories of one component, each.
+pub const MAX_INSTANCES: usize = 32;
+/// Fuel of one attempt: about one unit an instruction. Ten billion are some ten seconds of pure computation.
+pub const FUEL: u64 = 10_000_000_000;
+/// What the host may copy for one guest, in bytes of lists and strings lifted, per host call.
+pub const HOSTCALL_FUEL: usize = 64 << 20;
+/// Resource handles alive at once.
+pub const MAX_HANDLES: usize = 1_000;
+/// Native stack of a guest, bytes.
+pub const MAX_STACK_BYTES: usize = 512 << 10;
+/// Length of one tick of the epoch that lets a busy guest yield, milliseconds.
+pub const TICK_MS: u64 = 5;
+/// Host calls of one attempt.
+pub const MAX_CALLS: u32 = 10_000;
+/// JSON text of a step's input or output, bytes.
+pub const MAX_JSON_BYTES: usize = 1 << 20;
+/// Log lines of one attempt; those over it are counted, not kept.
+pub const MAX_LINES: usize = 1_000;
+/// One log line, bytes.
+pub const MAX_LINE_BYTES: usize = 4 << 10;
+/// A component's bytes.
+pub const MAX_COMPONENT_BYTES: usize = 32 << 20;
+/// What one read of the world may take where the call itself sets no time, milliseconds.
+pub const READ_DEADLINE_MS: u64 = 30_000;
+/// What a host call may take beyond the time it was asked to take, milliseconds.
+pub const CALL_MARGIN_MS: u64 = 15_000;
+/// How long an uncertain effect is looked for before the run is left for a person, milliseconds.
+pub const ESTABLISH_PATIENCE_MS: u64 = 20_000;
+/// The longest `clock.sleep`, milliseconds.
+pub const MAX_SLEEP_MS: u64 = 60_000;
+/// The longest `containers.wait-until`, milliseconds.
+pub const MAX_WAIT_MS: u64 = 3_600_000;
+/// The longest grace of a stop, milliseconds.
+pub const MAX_GRACE_MS: u64 = 600_000;
+/// The body of a request or a response, bytes; a response is cut there.
+pub const MAX_BODY_BYTES: usize = 1 << 20;
+/// One value of state, bytes.
+pub const MAX_STATE_BYTES: usize = 64 << 10;
+/// One artifact, bytes.
+pub const MAX_ARTIFACT_BYTES: usize = 16 << 20;
+/// Keys listed at once.
+pub const MAX_STATE_KEYS: usize = 1_000;
+/// What a plugin may take to describe itself, milliseconds.
+pub const MAX_DESCRIBE_MS: u64 = 5_000;
+/// What one step may take in a plan or a replay, real milliseconds.
+pub const MAX_SIMULATION_MS: u64 = 60_000;
+/// How much longer than its grace a stop may take before it counts as not under way, milliseconds.
+pub const STOP_SLACK_MS: u64 = 5_000;

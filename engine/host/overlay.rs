@@ -1,0 +1,189 @@
+//! The simulated world of a plan: what the run's own writes would have changed, laid over what is really there.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use serde_json::Value;
+
+use crate::clock;
+use crate::containers::types::{Condition, Container, Health, State};
+use crate::model::effect::{Failure, FailureKind};
+use crate::model::ids::StepPath;
+
+/// A write that a run would make.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImaginedWrite {
+    /// The step.
+    pub path: StepPath,
+    /// `containers.stop`
+    pub function: String,
+    /// What people call the thing.
+    pub target: String,
+    /// Its arguments.
+    pub arguments: Value,
+    /// What was seen of the target before.
+    pub before: Value,
+    /// False if it rests on something assumed.
+    pub certain: bool,
+    /// The write's name, the same in plan and run.
+    pub key: crate::model::ids::Digest,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Overlay {
+    containers: HashMap<String, Container>,
+    removed: HashSet<String>,
+    state: BTreeMap<(String, String), Option<Value>>,
+    writes: Vec<ImaginedWrite>,
+    unknown: Vec<String>,
+    now_ms: u64,
+}
+
+impl Overlay {
+    /// An empty one whose time starts at `now_ms`.
+    pub fn new(now_ms: u64) -> Self {
+        Self { now_ms, ..Self::default() }
+    }
+
+    /// The writes so far, in order.
+    pub fn writes(&self) -> &[ImaginedWrite] {
+        &self.writes
+    }
+
+    /// What cannot be known, one sentence each.
+    pub fn unknown(&self) -> &[String] {
+        &self.unknown
+    }
+
+    /// Virtual time.
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    /// Lets virtual time pass.
+    pub fn advance(&mut self, ms: u64) {
+        self.now_ms = self.now_ms.saturating_add(ms);
+    }
+
+    /// Lets virtual time pass up to an instant.
+    pub fn advance_to(&mut self, at_ms: u64) {
+        self.now_ms = self.now_ms.max(at_ms);
+    }
+
+    /// Something that cannot be known before; what comes after rests on it.
+    pub fn assume(&mut self, sentence: String) {
+        if !self.unknown.contains(&sentence) {
+            self.unknown.push(sentence);
+        }
+    }
+
+    pub(super) fn push_write(&mut self, mut write: ImaginedWrite) {
+        write.certain = self.unknown.is_empty();
+        self.writes.push(write);
+    }
+
+    /// What is really there, with the run's own changes.
+    pub(super) fn view(&self, real: Container) -> Option<Container> {
+        if self.removed.contains(&real.id) {
+            return None;
+        }
+        Some(self.containers.get(&real.id).cloned().unwrap_or(real))
+    }
+
+    /// One that the run itself made or changed, by id or name.
+    pub(super) fn find(&self, id: &str) -> Option<&Container> {
+        self.containers.get(id).or_else(|| self.containers.values().find(|c| c.name == id))
+    }
+
+    pub(super) fn is_removed(&self, id: &str) -> bool {
+        self.removed.contains(id)
+    }
+
+    /// A list of what is there, changed; made ones of the same scope are added and the order of the daemon is kept.
+    pub(super) fn view_all(
+        &self,
+        real: Vec<Container>,
+        belongs: impl Fn(&Container) -> bool,
+    ) -> Vec<Container> {
+        let known: HashSet<String> = real.iter().map(|c| c.id.clone()).collect();
+        let mut all: Vec<Container> = real.into_iter().filter_map(|c| self.view(c)).collect();
+        all.extend(self.containers.values().filter(|c| !known.contains(&c.id) && belongs(c)).cloned());
+        all.sort_by(|a, b| a.replica.cmp(&b.replica).then_with(|| a.name.cmp(&b.name)));
+        all
+    }
+
+    pub(super) fn put(&mut self, container: Container) {
+        self.removed.remove(&container.id);
+        self.containers.insert(container.id.clone(), container);
+    }
+
+    pub(super) fn remove(&mut self, id: &str) {
+        self.containers.remove(id);
+        self.removed.insert(id.to_owned());
+    }
+
+    /// The present virtual instant as the daemon would print it.
+    pub(super) fn instant(&self) -> String {
+        clock::rfc3339(self.now_ms)
+    }
+
+    /// Supposes that a wait ends well, as far as nothing speaks against it.
+    pub(super) fn wait(
+        &mut self,
+        mut container: Container,
+        condition: Condition,
+    ) -> Result<Container, Failure> {
+        let conflict = |what: &str| {
+            Failure::new(
+                FailureKind::Conflict,
+                "containers.cannot-become",
+                format!("`{}` {what}", container.name),
+            )
+        };
+        let running = container.state == State::Running;
+        match condition {
+            Condition::Exited => {
+                if running && !self.containers.contains_key(&container.id) {
+                    self.assume(format!("that `{}` ends by itself", container.name));
+                }
+                container.state = State::Exited;
+                container.health = Health::None;
+            }
+            Condition::Running if !running => return Err(conflict("is not running")),
+            Condition::Running => {}
+            Condition::HealthyFor(_) if !running => return Err(conflict("is not running")),
+            Condition::HealthyFor(ms) => {
+                if container.health == Health::Unhealthy && !self.containers.contains_key(&container.id) {
+                    self.assume(format!("that `{}`, unhealthy now, becomes healthy", container.name));
+                }
+                if container.health != Health::None {
+                    container.health = Health::Healthy;
+                }
+                self.advance(ms);
+            }
+        }
+        self.put(container.clone());
+        Ok(container)
+    }
+
+    pub(super) fn state(&self, bucket: &str, key: &str) -> Option<&Option<Value>> {
+        self.state.get(&(bucket.to_owned(), key.to_owned()))
+    }
+
+    pub(super) fn set_state(&mut self, bucket: &str, key: &str, value: Option<Value>) {
+        self.state.insert((bucket.to_owned(), key.to_owned()), value);
+    }
+
+    pub(super) fn state_keys(&self, bucket: &str, mut keys: Vec<String>) -> Vec<String> {
+        for ((b, key), value) in &self.state {
+            if b == bucket {
+                keys.retain(|k| k != key);
+                if value.is_some() {
+                    keys.push(key.clone());
+                }
+            }
+        }
+        keys.sort();
+        keys
+    }
+}

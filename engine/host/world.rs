@@ -1,0 +1,172 @@
+//! What host calls reach: the daemon, the state tables, the network; in a plan seen through the overlay.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+
+use super::budget::Budgets;
+use super::call::Trouble;
+use super::context::lock;
+use super::overlay::Overlay;
+use crate::audit::Reader;
+use crate::containers::Daemon;
+use crate::containers::types::{Condition, Container};
+use crate::model::effect::FailureKind;
+
+/// See the module; cheap to clone.
+#[derive(Clone)]
+pub struct World {
+    daemon: Option<Daemon>,
+    state: StateTables,
+    budgets: Arc<Budgets>,
+    overlay: Option<Arc<Mutex<Overlay>>>,
+}
+
+impl World {
+    /// The real world. Without a daemon every container call fails; that is what a replay wants.
+    pub fn live(daemon: Option<Daemon>, data_dir: PathBuf, budgets: Arc<Budgets>) -> Self {
+        Self { daemon, state: StateTables::new(data_dir), budgets, overlay: None }
+    }
+
+    /// The same world through an overlay.
+    #[must_use]
+    pub fn through(&self, overlay: Arc<Mutex<Overlay>>) -> Self {
+        Self { overlay: Some(overlay), ..self.clone() }
+    }
+
+    pub(super) fn overlay(&self) -> Option<&Arc<Mutex<Overlay>>> {
+        self.overlay.as_ref()
+    }
+
+    pub(super) fn budgets(&self) -> &Budgets {
+        &self.budgets
+    }
+
+    pub(super) fn state(&self) -> &StateTables {
+        &self.state
+    }
+
+    pub(super) fn daemon(&self) -> Result<&Daemon, Trouble> {
+        self.daemon.as_ref().ok_or_else(|| {
+            Trouble::certain(
+                FailureKind::Unavailable,
+                "containers.no-daemon",
+                "there is no container daemon here",
+            )
+        })
+    }
+
+    pub(super) fn now_ms(&self) -> u64 {
+        match &self.overlay {
+            Some(overlay) => lock(overlay).now_ms(),
+            None => crate::clock::now_ms(),
+        }
+    }
+
+    pub(super) async fn service(&self, service: &str) -> Result<Vec<Container>, Trouble> {
+        let real = self.daemon()?.service(service).await?;
+        Ok(self.seen_as(real, |made, real| real.iter().any(|r| r.service == made.service)))
+    }
+
+    pub(super) async fn project(&self, project: &str) -> Result<Vec<Container>, Trouble> {
+        let real = self.daemon()?.project(project).await?;
+        let prefix = format!("{project}/");
+        Ok(self.seen_as(real, |made, _| made.service.starts_with(&prefix)))
+    }
+
+    fn seen_as(
+        &self,
+        real: Vec<Container>,
+        belongs: impl Fn(&Container, &[Container]) -> bool,
+    ) -> Vec<Container> {
+        match &self.overlay {
+            None => real,
+            Some(overlay) => {
+                let reference = real.clone();
+                lock(overlay).view_all(real, |made| belongs(made, &reference))
+            }
+        }
+    }
+
+    pub(super) async fn inspect(&self, id: &str) -> Result<Container, Trouble> {
+        if let Some(overlay) = &self.overlay {
+            let overlay = lock(overlay);
+            if let Some(known) = overlay.find(id) {
+                return Ok(known.clone());
+            }
+            if overlay.is_removed(id) {
+                return Err(gone(id));
+            }
+        }
+        let real = self.daemon()?.inspect(id).await?;
+        match &self.overlay {
+            None => Ok(real),
+            Some(overlay) => lock(overlay).view(real).ok_or_else(|| gone(id)),
+        }
+    }
+
+    pub(super) async fn wait_until(
+        &self,
+        id: &str,
+        condition: Condition,
+        timeout: std::time::Duration,
+    ) -> Result<Container, Trouble> {
+        match &self.overlay {
+            None => Ok(self.daemon()?.wait_until(id, condition, timeout).await?),
+            Some(overlay) => {
+                let now = self.inspect(id).await?;
+                lock(overlay).wait(now, condition).map_err(|failure| Trouble { failure, certain: true })
+            }
+        }
+    }
+}
+
+fn gone(id: &str) -> Trouble {
+    Trouble::certain(
+        FailureKind::NotFound,
+        "containers.not-found",
+        format!("container `{}` would have been removed", id.escape_debug()),
+    )
+}
+
+/// The state tables, opened when first asked for.
+#[derive(Clone)]
+pub(super) struct StateTables {
+    dir: PathBuf,
+    reader: Arc<Mutex<Option<Reader>>>,
+}
+
+impl StateTables {
+    fn new(dir: PathBuf) -> Self {
+        Self { dir, reader: Arc::default() }
+    }
+
+    fn with<T>(&self, ask: impl FnOnce(&Reader) -> Result<T, crate::audit::Error>) -> Result<T, Trouble> {
+        let failed = |e: crate::audit::Error| {
+            Trouble::certain(
+                FailureKind::Unavailable,
+                "state.unreadable",
+                format!("state cannot be read: {e}"),
+            )
+        };
+        let mut reader = lock(&self.reader);
+        if reader.is_none() {
+            *reader = Some(Reader::open(&self.dir).map_err(failed)?);
+        }
+        match reader.as_ref() {
+            Some(reader) => ask(reader).map_err(failed),
+            None => unreachable!("it was just opened"),
+        }
+    }
+
+    pub(super) fn get(&self, bucket: &str, key: &str) -> Result<Option<Value>, Trouble> {
+        self.with(|reader| reader.state_get(bucket, key))
+    }
+
+    pub(super) fn keys(&self, bucket: &str, prefix: &str, limit: usize) -> Result<Vec<String>, Trouble> {
+        let mut found = self.with(|reader| reader.state_list(bucket, prefix))?;
+        found.truncate(limit);
+        Ok(found.into_iter().map(|(key, _)| key).collect())
+    }
+}

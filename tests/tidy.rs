@@ -1,0 +1,228 @@
+//! Holds the shape of the tree: sizes, the order of modules, and which module may use which library.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The longest file of Rust, in lines.
+const MAX_FILE_LINES: usize = 500;
+/// The longest function, in lines from `fn` to its closing brace.
+const MAX_FUNCTION_LINES: usize = 70;
+
+/// The modules of the host in the order of dependency: one may use those before it, never those after it.
+const ORDER: [&str; 10] =
+    ["fault", "model", "clock", "run", "audit", "containers", "host", "executor", "api", "cli"];
+
+/// The edge may be used by the faces and uses what it likes: it translates between them and the rest.
+const EDGE: [&str; 3] = ["config", "error", "main"];
+
+/// Libraries that one module alone may name.
+const FENCES: [(&str, &str); 12] = [
+    ("axum", "api"),
+    ("bollard", "containers"),
+    ("cel", "model"),
+    ("chrono_tz", "model"),
+    ("clap", "cli"),
+    ("clap_complete", "cli"),
+    ("cron", "model"),
+    ("jsonschema", "model"),
+    ("reqwest", "host"),
+    ("rusqlite", "audit"),
+    ("saphyr_parser", "model"),
+    ("wasmtime", "host"),
+];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn rust_files(dir: &Path, into: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).expect("a folder of the project") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_owned();
+        if path.is_dir() {
+            if name != "target" && !name.starts_with('.') {
+                rust_files(&path, into);
+            }
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            into.push(path);
+        }
+    }
+}
+
+/// Every Rust file under these folders with its text and its path from the root.
+fn sources(folders: &[&str]) -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    for folder in folders {
+        rust_files(&root().join(folder), &mut files);
+    }
+    files.sort();
+    assert!(!files.is_empty(), "there is nothing under {folders:?}");
+    files
+        .into_iter()
+        .map(|path| {
+            let text = fs::read_to_string(&path).expect("a source file");
+            let short = path.strip_prefix(root()).expect("inside the root").display().to_string();
+            (short, text)
+        })
+        .collect()
+}
+
+/// `engine/host/door.rs` → `host`; `engine/clock.rs` → `clock`.
+fn module(path: &str) -> &str {
+    let inside = path.trim_start_matches("engine/");
+    inside.split('/').next().unwrap_or(inside).trim_end_matches(".rs")
+}
+
+/// Lines of code alone: no comments, no texts in quotes that stand on one line.
+fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+        .map(|(i, line)| (i + 1, line))
+}
+
+#[test]
+fn files_are_short() {
+    let long: Vec<String> = sources(&["engine", "plugins", "tests"])
+        .into_iter()
+        .map(|(path, text)| (path, text.lines().count()))
+        .filter(|(_, lines)| *lines > MAX_FILE_LINES)
+        .map(|(path, lines)| format!("{path}: {lines} lines, at most {MAX_FILE_LINES}"))
+        .collect();
+    assert!(long.is_empty(), "a noun wants a room of its own:\n{}", long.join("\n"));
+}
+
+/// A function begins at a line with `fn NAME` and ends at the first line that is a brace at the same depth.
+fn long_functions(text: &str) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    let mut open: Vec<(usize, usize)> = Vec::new();
+    for (number, line) in text.lines().enumerate().map(|(i, l)| (i + 1, l)) {
+        let indent = line.len() - line.trim_start().len();
+        let start = line.trim_start();
+        let begins = [
+            "fn ",
+            "pub fn ",
+            "async fn ",
+            "pub async fn ",
+            "pub(super) fn ",
+            "pub(crate) fn ",
+            "pub(super) async fn ",
+            "pub(crate) async fn ",
+            "const fn ",
+            "unsafe fn ",
+        ]
+        .iter()
+        .any(|word| start.starts_with(word));
+        if begins && !line.trim_end().ends_with(';') && !line.trim_end().ends_with('}') {
+            open.push((number, indent));
+        }
+        if start == "}" {
+            if let Some(&(from, depth)) = open.last() {
+                if depth == indent {
+                    open.pop();
+                    if number - from + 1 > MAX_FUNCTION_LINES {
+                        found.push((from, number - from + 1));
+                    }
+                }
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn functions_are_short() {
+    let mut long = Vec::new();
+    for (path, text) in sources(&["engine", "plugins", "tests"]) {
+        for (line, length) in long_functions(&text) {
+            long.push(format!("{path}:{line}: {length} lines, at most {MAX_FUNCTION_LINES}"));
+        }
+    }
+    assert!(long.is_empty(), "{}", long.join("\n"));
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    let place: BTreeMap<&str, usize> = ORDER.iter().enumerate().map(|(i, name)| (*name, i)).collect();
+    let mut wrong = Vec::new();
+    for (path, text) in sources(&["engine"]) {
+        let own = module(&path);
+        if EDGE.contains(&own) || own == "lib" || own == "build" {
+            continue;
+        }
+        let Some(own_place) = place.get(own) else {
+            wrong.push(format!("{path}: module `{own}` has no place in the order"));
+            continue;
+        };
+        for (number, line) in code(&text) {
+            for used in line.split("crate::").skip(1) {
+                let used: String = used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                if place.get(used.as_str()).is_some_and(|used_place| used_place > own_place) {
+                    wrong.push(format!("{path}:{number}: `{own}` stands above `{used}` and may not use it"));
+                }
+                let face = matches!(own, "api" | "cli");
+                if EDGE.contains(&used.as_str()) && !face {
+                    wrong.push(format!("{path}:{number}: only the faces use the edge, not `{own}`"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn libraries_stay_behind_their_fences() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources(&["engine"]) {
+        let own = module(&path);
+        for (number, line) in code(&text) {
+            for (library, home) in FENCES {
+                let named = format!("{library}::");
+                let outside = line.match_indices(&named).any(|(at, _)| {
+                    !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':')
+                });
+                if outside && own != home {
+                    wrong.push(format!("{path}:{number}: `{library}` belongs to `{home}` alone"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn unsafe_stands_in_one_place() {
+    let places: Vec<String> = sources(&["engine"])
+        .into_iter()
+        .flat_map(|(path, text)| {
+            code(&text)
+                .filter(|(_, line)| line.trim_start().starts_with("unsafe ") || line.contains(" unsafe {"))
+                .map(|(number, _)| format!("{path}:{number}"))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(places.len(), 1, "{places:?}");
+    assert!(places[0].starts_with("engine/host/engine.rs"), "{places:?}");
+}
+
+#[test]
+fn no_test_is_ignored_and_no_lint_is_silenced_without_a_reason() {
+    let (ignored, allowed) = (concat!("#[", "ignore"), concat!("#[", "allow("));
+    let inner = concat!("#![", "allow(");
+    let mut wrong = Vec::new();
+    for (path, text) in sources(&["engine", "plugins", "tests"]) {
+        for (number, line) in code(&text) {
+            if line.contains(ignored) || line.contains(allowed) || line.contains(inner) {
+                wrong.push(format!("{path}:{number}: {}", line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn functions_that_are_too_long_are_seen() {
+    let text = format!("fn short() {{\n}}\nfn long() {{\n{}}}\n", "    x();\n".repeat(MAX_FUNCTION_LINES));
+    assert_eq!(long_functions(&text), vec![(3, MAX_FUNCTION_LINES + 2)]);
+}
