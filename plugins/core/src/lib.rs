@@ -77,3 +77,36 @@ fn log(host: &impl Host, _: &Context, input: &Log) -> Result<Nothing, Error> {
 fn fail(_: &impl Host, _: &Context, input: &Fail) -> Result<Nothing, Error> {
     Err(Error::conflict("core.fail", &input.message))
 }
+
+#[cfg(test)]
+mod tests {
+    use runbook_plugin::Step;
+    use runbook_plugin::mock::World;
+
+    fn perform(world: &World, step: &str, input: &str) -> Result<String, String> {
+        let steps = super::steps();
+        let step: &Step<World> = steps.iter().find(|s| s.name() == step).expect("a step of this plugin");
+        step.perform(world, &world.context(), input).map_err(|error| error.message)
+    }
+
+    #[test]
+    fn assert() {
+        let world = World::new();
+        assert_eq!(perform(&world, "assert", r#"{ "that": true, "message": "no" }"#), Ok("{}".to_owned()));
+        assert_eq!(perform(&world, "assert", r#"{ "that": false, "message": "no" }"#), Err("no".to_owned()));
+    }
+
+    #[test]
+    fn log_and_fail() {
+        let world = World::new();
+        assert_eq!(perform(&world, "log", r#"{ "message": "hear" }"#), Ok("{}".to_owned()));
+        assert_eq!(world.lines(), ["hear"]);
+        assert_eq!(perform(&world, "fail", r#"{ "message": "enough" }"#), Err("enough".to_owned()));
+    }
+
+    #[test]
+    fn an_input_that_does_not_fit() {
+        let error = perform(&World::new(), "log", r#"{ "massage": "hear" }"#).expect_err("an unknown field");
+        assert!(error.starts_with("the input of the step does not fit: unknown field `massage`"), "{error}");
+    }
+}

@@ -5,7 +5,14 @@ use runbook_plugin::{Imports, Step};
 use serde_json::{Value, json};
 
 fn main() {
-    let plugins = [describe("core", &runbook_core::steps()), describe("service", &runbook_service::steps())];
+    let plugins = [
+        describe("check", &runbook_check::steps()),
+        describe("container", &runbook_container::steps()),
+        describe("core", &runbook_core::steps()),
+        describe("diagnose", &runbook_diagnose::steps()),
+        describe("http", &runbook_http::steps()),
+        describe("service", &runbook_service::steps()),
+    ];
     println!("{}", Value::from(plugins.to_vec()));
 }
 

@@ -1,6 +1,6 @@
 //! What is often asked of a container.
 
-use crate::{Container, Health, JsonSchema, Overrides, Serialize, State, milliseconds};
+use crate::{Container, Error, Health, Host, JsonSchema, Overrides, Serialize, State, milliseconds};
 
 impl Container {
     /// Whether its process is meant to be running: also while the daemon restarts it.
@@ -101,5 +101,18 @@ impl From<&Container> for Facts {
             exit_code: container.exit_code,
             out_of_memory: container.out_of_memory,
         }
+    }
+}
+
+/// The containers meant by an input that takes either `service` or `container`: all replicas, or that one.
+pub fn select(
+    host: &impl Host,
+    service: Option<&str>,
+    container: Option<&str>,
+) -> Result<Vec<Container>, Error> {
+    match (service, container) {
+        (Some(service), None) => host.service(service),
+        (None, Some(container)) => Ok(vec![host.inspect(container)?]),
+        _ => Err(Error::invalid("step.input", "give either `service` or `container`")),
     }
 }

@@ -41,6 +41,7 @@ mod host;
 mod imports;
 mod size;
 mod step;
+pub mod text;
 mod timestamp;
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -75,7 +76,7 @@ pub use bindings::runbook::containers::containers::{
 pub use bindings::runbook::http::http::{Request, Response};
 pub use bindings::runbook::log::log::Level;
 pub use bindings::runbook::types::types::{Error, ErrorKind};
-pub use container::Facts;
+pub use container::{Facts, select};
 pub use duration::Duration;
 pub use host::Host;
 pub use imports::Imports;

@@ -1,0 +1,99 @@
+//! `container.exec`: an argument list in a running container.
+
+use std::collections::BTreeMap;
+
+use runbook_plugin::{Context, Deserialize, Duration, Error, Host, JsonSchema, Step};
+
+use crate::{Output, one_minute, running, zero};
+
+pub(crate) fn steps<H: Host + 'static>() -> Vec<Step<H>> {
+    vec![Step::new(
+        "exec",
+        "Run a command, given as an argument list, in a running container.",
+        &["containers.read", "containers.exec"],
+        exec,
+    )]
+}
+
+/// The input of `container.exec`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Input {
+    /// `project/service`: its first running replica.
+    service: Option<String>,
+    /// Or one container by name or id.
+    container: Option<String>,
+    /// The program and its arguments; no shell reads them.
+    #[schemars(length(min = 1))]
+    command: Vec<String>,
+    /// Environment variables.
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    /// What it reads on its standard input.
+    stdin: Option<String>,
+    /// How long it may take.
+    #[serde(default = "one_minute")]
+    timeout: Duration,
+    /// The exit code that is right; `null`: any.
+    #[serde(default = "zero")]
+    expect_exit: Option<i32>,
+}
+
+fn exec(host: &impl Host, _: &Context, input: &Input) -> Result<Output, Error> {
+    let container = running(host, input.service.as_deref(), input.container.as_deref())?;
+    let env: Vec<(String, String)> = input.env.clone().into_iter().collect();
+    let printed = host.exec(&container.id, &input.command, &env, input.stdin.as_deref(), input.timeout)?;
+    Output::new(&container, &printed).judge(input.expect_exit)
+}
+
+#[cfg(test)]
+mod tests {
+    use runbook_plugin::mock::World;
+    use runbook_plugin::{ErrorKind, Health, State};
+
+    use super::{Input, exec};
+
+    fn input(more: &str) -> Input {
+        serde_json::from_str(&format!(r#"{{ "command": ["date", "-u; reboot"] {more} }}"#))
+            .expect("a good input")
+    }
+
+    #[test]
+    fn in_the_first_replica_that_serves() {
+        let world = World::new().with_service("shop/web", 3);
+        world.change("shop-web-1", |c| c.state = State::Exited);
+        world.change("shop-web-2", |c| c.health = Health::Unhealthy);
+        world.answer_exec(0, "today");
+        let more = r#", "service": "shop/web", "env": { "TZ": "UTC" }, "stdin": "x""#;
+        let output = exec(&world, &world.context(), &input(more)).expect("it works");
+        assert_eq!((output.container.as_str(), output.stdout.as_str()), ("shop-web-3", "today"));
+        let run = world.execs().remove(0);
+        assert_eq!(run.command, ["date", "-u; reboot"], "arguments stay arguments");
+        assert_eq!((run.env[0].0.as_str(), run.input.as_deref()), ("TZ", Some("x")));
+    }
+
+    #[test]
+    fn the_exit_code_counts() {
+        let world = World::new().with_service("shop/web", 1);
+        world.answer_exec(3, "no space left");
+        let one = r#", "container": "shop-web-1""#;
+        let error = exec(&world, &world.context(), &input(one)).expect_err("3 is not 0");
+        assert_eq!(error.message, "the command ended with 3 in `shop-web-1`: no space left");
+        for right in ["3", "null"] {
+            let input = input(&format!(r#"{one}, "expect_exit": {right}"#));
+            assert_eq!(exec(&world, &world.context(), &input).expect(right).exit_code, 3);
+        }
+    }
+
+    #[test]
+    fn where_must_be_clear() {
+        let world = World::new().with_service("shop/web", 1);
+        for more in ["", r#", "service": "shop/web", "container": "shop-web-1""#] {
+            let error = exec(&world, &world.context(), &input(more)).expect_err("unclear");
+            assert_eq!(error.kind, ErrorKind::Invalid);
+        }
+        world.change("shop-web-1", |c| c.state = State::Exited);
+        let error = exec(&world, &world.context(), &input(r#", "service": "shop/web""#)).expect_err("down");
+        assert_eq!(error.message, "nothing of `shop/web` is running");
+    }
+}

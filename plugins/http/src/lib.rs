@@ -1,0 +1,195 @@
+//! The plugin `http`: requests to what a run is granted.
+
+use std::collections::BTreeMap;
+
+use runbook_plugin::{
+    Context, Deserialize, Duration, Error, Host, JsonSchema, Request, Response, Serialize, Step, text,
+};
+use serde_json::Value;
+
+/// What this plugin performs.
+pub fn steps<H: Host + 'static>() -> Vec<Step<H>> {
+    vec![Step::new("request", "Send one HTTP request.", &["http.request"], request)]
+}
+
+runbook_plugin::export!(steps);
+
+/// From this status on a response is a failure, unless `expect` says otherwise.
+const FIRST_ERROR_STATUS: u16 = 400;
+
+/// How much of a body an output holds.
+const MAX_BODY_BYTES: usize = 256 * 1024;
+
+/// How much of a failing response is told.
+const TOLD_CHARACTERS: usize = 300;
+
+/// The input of `http.request`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// `http://` or `https://`, absolute.
+    #[schemars(regex(pattern = "^https?://"))]
+    pub url: String,
+    /// The method.
+    #[serde(default)]
+    pub method: Method,
+    /// Request headers.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// The body as text.
+    pub body: Option<String>,
+    /// The body as JSON; sets the content type.
+    pub json: Option<Value>,
+    /// How long the answer may take.
+    #[serde(default = "ten_seconds")]
+    pub timeout: Duration,
+    /// The statuses that are right; any below 400 if not given.
+    pub expect: Option<Vec<u16>>,
+    /// That a write may be sent again after a crash without harm.
+    #[serde(default)]
+    pub repeatable: bool,
+}
+
+fn ten_seconds() -> Duration {
+    Duration::from_secs(10)
+}
+
+/// A method.
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum Method {
+    #[default]
+    Get,
+    Head,
+    Post,
+    Put,
+    Patch,
+    Delete,
+    Options,
+}
+
+impl Method {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+        }
+    }
+}
+
+/// What was answered.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Output {
+    /// The status.
+    pub status: u16,
+    /// Headers by lower-case name; the values of a repeated one are joined by `, `.
+    pub headers: BTreeMap<String, String>,
+    /// The body as text, at most 256 KiB.
+    pub body: String,
+    /// Whether the body was cut.
+    pub truncated: bool,
+    /// The body as JSON, if it is; else null.
+    pub json: Value,
+}
+
+fn request(host: &impl Host, _: &Context, input: &Input) -> Result<Output, Error> {
+    let mut headers: Vec<(String, String)> = input.headers.clone().into_iter().collect();
+    let body = match (&input.body, &input.json) {
+        (Some(_), Some(_)) => return Err(Error::invalid("http.body", "give either `body` or `json`")),
+        (body, None) => body.clone(),
+        (None, Some(json)) => {
+            headers.push(("content-type".to_owned(), "application/json".to_owned()));
+            Some(json.to_string())
+        }
+    };
+    let response = host.send(&Request {
+        method: input.method.word().to_owned(),
+        url: input.url.clone(),
+        headers,
+        body,
+        timeout_ms: input.timeout.as_ms(),
+        repeatable: input.repeatable,
+    })?;
+    let right = match &input.expect {
+        Some(statuses) => statuses.contains(&response.status),
+        None => response.status < FIRST_ERROR_STATUS,
+    };
+    if right { Ok(output(response)) } else { Err(refused(input, &response)) }
+}
+
+fn refused(input: &Input, response: &Response) -> Error {
+    let told: String = response.body.chars().take(TOLD_CHARACTERS).collect();
+    let words =
+        format!("`{} {}` answers {}: {}", input.method.word(), input.url, response.status, told.trim());
+    Error::conflict("http.status", words.trim_end_matches([':', ' ']))
+}
+
+fn output(response: Response) -> Output {
+    let mut headers: BTreeMap<String, String> = BTreeMap::new();
+    for (name, value) in response.headers {
+        let all = headers.entry(name.to_lowercase()).or_default();
+        if !all.is_empty() {
+            all.push_str(", ");
+        }
+        all.push_str(&value);
+    }
+    let body = text::beginning(&response.body, MAX_BODY_BYTES).to_owned();
+    let truncated = response.truncated || body.len() < response.body.len();
+    let json = serde_json::from_str(&body).unwrap_or(Value::Null);
+    Output { status: response.status, headers, body, truncated, json }
+}
+
+#[cfg(test)]
+mod tests {
+    use runbook_plugin::ErrorKind;
+    use runbook_plugin::mock::World;
+
+    use super::{Input, request};
+
+    fn input(more: &str) -> Input {
+        serde_json::from_str(&format!(r#"{{ "url": "http://api/things" {more} }}"#)).expect("a good input")
+    }
+
+    #[test]
+    fn an_answer() {
+        let world = World::new();
+        world.answer_http("http://api/things", 200, r#"{"things": 3}"#);
+        let output = request(&world, &world.context(), &input("")).expect("it answers");
+        assert_eq!((output.status, &output.json["things"]), (200, &3.into()));
+        world.answer_http("http://api/things", 200, "plain");
+        let output = request(&world, &world.context(), &input("")).expect("it answers");
+        assert!(output.json.is_null());
+    }
+
+    #[test]
+    fn json_goes_out_as_json() {
+        let world = World::new();
+        world.answer_http("http://api/things", 201, "");
+        let more = r#", "method": "POST", "json": { "a": [1] }, "repeatable": true"#;
+        request(&world, &world.context(), &input(more)).expect("it answers");
+        let sent = world.sent().remove(0);
+        assert_eq!((sent.method.as_str(), sent.body.as_deref()), ("POST", Some(r#"{"a":[1]}"#)));
+        assert!(sent.repeatable);
+        assert_eq!(sent.headers, [("content-type".to_owned(), "application/json".to_owned())]);
+        let error =
+            request(&world, &world.context(), &input(r#", "body": "x", "json": 1"#)).expect_err("both");
+        assert_eq!(error.kind, ErrorKind::Invalid);
+    }
+
+    #[test]
+    fn an_error_status_fails_unless_expected() {
+        let world = World::new();
+        world.answer_http("http://api/things", 404, "no such thing");
+        let error = request(&world, &world.context(), &input("")).expect_err("404");
+        assert_eq!(error.message, "`GET http://api/things` answers 404: no such thing");
+        let output = request(&world, &world.context(), &input(r#", "expect": [404]"#)).expect("as expected");
+        assert_eq!(output.status, 404);
+        assert!(request(&world, &world.context(), &input(r#", "expect": [200]"#)).is_err());
+    }
+}
