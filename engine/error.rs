@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::containers;
 use crate::executor::library::LibraryError;
+use crate::model::effect::FailureKind;
 use crate::model::trouble::Troubles;
 
 /// What sort of thing went wrong.
@@ -203,9 +205,33 @@ impl From<LibraryError> for Error {
     }
 }
 
+impl From<containers::Error> for Error {
+    fn from(error: containers::Error) -> Self {
+        let failure = error.failure;
+        let kind = match failure.kind {
+            FailureKind::Invalid => Kind::Invalid,
+            FailureKind::NotFound => Kind::NotFound,
+            FailureKind::AlreadyExists | FailureKind::Conflict => Kind::Conflict,
+            FailureKind::Denied => Kind::Denied,
+            FailureKind::Cancelled => Kind::Interrupted,
+            FailureKind::Exhausted
+            | FailureKind::TimedOut
+            | FailureKind::Unavailable
+            | FailureKind::OutcomeUnknown => Kind::Environment,
+            FailureKind::Internal => Kind::Internal,
+        };
+        let told = Self::new(kind, failure.message);
+        if kind == Kind::Environment {
+            told.hint("`runbook doctor` tells what is wrong with Docker")
+        } else {
+            told
+        }
+    }
+}
+
 impl From<Troubles> for Error {
     fn from(troubles: Troubles) -> Self {
-        let detail = String::new();
+        let detail = troubles.render();
         let mut error = Self::invalid(troubles.to_string());
         error.detail = Some(detail);
         error.hint(format!("`runbook validate {}` shows them again and runs nothing", troubles.file))

@@ -32,7 +32,7 @@ runbook.toml, every key optional:
   [targets.prod-1]
   connection  = "tcp://prod-1.example.com:2376"
   environment = "production"
-  tls = { ca = "ca.pem", certificate = "cert.pem", key = "key.pem" }"#;
+  tls = { ca = "ca.pem", cert = "cert.pem", key = "key.pem" }"#;
 
 impl Config {
     pub(super) fn run(self, context: &Context) -> Ended {
@@ -84,10 +84,8 @@ fn table(settings: &Settings) -> Table {
 fn keys(target: &Target) -> Vec<(&'static str, String)> {
     let mut keys = vec![("connection", target.connection.clone())];
     if let Some(tls) = &target.tls {
-        let path = |path: &std::path::Path| path.display().to_string();
-        keys.push(("tls.ca", path(&tls.ca)));
-        keys.extend(tls.certificate.as_deref().map(|file| ("tls.certificate", path(file))));
-        keys.extend(tls.key.as_deref().map(|file| ("tls.key", path(file))));
+        let files = [("tls.ca", &tls.ca), ("tls.cert", &tls.cert), ("tls.key", &tls.key)];
+        keys.extend(files.map(|(key, file)| (key, file.display().to_string())));
     }
     keys.extend(target.environment.clone().map(|environment| ("environment", environment)));
     keys

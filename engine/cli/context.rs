@@ -3,10 +3,16 @@
 use std::cell::OnceCell;
 use std::future::Future;
 
+use tokio::runtime::Builder;
+
 use crate::cli::output::Output;
 use crate::config::{Flags, Settings};
 use crate::error::Error;
-use crate::executor::library::Library;
+use crate::executor::library::{self, Library};
+use crate::executor::request::Source;
+use crate::model::parse::{Known, parse};
+use crate::model::runbook::Runbook;
+use crate::model::step_type::Catalogue;
 
 /// What every command is given.
 #[derive(Debug)]
@@ -32,18 +38,52 @@ impl Context {
         Ok(self.settings.get_or_init(|| settings))
     }
 
+    /// What the flags said.
+    pub(crate) fn flags(&self) -> &Flags {
+        &self.flags
+    }
+
     /// Where runbooks are looked for.
     pub(crate) fn library(&self) -> Result<Library, Error> {
-        Ok(Library::new(&[], &self.settings()?.runbooks.0))
+        Ok(Library::new(crate::host::embedded::runbooks(), &self.settings()?.runbooks.0))
+    }
+
+    /// Every plugin a runbook may use.
+    #[expect(clippy::unused_self, reason = "plugins that were added are kept in the data directory")]
+    pub(crate) fn catalogue(&self) -> Result<Catalogue, Error> {
+        Ok(crate::host::embedded::catalogue())
+    }
+
+    /// Finds and checks a runbook.
+    pub(crate) fn runbook(&self, name_or_path: &str) -> Result<(Source, Runbook), Error> {
+        let source = self.library()?.find(name_or_path)?;
+        let others = source.others.iter().map(|(name, _, text)| (name, text.as_str()));
+        let catalogue = self.catalogue()?;
+        let known = Known { catalogue: &catalogue, runbooks: &library::signatures(others) };
+        let runbook = parse(&source.file, &source.text, &known)?;
+        Ok((source, runbook))
     }
 
     /// Runs a future on this thread: enough for those who wait for one answer.
     #[expect(clippy::unused_self, reason = "only a command may start a runtime")]
     pub(crate) fn wait<T>(&self, future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Error::environment(format!("cannot start the runtime: {error}")))?;
-        runtime.block_on(future)
+        on(Builder::new_current_thread(), future)
     }
+
+    /// Runs a future beside an engine, which works on as many threads as there are cores.
+    #[expect(clippy::unused_self, reason = "only a command may start a runtime")]
+    pub(crate) fn wait_many<T>(&self, future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        on(Builder::new_multi_thread(), future)
+    }
+}
+
+fn on<T>(mut builder: Builder, future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let runtime = builder
+        .enable_all()
+        .build()
+        .map_err(|error| Error::environment(format!("cannot start the runtime: {error}")))?;
+    let result = runtime.block_on(future);
+    // A thread that waits for a person's answer must not keep the program from ending.
+    runtime.shutdown_background();
+    result
 }

@@ -7,6 +7,9 @@ mod context;
 mod list;
 mod new;
 mod output;
+mod render;
+mod show;
+mod validate;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -79,6 +82,8 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     List(list::List),
+    Show(show::Show),
+    Validate(validate::Validate),
     New(new::New),
     #[command(subcommand)]
     Config(config::Config),
@@ -89,6 +94,8 @@ impl Command {
     fn run(self, context: &Context) -> Ended {
         match self {
             Self::List(command) => command.run(context),
+            Self::Show(command) => command.run(context),
+            Self::Validate(command) => command.run(context),
             Self::New(command) => command.run(context),
             Self::Config(command) => command.run(context),
             Self::Completions(command) => command.run(context),

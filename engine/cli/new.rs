@@ -109,7 +109,10 @@ finally:                                  # always, also after a failure
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::model::parse::{Known, parse};
 
     #[test]
     fn a_file_that_exists_is_kept() {
@@ -122,8 +125,12 @@ mod tests {
     }
 
     #[test]
-    fn the_starter_has_the_name() {
+    fn the_starter_is_valid() {
         let name = RunbookName::new("mine").unwrap();
-        assert!(starter(&name).contains("\nrunbook: mine\n"));
+        let catalogue = crate::host::embedded::catalogue();
+        let known = Known { catalogue: &catalogue, runbooks: &BTreeMap::new() };
+        let runbook =
+            parse("mine.yaml", &starter(&name), &known).unwrap_or_else(|t| panic!("{}", t.render()));
+        assert_eq!(runbook.name, name);
     }
 }

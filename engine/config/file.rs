@@ -79,8 +79,8 @@ impl File {
                 connection: written.connection.clone(),
                 tls: written.tls.clone().map(|tls| TlsFiles {
                     ca: beside(path, tls.ca),
-                    certificate: tls.certificate.map(|file| beside(path, file)),
-                    key: tls.key.map(|file| beside(path, file)),
+                    cert: beside(path, tls.cert),
+                    key: beside(path, tls.key),
                 }),
                 environment: written.environment.clone(),
                 origin: path.map_or(Origin::Default, |path| Origin::File(path.to_owned())),
@@ -111,8 +111,8 @@ fn local_target(environment: &Environment) -> Target {
         .filter(|_| environment.docker_tls_verify);
     let tls = certificates.map(|folder| TlsFiles {
         ca: folder.join("ca.pem"),
-        certificate: Some(folder.join("cert.pem")),
-        key: Some(folder.join("key.pem")),
+        cert: folder.join("cert.pem"),
+        key: folder.join("key.pem"),
     });
     Target { name: local(), connection, tls, environment: None, origin: Origin::Variable("DOCKER_HOST") }
 }

@@ -14,7 +14,7 @@ use serde::{Serialize, Serializer};
 
 pub use directory::{DataDirectory, SHARED};
 pub use environment::Environment;
-pub use target::{Address, DEFAULT_CONNECTION, Target, TlsFiles};
+pub use target::{DEFAULT_CONNECTION, Target, TlsFiles};
 
 use crate::error::Error;
 use crate::model::ids::TargetName;
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn a_target_can_be_named_in_the_file() {
         let toml = "[targets.prod-1]\nconnection = \"tcp://prod-1:2376\"\nenvironment = \"production\"\n\
-                    tls = { ca = \"ca.pem\" }\n";
+                    tls = { ca = \"ca.pem\", cert = \"c.pem\", key = \"k.pem\" }\n";
         let settings = settings(toml, Environment::default()).unwrap();
         let target = settings.target_named(&TargetName::new("prod-1").unwrap()).unwrap();
         assert_eq!(target.environment.as_deref(), Some("production"));
@@ -191,7 +191,7 @@ mod tests {
         };
         let settings = settings("", environment).unwrap();
         let tls = settings.target().unwrap().tls.clone().unwrap();
-        assert_eq!(tls.key, Some("/certs/key.pem".into()));
+        assert_eq!(tls.key, std::path::Path::new("/certs/key.pem"));
     }
 
     #[test]

@@ -2,21 +2,20 @@
 //! at their names; whether a text is valid is for [`crate::model::parse`] to say.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use crate::executor::request::Source;
 use crate::model::ids::RunbookName;
+use crate::model::parse::{ChildSignature, peek, signature};
+use crate::model::suggestion::nearest;
 
 /// The most files looked at in a folder.
 pub const MAX_FILES: usize = 1_000;
 
 /// The largest text of a runbook.
 pub const MAX_TEXT_BYTES: u64 = 256 * 1024;
-
-/// A name at most so far away is offered as "did you mean".
-const NEAR: f64 = 0.7;
 
 /// The word before the name of another runbook in `uses`.
 const CALLS: &str = "runbook.";
@@ -73,14 +72,17 @@ pub struct Found {
 /// Where runbooks are looked for.
 #[derive(Debug, Clone)]
 pub struct Library {
-    embedded: &'static [(&'static str, &'static str)],
+    embedded: Vec<(&'static str, &'static str)>,
     folder: PathBuf,
 }
 
 impl Library {
     /// The standard library and the person's folder, which may be missing.
-    pub fn new(embedded: &'static [(&'static str, &'static str)], folder: impl Into<PathBuf>) -> Self {
-        Self { embedded, folder: folder.into() }
+    pub fn new(
+        embedded: impl Iterator<Item = (&'static str, &'static str)>,
+        folder: impl Into<PathBuf>,
+    ) -> Self {
+        Self { embedded: embedded.collect(), folder: folder.into() }
     }
 
     /// Everything that has a name, sorted by it; files without one are left out.
@@ -133,17 +135,6 @@ impl Library {
     }
 }
 
-struct Peek {
-    name: RunbookName,
-    summary: String,
-}
-
-fn peek(text: &str) -> Option<Peek> {
-    let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
-    let name = RunbookName::new(value("runbook:")?).ok()?;
-    Some(Peek { name, summary: value("summary:").unwrap_or_default().to_owned() })
-}
-
 fn found(file: String, text: Cow<'static, str>) -> Option<Found> {
     let peek = peek(&text)?;
     Some(Found { name: peek.name, summary: peek.summary, file, text })
@@ -169,18 +160,9 @@ fn only<'a>(all: &'a [Found], name: &str) -> Result<&'a Found, LibraryError> {
         }),
         (None, _) => Err(LibraryError::Unknown {
             name: name.to_owned(),
-            near: near(all.iter().map(|found| found.name.as_str()), name),
+            near: nearest(name, all.iter().map(|found| found.name.as_str())).map(str::to_owned),
         }),
     }
-}
-
-/// The likeliest of the known names, if it is near enough.
-pub fn near<'a>(known: impl Iterator<Item = &'a str>, name: &str) -> Option<String> {
-    known
-        .map(|known| (strsim::jaro_winkler(known, name), known))
-        .filter(|(likeness, _)| *likeness >= NEAR)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, known)| known.to_owned())
 }
 
 /// Every runbook the text may call, directly or through another.
@@ -214,6 +196,14 @@ fn mentioned(text: &str) -> Vec<String> {
         .collect()
 }
 
+/// What a runbook needs to know of those it may call.
+pub fn signatures<'a>(
+    others: impl IntoIterator<Item = (&'a RunbookName, &'a str)>,
+) -> BTreeMap<RunbookName, ChildSignature> {
+    let read = |(name, text): (&RunbookName, &str)| Some((name.clone(), signature(text)?));
+    others.into_iter().filter_map(read).collect()
+}
+
 /// The text of a file, if it is one and not too large.
 pub fn read(path: &Path) -> Result<String, LibraryError> {
     let shown = || path.display().to_string();
@@ -244,7 +234,7 @@ mod tests {
         for (name, text) in files {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
-        let library = Library::new(EMBEDDED, folder.path());
+        let library = Library::new(EMBEDDED.iter().copied(), folder.path());
         (folder, library)
     }
 
@@ -290,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_missing_folder_is_an_empty_one_and_a_missing_file_an_error() {
-        let library = Library::new(EMBEDDED, "/no/such/folder");
+        let library = Library::new(EMBEDDED.iter().copied(), "/no/such/folder");
         assert_eq!(library.all().unwrap().len(), 2);
         assert!(matches!(library.find("./no.yaml"), Err(LibraryError::Unreadable { .. })));
     }

@@ -3,6 +3,7 @@
 
 pub(crate) mod paint;
 pub(crate) mod table;
+pub(crate) mod time;
 
 use std::io::{IsTerminal as _, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +18,9 @@ use paint::Paint;
 
 /// Of lines, where nobody says otherwise.
 const DEFAULT_WIDTH: usize = 100;
+
+/// Of the screen, where it does not say.
+const DEFAULT_HEIGHT: usize = 24;
 
 /// How data is written: text for people, or one JSON document for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -91,6 +95,18 @@ impl Output {
         self.width
     }
 
+    /// Columns of tables: cut on a terminal, whole elsewhere.
+    pub(crate) fn table_width(&self) -> Option<usize> {
+        self.can_redraw().then_some(self.width)
+    }
+
+    /// Rows of the terminal.
+    pub(crate) fn height(&self) -> usize {
+        let of_terminal =
+            rustix::termios::tcgetwinsize(std::io::stdout()).map(|size| usize::from(size.ws_row));
+        of_terminal.ok().filter(|rows| *rows > 0).unwrap_or(DEFAULT_HEIGHT)
+    }
+
     /// Whether the reader of stdout has gone.
     pub(crate) fn closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
@@ -115,6 +131,16 @@ impl Output {
         if stdout.write_all(bytes).and_then(|()| stdout.flush()).is_err() {
             self.closed.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Draws rows over those drawn before.
+    pub(crate) fn redraw(&self, before: usize, rows: &[String]) {
+        let mut text = if before > 0 { format!("\u{1b}[{before}A\r\u{1b}[J") } else { String::new() };
+        for row in rows {
+            text.push_str(row);
+            text.push('\n');
+        }
+        self.raw(&text);
     }
 
     /// A document for programs.
