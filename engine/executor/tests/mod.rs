@@ -1,5 +1,8 @@
 //! The engine in this process, on a real audit log and with real plugins.
 
+mod docker;
+
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Map, json};
@@ -7,7 +10,9 @@ use serde_json::{Map, json};
 use super::engine::fold;
 use super::request::{LockWish, Request, Source};
 use super::{Engine, EngineConfig, Rest, replay};
+use crate::containers::Connection;
 use crate::audit::Reader;
+use crate::model::ids::TargetName;
 use crate::run::event::{EndStatus, TriggerKind};
 
 const HELLO: &str = r#"
@@ -29,9 +34,19 @@ steps:
 "#;
 
 fn engine(dir: &Path) -> Engine {
+    start(dir, BTreeMap::new())
+}
+
+/// With the daemon of this machine.
+fn engine_with(dir: &Path) -> Engine {
+    let daemon = Connection::parse("unix:///var/run/docker.sock", None).expect("an address");
+    start(dir, [(super::acceptance::local_target(), daemon)].into())
+}
+
+fn start(dir: &Path, targets: BTreeMap<TargetName, Connection>) -> Engine {
     Engine::start(EngineConfig {
         data_dir: dir.to_owned(),
-        targets: [].into(),
+        targets,
         name: "test:1".to_owned(),
         actor: "tester".to_owned(),
     })
