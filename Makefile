@@ -5,28 +5,28 @@ CARGO ?= cargo
 .PHONY: build demo test deps bench clean-demo
 
 build:
-	@scripts/setup.sh build
+	@tests/scripts/setup.sh build
 	$(CARGO) build --release --locked
 
 demo:
-	@scripts/setup.sh demo
-	@scripts/demo.sh
+	@tests/scripts/setup.sh demo
+	@tests/scripts/demo.sh
 
 test:
-	@scripts/setup.sh test
-	@scripts/image.sh
+	@tests/scripts/setup.sh test
+	@tests/scripts/image.sh
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 	$(CARGO) test --locked
-	@scripts/test-plugins.sh
+	@tests/scripts/test-plugins.sh
 
 deps:
-	@scripts/deps.sh
+	@tests/scripts/deps.sh
 
 bench:
-	@scripts/setup.sh build
+	@tests/scripts/setup.sh build
 	$(CARGO) bench --locked
 
 clean-demo:
-	@scripts/demo-service.sh down
+	@tests/scripts/demo-service.sh down
 	rm -rf target/demo

@@ -24,7 +24,7 @@ pub(super) fn docker(arguments: &[&str]) -> String {
     let output = Command::new("docker").args(arguments).output().expect("the `docker` program starts");
     assert!(
         output.status.success(),
-        "docker {}: {}\nthese tests need a daemon and its test image: scripts/setup.sh test && scripts/image.sh",
+        "docker {}: {}\nthese tests need a daemon and its test image: tests/scripts/setup.sh test && tests/scripts/image.sh",
         arguments.join(" "),
         String::from_utf8_lossy(&output.stderr)
     );

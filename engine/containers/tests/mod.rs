@@ -1,4 +1,4 @@
-//! Against the real daemon, which `make test` starts, with the image that `scripts/image.sh` makes.
+//! Against the real daemon, which `make test` starts, with the image that `tests/scripts/image.sh` makes.
 
 mod bed;
 mod clone;

@@ -2,7 +2,7 @@
 # The service of the demo: three replicas of `shop/web`, labelled as Compose labels them. `up` starts it afresh and
 # waits until it is healthy, `down` removes it.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 readonly replicas=3
 readonly patience_s=60
@@ -13,7 +13,7 @@ down() { names | xargs docker rm --force >/dev/null 2>&1 || true; }
 
 up() {
     local number name waited=0
-    scripts/image.sh
+    tests/scripts/image.sh
     down
     for number in $(seq "$replicas"); do
         docker run --detach --name "shop-web-$number" \

@@ -2,7 +2,7 @@
 # The main job, for real: plan the restart of a three-replica service, run it, kill the engine in the middle of a
 # second run, resume that run with nothing done twice, and verify the audit log.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 export RUNBOOK_DATA_DIR="$PWD/target/demo"
 runbook() { "$PWD/target/release/runbook" "$@"; }
@@ -17,7 +17,7 @@ starts_since() {
 }
 
 cargo build --release --locked
-scripts/demo-service.sh up
+tests/scripts/demo-service.sh up
 rm -rf "$RUNBOOK_DATA_DIR"
 mkdir -p "$RUNBOOK_DATA_DIR"
 

@@ -3,7 +3,7 @@
 # `test` for that and what only the tests call. Installs what is missing and nothing else; a second call finds all of
 # it and is done at once. Installing and starting a daemon needs Debian and root; elsewhere it says what is missing.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 readonly purpose="${1:-demo}"
 readonly log=target/dockerd.log

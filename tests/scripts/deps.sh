@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Holds the dependencies to deny.toml: bans, licences, sources; advisories too where their database can be reached.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 cargo deny --all-features check bans licenses sources

@@ -12,9 +12,9 @@
 #   EAT_MB=N         holds N MB of memory
 # Removing /www/health makes it unhealthy until its next start. Each start prints `life N`.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
-digest="$(sha256sum scripts/image.sh | cut -c1-16)"
+digest="$(sha256sum tests/scripts/image.sh | cut -c1-16)"
 readonly digest
 
 made() {
@@ -24,7 +24,7 @@ made() {
 
 made && exit 0
 
-busybox="$(command -v busybox)" || { echo "image: busybox is missing; call scripts/setup.sh" >&2; exit 1; }
+busybox="$(command -v busybox)" || { echo "image: busybox is missing; call tests/scripts/setup.sh" >&2; exit 1; }
 tree="$(mktemp -d)"
 trap 'rm -rf "$tree"' EXIT
 mkdir -p "$tree"/{bin,etc,proc,sys,dev,tmp,var,www}
