@@ -360,7 +360,7 @@ pub enum SkipReason {
     Condition,
     /// Its `for_each` has no items.
     NoItems,
-    /// An earlier step failed.
+    /// An earlier step failed or the time was over; a clause that says so.
     Failed(String),
     /// Enough items failed.
     StopAfter,
@@ -368,6 +368,19 @@ pub enum SkipReason {
     Cancelled,
     /// A person said so at the prompt of `--step`.
     Person,
+}
+
+impl std::fmt::Display for SkipReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Condition => "its `if` does not hold",
+            Self::NoItems => "there are no items",
+            Self::Failed(why) => why,
+            Self::StopAfter => "enough items failed",
+            Self::Cancelled => "the run was cancelled",
+            Self::Person => "a person said no",
+        })
+    }
 }
 
 /// What a step waits for.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::event::{CallId, Outcome, Question, SkipReason};
+use super::event::{CallId, Outcome, Question};
 use super::next::fate::{StepFate, fate, step_fate};
 use super::state::{Attempt, Check, Progress, State, Waiting};
 use crate::model::effect::{Failure, FailureKind};
@@ -181,7 +181,7 @@ fn step_view(runbook: Option<&Runbook>, state: &State, path: StepPath) -> StepVi
         finished_ms: last.filter(|_| over).and_then(|last| last.finished_ms),
         output,
         failure,
-        skipped: progress.skipped.as_ref().map(skipped),
+        skipped: progress.skipped.as_ref().map(ToString::to_string),
         waiting: progress.question().map(|asked| asked.question.clone()),
         waiting_until_ms: waiting_until(last),
         child: last.and_then(|last| last.child.clone()),
@@ -232,18 +232,6 @@ fn status(step: Option<&Step>, state: &State, path: &StepPath, progress: &Progre
         (StepFate::Active, None) if progress.items.is_none() => "waiting",
         (StepFate::Pending, _) if progress.question().is_some() => "waiting",
         (fate, _) => fate.word(),
-    }
-}
-
-/// Why a step did not run, in words.
-fn skipped(reason: &SkipReason) -> String {
-    match reason {
-        SkipReason::Condition => "its condition does not hold".to_owned(),
-        SkipReason::NoItems => "there are no items".to_owned(),
-        SkipReason::Failed(why) => why.clone(),
-        SkipReason::StopAfter => "enough items failed".to_owned(),
-        SkipReason::Cancelled => "the run was cancelled".to_owned(),
-        SkipReason::Person => "a person said no".to_owned(),
     }
 }
 

@@ -154,11 +154,12 @@ fn input(moment: &Moment<'_>, unit: &Unit<'_>) -> Result<Value, EvaluationError>
     if let Some(first) = first {
         return Ok(first.with.clone());
     }
-    if unit.with.expressions().is_empty() {
+    let expressions = unit.with.expressions();
+    if expressions.is_empty() {
         return unit.with.evaluate(&Scope::default());
     }
     let status = moment.status_word(unit.path.section);
-    let mut scope = with_item(scope(moment.runbook, moment.state, status), unit.item);
+    let mut scope = with_item(scope(moment.runbook, moment.state, status, &expressions), unit.item);
     if unit.path.section == Section::Undo {
         scope = with_effects(scope, moment.progress(&unit.path.in_section(Section::Steps)));
     }

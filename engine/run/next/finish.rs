@@ -1,11 +1,13 @@
 //! How an attempt's end is recorded: what a plugin or a child run answered, seen in the light of the step.
 
+use super::InFlight;
 use super::attempt::evaluation_failure;
+use super::moment::Moment;
 use super::scope::{scope, with_item, with_output};
 use crate::model::effect::{Failure, FailureKind};
 use crate::model::ids::{RunId, Section, StepPath};
 use crate::model::runbook::{Runbook, Until};
-use crate::run::event::{EndStatus, Event, MAX_KEPT_LINES, Outcome};
+use crate::run::event::{EndStatus, Event, MAX_KEPT_LINES, Outcome, Settlement};
 use crate::run::state::{End, State};
 
 /// An attempt that has ended.
@@ -55,7 +57,11 @@ fn judge(
             let parent = StepPath { item: None, ..path.clone() };
             let items = state.progress(&parent).and_then(|progress| progress.items.as_ref());
             let item = path.item.and_then(|index| items?.get(usize::try_from(index).ok()?));
-            let names = with_output(with_item(scope(runbook, state, "running"), item), output);
+            let in_flight = InFlight::default();
+            let moment = Moment { runbook, state, now_ms: 0, in_flight: &in_flight, hold: false };
+            let status = moment.status_word(path.section);
+            let names = scope(runbook, state, status, &[&until.condition]);
+            let names = with_output(with_item(names, item), output);
             match until.condition.holds(&names) {
                 Ok(met) => (outcome, Some(met)),
                 Err(error) => (Outcome::Error(evaluation_failure(&error)), None),
@@ -72,6 +78,29 @@ fn judge(
             (outcome, passing.then_some(false))
         }
     }
+}
+
+/// The events that give every open call the outcome "unknown", so that a run whose replay diverged can end as `stuck`:
+/// append them before `run.finished`.
+pub fn abandon(state: &State, why: &str) -> Vec<Event> {
+    let doubts = state.doubts();
+    let mut events = Vec::new();
+    for call in state.open_calls() {
+        let ordinal = usize::try_from(call.ordinal).unwrap_or(usize::MAX);
+        let Some(open) = state.calls(&call.path, call.attempt).get(ordinal) else { continue };
+        if doubts.contains(&call) {
+            events.push(Event::CallSettled { call: call.clone(), decision: Settlement::Fail });
+        }
+        let failure = Failure::new(FailureKind::OutcomeUnknown, "run.abandoned", why);
+        events.push(Event::CallFinished {
+            call,
+            function: open.function.clone(),
+            arguments: None,
+            outcome: Outcome::Error(failure),
+            established: None,
+        });
+    }
+    events
 }
 
 /// What a child run's end means for the step that waits for it: its outputs, or a failure that names it.

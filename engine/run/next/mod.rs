@@ -26,7 +26,7 @@ use crate::model::runbook::Runbook;
 use agenda::Agenda;
 use moment::Moment;
 
-pub use finish::{Ended, child_outcome, finish};
+pub use finish::{Ended, abandon, child_outcome, finish};
 pub use moment::TIDY_UP_MS;
 pub use section::MAX_ITEMS;
 
@@ -68,7 +68,8 @@ pub enum Action {
         /// Whether it is to undo what it did.
         undo: bool,
     },
-    /// Ask again at this time at the latest, milliseconds since 1970.
+    /// Ask again at this time at the latest, milliseconds since 1970. Whatever else the same answer holds comes first: a
+    /// simulation lets time pass only if there is nothing else.
     Wait {
         /// When.
         until_ms: u64,

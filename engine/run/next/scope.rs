@@ -1,17 +1,20 @@
 //! The names expressions see: `parameters`, `steps`, `run`, `trigger`, `alert`, `item`, and where it applies `output` and
 //! `effects`.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::fate::step_fate;
-use crate::model::expression::Scope;
+use crate::model::expression::{Expression, Scope};
 use crate::model::ids::{Section, StepPath};
 use crate::model::runbook::{Runbook, Step};
 use crate::run::event::{Accepted, Outcome, TriggerKind};
 use crate::run::state::{Progress, State};
 
-/// The names that every expression of a run sees. `status` is the run's so far.
-pub(super) fn scope(runbook: &Runbook, state: &State, status: &str) -> Scope {
+/// The names that these expressions of a run see; of the steps only those they ask for, since outputs can be large.
+/// `status` is the run's so far.
+pub(super) fn scope(runbook: &Runbook, state: &State, status: &str, expressions: &[&Expression]) -> Scope {
     let mut names = Map::new();
     if let Some(accepted) = state.accepted() {
         let alert =
@@ -21,7 +24,7 @@ pub(super) fn scope(runbook: &Runbook, state: &State, status: &str) -> Scope {
         names.insert("trigger".to_owned(), trigger(accepted));
         names.insert("run".to_owned(), run(state, accepted, status));
     }
-    names.insert("steps".to_owned(), steps(runbook, state));
+    names.insert("steps".to_owned(), steps(runbook, state, asked_for(expressions).as_ref()));
     Scope(names)
 }
 
@@ -62,11 +65,18 @@ fn trigger(accepted: &Accepted) -> Value {
     Value::Object(facts)
 }
 
-fn steps(runbook: &Runbook, state: &State) -> Value {
+/// The ids of the steps that are asked for; none if that cannot be told.
+fn asked_for<'e>(expressions: &[&'e Expression]) -> Option<BTreeSet<&'e str>> {
+    let references = expressions.iter().flat_map(|expression| expression.references());
+    let steps = references.filter(|reference| reference.path.first().is_some_and(|word| word == "steps"));
+    steps.map(|reference| reference.path.get(1).map(String::as_str)).collect()
+}
+
+fn steps(runbook: &Runbook, state: &State, asked_for: Option<&BTreeSet<&str>>) -> Value {
     let all = [(Section::Steps, &runbook.steps), (Section::Finally, &runbook.finally)];
     let mut seen = Map::new();
     for (section, steps) in all {
-        for step in steps {
+        for step in steps.iter().filter(|step| asked_for.is_none_or(|ids| ids.contains(step.id.as_str()))) {
             let path = StepPath { section, id: step.id.clone(), item: None };
             let status = step_fate(state, step, &path).word();
             let value = json!({ "status": status, "output": output(state, step, &path) });

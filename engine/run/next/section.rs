@@ -8,7 +8,7 @@ use super::moment::{Moment, Unit};
 use super::scope::scope;
 use super::stop::Stop;
 use crate::model::effect::{Failure, FailureKind};
-use crate::model::expression::{EvaluationError, Scope};
+use crate::model::expression::{EvaluationError, Expression, Scope};
 use crate::model::ids::{Section, StepPath};
 use crate::model::runbook::{ForEach, Step};
 use crate::run::event::{Event, Question, SkipReason, Wait};
@@ -94,11 +94,11 @@ fn admit(moment: &Moment<'_>, step: &Step, path: StepPath, agenda: &mut Agenda) 
 }
 
 fn applies(moment: &Moment<'_>, step: &Step, section: Section) -> Result<bool, EvaluationError> {
-    step.condition.as_ref().map_or(Ok(true), |condition| condition.holds(&names(moment, section)))
+    step.condition.as_ref().map_or(Ok(true), |condition| condition.holds(&names(moment, section, condition)))
 }
 
-fn names(moment: &Moment<'_>, section: Section) -> Scope {
-    scope(moment.runbook, moment.state, moment.status_word(section))
+fn names(moment: &Moment<'_>, section: Section, expression: &Expression) -> Scope {
+    scope(moment.runbook, moment.state, moment.status_word(section), &[expression])
 }
 
 fn confirmation(step: &Step) -> Wait {
@@ -109,7 +109,7 @@ fn confirmation(step: &Step) -> Wait {
 /// Evaluates the items of a step, once.
 fn list(moment: &Moment<'_>, step: &Step, path: StepPath, for_each: &ForEach, agenda: &mut Agenda) {
     let refuse = |failure| Unit::step(step, path.clone()).not_begun(1, failure);
-    agenda.decide(match for_each.items.items(&names(moment, path.section)) {
+    agenda.decide(match for_each.items.items(&names(moment, path.section, &for_each.items)) {
         Err(error) => refuse(evaluation_failure(&error)),
         Ok(items) if items.len() > MAX_ITEMS => refuse(Failure::new(
             FailureKind::Exhausted,

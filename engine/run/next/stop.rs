@@ -95,6 +95,9 @@ impl Moment<'_> {
     /// The earliest failure among the steps of a section that are over and treat failures so.
     pub(super) fn failed(&self, section: Section, treat: OnFailure) -> Option<FailedStep> {
         let mut earliest: Option<FailedStep> = None;
+        if self.state.failed_attempts() == 0 {
+            return None;
+        }
         for step in self.steps(section).iter().filter(|step| step.on_failure == treat) {
             let path = StepPath { section, id: step.id.clone(), item: None };
             if step_fate(self.state, step, &path) != StepFate::Failed {

@@ -104,7 +104,7 @@ fn judge(moment: &Moment<'_>, unit: &Unit<'_>, holds: &Expression, attempt: &Att
         Some(Outcome::Ok(output)) => output,
         _ => &serde_json::Value::Null,
     };
-    let names = scope(moment.runbook, moment.state, moment.status_word(Section::Undo));
+    let names = scope(moment.runbook, moment.state, moment.status_word(Section::Undo), &[holds]);
     let names = with_output(with_item(names, unit.item), output);
     let undone = moment.progress(&unit.path.in_section(Section::Steps));
     let (holds, message) = match holds.holds(&with_effects(names, undone)) {

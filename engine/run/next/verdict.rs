@@ -142,15 +142,13 @@ fn counts(moment: &Moment<'_>) -> [usize; 2] {
 fn outputs(moment: &Moment<'_>, status: EndStatus) -> (Value, Option<String>) {
     let mut outputs = Map::new();
     let mut wrong = None;
-    if !moment.runbook.outputs.is_empty() {
-        let names = scope(moment.runbook, moment.state, status.word());
-        for (name, template) in &moment.runbook.outputs {
-            let value = template.evaluate(&names).unwrap_or_else(|error| {
-                wrong.get_or_insert_with(|| format!("output `{name}` is missing: {error}"));
-                Value::Null
-            });
-            outputs.insert(name.clone(), value);
-        }
+    for (name, template) in &moment.runbook.outputs {
+        let names = scope(moment.runbook, moment.state, status.word(), &template.expressions());
+        let value = template.evaluate(&names).unwrap_or_else(|error| {
+            wrong.get_or_insert_with(|| format!("output `{name}` is missing: {error}"));
+            Value::Null
+        });
+        outputs.insert(name.clone(), value);
     }
     (Value::Object(outputs), wrong)
 }

@@ -80,6 +80,7 @@ fn step(state: &mut State, at_ms: u64, event: &Event) {
             entry(state, at_ms, path).attempts.push(attempt);
         }
         Event::AttemptFinished { path, attempt, outcome, met, lines } => {
+            state.failed_attempts += u32::from(matches!(outcome, Outcome::Error(_)));
             let order = state.version;
             let progress = entry(state, at_ms, path);
             if progress.attempt(*attempt).is_none() {

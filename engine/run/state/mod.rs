@@ -118,6 +118,7 @@ pub struct State {
     finally_ms: Option<u64>,
     pauses: Pauses,
     progress: BTreeMap<StepPath, Progress>,
+    failed_attempts: u32,
     end: Option<End>,
 }
 
@@ -267,6 +268,11 @@ impl State {
     /// The steps and items that wait for a person, with what is asked.
     pub fn questions(&self) -> Vec<(&StepPath, &Asked)> {
         self.progress.iter().filter_map(|(path, progress)| Some((path, progress.question()?))).collect()
+    }
+
+    /// How many attempts ended with a failure: while there are none, nobody need look for failed steps.
+    pub fn failed_attempts(&self) -> u32 {
+        self.failed_attempts
     }
 
     /// Whether any host call was announced that changes something, or a child run was started.

@@ -61,6 +61,20 @@ fn a_call_settled_as_failed_is_not_tried_again() {
 }
 
 #[test]
+fn a_run_that_is_given_up_accounts_for_its_open_calls() {
+    let mut run = doubtful();
+    assert_eq!(run.run(), None);
+    let stuck =
+        Event::Finished { status: EndStatus::Stuck, outputs: json!({}), message: "it diverged".to_owned() };
+    assert!(run.state.check(&stuck).is_err());
+    for event in crate::run::next::abandon(&run.state, "it diverged") {
+        run.record(event);
+    }
+    run.record(stuck);
+    assert_eq!(run.state.status(), RunStatus::Ended(EndStatus::Stuck));
+}
+
+#[test]
 fn even_a_cancelled_run_waits_for_the_decision() {
     let mut run = doubtful();
     run.person(1000, cancel(false));
