@@ -74,7 +74,7 @@ fn compiled(schema: &Value, value: &Value) -> Vec<Problem> {
 
 fn unusable(why: &str) -> Problem {
     let message = format!("the plugin's schema cannot be used {why}").trim_end().to_owned();
-    Problem { path: Vec::new(), message, hint: None }
+    Problem { path: Vec::new(), message, hint: Some("this is a fault of the plugin".to_owned()) }
 }
 
 /// What is wrong with an input whose expressions are not known yet: its literal parts are checked as they are, the names of
@@ -162,12 +162,10 @@ fn members(schema: &Value, entries: &[(String, Template)], path: &[String], prob
 
 fn missing(schema: &Value, name: &str, path: Vec<String>) -> Problem {
     let about = schema["properties"][name].get("description").and_then(Value::as_str);
-    let hint = about.map(|about| about.lines().next().unwrap_or_default().trim().to_owned());
-    Problem {
-        path,
-        message: format!("the input `{name}` is missing"),
-        hint: hint.filter(|hint| !hint.is_empty()),
-    }
+    let about = about.and_then(|about| about.lines().next()).map(str::trim).filter(|about| !about.is_empty());
+    let hint = about
+        .map_or_else(|| "give it under `with`".to_owned(), |about| format!("give it under `with`: {about}"));
+    Problem { path, message: format!("the input `{name}` is missing"), hint: Some(hint) }
 }
 
 /// The schema itself, where `part` only refers to it within `root`; `None` if it cannot be found.
@@ -220,10 +218,22 @@ fn problem(schema: &Value, error: &jsonschema::ValidationError<'_>) -> Problem {
     let mut hint = None;
     let message = match error.kind() {
         ValidationErrorKind::Type { kind } => {
-            if error.instance().is_number() && wants_text(kind) {
-                hint = Some(format!("put it in quotes: `\"{value}\"`"));
-            }
-            format!("this must be {}, not `{value}`", types(kind))
+            let format = at(schema, &path).and_then(|part| part.get("format")).and_then(Value::as_str);
+            let (wanted, way) = match format {
+                Some(DURATION_FORMAT) => {
+                    ("a duration like `30s`".to_owned(), format!("write `{value}s` for seconds"))
+                }
+                Some(SIZE_FORMAT) => {
+                    ("a size like `64MiB`".to_owned(), format!("write `{value}MiB` for mebibytes"))
+                }
+                _ => (types(kind), format!("put it in quotes: `\"{value}\"`")),
+            };
+            hint = Some(if error.instance().is_number() && wants_text(kind) {
+                way
+            } else {
+                format!("write {wanted} here")
+            });
+            format!("this must be {wanted}, not `{value}`")
         }
         ValidationErrorKind::Required { property } => {
             let holder = at(schema, &path).unwrap_or(&Value::Null);
@@ -273,7 +283,21 @@ fn problem(schema: &Value, error: &jsonschema::ValidationError<'_>) -> Problem {
         }
         _ => error.to_string(),
     };
+    let hint = hint.or_else(|| Some(about(schema, &path)));
     Problem { path, message, hint }
+}
+
+/// What the schema says of a member, for where nothing better is known.
+fn about(schema: &Value, path: &[String]) -> String {
+    let part = at(schema, path);
+    let said = part
+        .and_then(|part| part.get("description"))
+        .and_then(Value::as_str)
+        .and_then(|said| said.lines().next());
+    said.map_or_else(
+        || "`runbook plugin show` tells what it takes".to_owned(),
+        |said| format!("it is: {said}"),
+    )
 }
 
 /// The schema of the member at a path of a value.
@@ -387,7 +411,7 @@ mod tests {
             told,
             [
                 row("servise", "there is no input `servise`", "did you mean `service`?"),
-                row("", "the input `service` is missing", "Which service."),
+                row("", "the input `service` is missing", "give it under `with`: Which service."),
                 row(
                     "grace",
                     "`soon` is not a duration",

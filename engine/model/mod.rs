@@ -10,6 +10,7 @@ pub mod parameters;
 pub mod parse;
 pub mod runbook;
 pub mod schedule_text;
+pub mod schema;
 pub mod step_type;
 pub mod suggestion;
 pub mod template;

@@ -90,8 +90,10 @@ pub fn missing(parameter: &Parameter) -> InvalidParameter {
 
 /// The value that the text of `-p name=value` means for this parameter; it is checked as well.
 pub fn from_flag(parameter: &Parameter, text: &str) -> Result<Value, InvalidParameter> {
-    let wrong =
-        || InvalidParameter::new(parameter.name.as_str(), wrong_type(parameter, text), wanted(parameter));
+    let wrong = || {
+        let message = wrong_type(parameter, &shown(&Value::from(text)));
+        InvalidParameter::new(parameter.name.as_str(), message, wanted(parameter))
+    };
     let value = match parameter.kind {
         ParameterType::String | ParameterType::Duration | ParameterType::Size => {
             Value::String(text.to_owned())
@@ -275,7 +277,6 @@ impl ParameterType {
 }
 
 fn wrong_type(parameter: &Parameter, shown: &str) -> String {
-    let shown: String = shown.escape_debug().take(80).collect();
     format!("the parameter `{}` must be {}, not `{shown}`", parameter.name, parameter.kind.phrase())
 }
 

@@ -35,6 +35,8 @@ const FUNCTIONS: [&str; 21] = [
     "in",
 ];
 
+/// The hint where nothing better is known.
+const USUAL: &str = "an expression looks like `steps.before.output.running > 0 && parameters.service != ''`";
 /// After so many syntax errors the rest is not looked at.
 const MAX_SYNTAX_ERRORS: u32 = 4;
 
@@ -82,11 +84,12 @@ fn parsed(text: &str) -> Result<(IdedExpr, SourceInfo), InvalidExpression> {
 
 fn limits(text: &str) -> Result<(), InvalidExpression> {
     if text.is_empty() {
-        return Err(InvalidExpression::new("the expression is empty", None, 0));
+        let hint = "write for example `parameters.service` between the braces";
+        return Err(InvalidExpression::new("the expression is empty", Some(hint), 0));
     }
     if text.len() > MAX_EXPRESSION_BYTES {
         let message = format!("the expression is longer than {MAX_EXPRESSION_BYTES} bytes");
-        return Err(InvalidExpression::new(message, None, 0));
+        return Err(InvalidExpression::new(message, Some("split it over several steps"), 0));
     }
     let (operators, dots) = room::size(text);
     if operators > MAX_OPERATORS || dots > MAX_DOTS {
@@ -147,7 +150,7 @@ fn explain(text: &str, errors: &ParseErrors) -> InvalidExpression {
         }
         None => ("this is not an expression".to_owned(), None),
     };
-    InvalidExpression { message, hint: hint.map(str::to_owned), offset }
+    InvalidExpression { message, hint: Some(hint.unwrap_or(USUAL).to_owned()), offset }
 }
 
 fn offset_of(text: &str, (line, column): (isize, isize)) -> u32 {

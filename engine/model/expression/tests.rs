@@ -69,7 +69,7 @@ fn failures_name_what_is_missing() {
 #[test]
 fn syntax_errors_are_sentences() {
     for (text, message, hint) in [
-        ("", "the expression is empty", None),
+        ("", "the expression is empty", Some("write for example `parameters.service` between the braces")),
         ("a =", "`=` is not expected here", Some("to compare, write `==`")),
         ("a = b", "`=` is not expected here", Some("to compare, write `==`")),
         ("(a", "the expression ends too early", Some("a `(` is not closed")),

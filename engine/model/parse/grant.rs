@@ -67,7 +67,7 @@ fn actions_of<T: Copy + PartialEq>(reader: &mut Reader, field: &Field<'_>, words
     for item in items {
         match reader.word(&item, words) {
             Some(action) if actions.contains(&action) => {
-                reader.wrong(&item, "this action is written twice", None)
+                reader.wrong(&item, "this action is written twice", Some("once is enough".to_owned()));
             }
             Some(action) => actions.push(action),
             None => {}
@@ -100,7 +100,7 @@ fn selector(reader: &mut Reader, field: &Field<'_>) -> Option<Selector<Template>
             }
         }
         [] => {
-            if matches!(field.node.content, Content::Map(_)) {
+            if matches!(&field.node.content, Content::Map(entries) if entries.is_empty()) {
                 reader.wrong(field, "an empty selector is never “everything”", Some(SELECT.to_owned()));
             }
             None

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::names::{Names, Output, Sees, Visible};
 use super::order::Order;
 use super::reader::{Field, Fields, Reader};
@@ -100,13 +102,13 @@ fn usual_risk(grants: &Grants) -> Risk {
 
 fn format(reader: &mut Reader, fields: &Fields<'_>) {
     let Some(field) = fields.require(reader, "format", "begin the file with `format: 1`") else { return };
-    if field.raw() != Some("1") || !field.node.to_json().is_number() {
-        let hint = Some("write `format: 1`".to_owned());
-        reader.wrong(
-            &field,
-            format!("this version reads format 1, not `{}`", field.raw().unwrap_or("…")),
-            hint,
-        );
+    let hint = Some("write `format: 1`".to_owned());
+    match field.node.to_json() {
+        Value::Number(number) if number.as_u64() == Some(1) => {}
+        Value::Number(number) => {
+            reader.wrong(&field, format!("this version reads format 1, not {number}"), hint);
+        }
+        _ => reader.wrong(&field, "this must be the number 1", hint),
     }
 }
 
@@ -121,8 +123,11 @@ fn name(reader: &mut Reader, fields: &Fields<'_>) -> Option<RunbookName> {
                 .chars()
                 .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
                 .collect();
-            let hint = RunbookName::new(kebab.trim_matches('-')).ok().map(|name| format!("write `{name}`"));
-            reader.wrong(&field, error.to_string(), hint);
+            let hint = RunbookName::new(kebab.trim_matches('-')).map_or_else(
+                |_| "for example `service-restart`".to_owned(),
+                |name| format!("write `{name}`"),
+            );
+            reader.wrong(&field, error.to_string(), Some(hint));
             None
         }
     }
@@ -132,14 +137,15 @@ fn outputs(reader: &mut Reader, field: &Field<'_>) -> Vec<(String, Template)> {
     let sees = Sees { words: IN_OUTPUTS, steps: Visible::All };
     let entries = reader.entries(field);
     if entries.len() > MAX_OUTPUTS {
-        reader.wrong(field, format!("more than {MAX_OUTPUTS} outputs"), None);
+        let hint = "an output can be a map".to_owned();
+        reader.wrong(field, format!("there are more than {MAX_OUTPUTS} outputs"), Some(hint));
     }
     let mut outputs = Vec::new();
     for (name, field) in entries {
         if crate::model::ids::ParameterName::new(name).is_err() {
             let message =
                 format!("{}: an output's name is lower-case letters, digits and underscores", field.path);
-            reader.note(field.key, message, None);
+            reader.note(field.key, message, Some("for example `restarted`".to_owned()));
         }
         outputs.extend(reader.template(&field, &sees).map(|template| (name.to_owned(), template)));
     }

@@ -5,6 +5,7 @@
 
 mod builtin;
 mod grant;
+mod habit;
 mod header;
 mod names;
 mod order;
@@ -92,7 +93,12 @@ fn sorted(mut troubles: Vec<Trouble>) -> Vec<Trouble> {
         let more = troubles.len() - MAX_TROUBLES;
         troubles.truncate(MAX_TROUBLES);
         let line = troubles.last().map_or(0, |last| last.line);
-        troubles.push(Trouble { line, column: 1, message: format!("{more} more troubles"), hint: None });
+        troubles.push(Trouble {
+            line,
+            column: 1,
+            message: format!("{more} more troubles"),
+            hint: Some("mend these first".to_owned()),
+        });
     }
     troubles
 }

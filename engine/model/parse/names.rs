@@ -133,13 +133,14 @@ impl Names<'_> {
         };
         if !seen {
             let hint = match sighting.sees.steps {
+                Visible::Before(step) | Visible::Upto(step) if self.order.is_before(step, position) => {
+                    format!("`{id}` runs after this step; use it in a later one, or change their order")
+                }
                 Visible::Before(step) if step == position => {
                     "a step cannot use its own output; in `until` it is `output`".to_owned()
                 }
                 Visible::Before(_) | Visible::Upto(_) => {
-                    format!(
-                        "only steps that have ended before can be used; add `needs: [{id}]`, or move the step up"
-                    )
+                    format!("only steps that have ended before can be used; add `{id}` to `needs`")
                 }
                 Visible::None | Visible::All => "steps are not known here".to_owned(),
             };
@@ -151,7 +152,10 @@ impl Names<'_> {
             return Some(trouble);
         }
         match (field.as_str(), rest.split_first()) {
-            ("status", Some(_)) => Some((format!("`steps.{id}.status` is a text"), None)),
+            ("status", Some(_)) => {
+                let hint = format!("compare it: `steps.{id}.status == 'succeeded'`");
+                Some((format!("`steps.{id}.status` is a text"), Some(hint)))
+            }
             ("output", Some((member, _))) => match self.outputs.get(position) {
                 Some(Output::Schema(schema)) => {
                     missing_output(schema, &format!("steps.{id}.output"), rest, sighting.reference.tested)

@@ -15,7 +15,8 @@ const KEYS: [&str; 7] = ["type", "about", "default", "pattern", "minimum", "maxi
 pub(super) fn all(reader: &mut Reader, field: &Field<'_>) -> Vec<Parameter> {
     let entries = reader.entries(field);
     if entries.len() > MAX_PARAMETERS {
-        reader.wrong(field, format!("more than {MAX_PARAMETERS} parameters"), None);
+        let hint = "a parameter can be a list or a map".to_owned();
+        reader.wrong(field, format!("there are more than {MAX_PARAMETERS} parameters"), Some(hint));
     }
     entries.into_iter().filter_map(|(name, field)| parameter(reader, name, &field)).collect()
 }
@@ -24,7 +25,10 @@ fn parameter(reader: &mut Reader, name: &str, field: &Field<'_>) -> Option<Param
     let name = match ParameterName::new(name) {
         Ok(name) => Some(name),
         Err(error) => {
-            reader.note(field.key, format!("parameters: {error}"), None);
+            let snake = name.to_lowercase().replace(['-', ' ', '.'], "_");
+            let hint = ParameterName::new(snake)
+                .map_or_else(|_| "for example `service`".to_owned(), |name| format!("write `{name}`"));
+            reader.note(field.key, format!("parameters: {error}"), Some(hint));
             None
         }
     };
@@ -52,7 +56,8 @@ fn parameter(reader: &mut Reader, name: &str, field: &Field<'_>) -> Option<Param
             (&parameter.minimum, &parameter.maximum, fields.get("minimum"))
             && compare(parameter.kind, least, most) == Some(std::cmp::Ordering::Greater)
         {
-            reader.wrong(&at, format!("this is more than the maximum, {}", shown(most)), None);
+            let hint = "then no value would be allowed".to_owned();
+            reader.wrong(&at, format!("this is more than the maximum, {}", shown(most)), Some(hint));
         }
         let choices =
             fields.get("choices").map(|field| choices(reader, &field, &parameter)).unwrap_or_default();
@@ -65,14 +70,19 @@ fn parameter(reader: &mut Reader, name: &str, field: &Field<'_>) -> Option<Param
 fn pattern(reader: &mut Reader, field: &Field<'_>, parameter: &Parameter) -> Option<String> {
     let text = reader.text(field)?;
     if !matches!(parameter.kind, ParameterType::String | ParameterType::List) {
-        let message = format!("a `{}` has no pattern", parameter.kind.word());
+        let message = format!("a parameter of type `{}` has no pattern", parameter.kind.word());
         reader.wrong(field, message, Some("patterns are for `string` and `list`".to_owned()));
         return None;
     }
     match anchored(text) {
         Ok(_) => Some(text.to_owned()),
         Err(error) => {
-            reader.wrong(field, format!("`{text}` is not a regular expression: {}", reason(&error)), None);
+            let hint = "a character with a meaning of its own is written with `\\` before it".to_owned();
+            reader.wrong(
+                field,
+                format!("`{text}` is not a regular expression: {}", reason(&error)),
+                Some(hint),
+            );
             None
         }
     }
@@ -92,7 +102,7 @@ fn limit(reader: &mut Reader, field: &Field<'_>, parameter: &Parameter) -> Optio
         ParameterType::Integer | ParameterType::Number | ParameterType::Duration | ParameterType::Size
     );
     if !ordered {
-        let message = format!("a `{}` has no limits", parameter.kind.word());
+        let message = format!("a parameter of type `{}` has no limits", parameter.kind.word());
         reader.wrong(
             field,
             message,
@@ -125,7 +135,8 @@ fn default(reader: &mut Reader, field: &Field<'_>, parameter: &Parameter) -> Opt
         return None;
     }
     if value.as_str().is_some_and(|text| text.contains(crate::model::template::OPEN)) {
-        reader.wrong(field, "a default is a value, not an expression", None);
+        let hint = "write the value itself; expressions stand in steps".to_owned();
+        reader.wrong(field, "a default is a value, not an expression", Some(hint));
         return None;
     }
     fits(reader, field, parameter, &value).then_some(value)
@@ -142,7 +153,11 @@ fn fits(reader: &mut Reader, field: &Field<'_>, parameter: &Parameter, value: &V
             Some(format!("write `{value}B` for bytes, `{value}MiB` for mebibytes"))
         }
         ParameterType::String if !value.is_string() => {
-            Some(format!("put it in quotes: `\"{}\"`", shown(value)))
+            Some(format!("put it in quotes: `\"{}\"`", field.raw().unwrap_or("…")))
+        }
+        ParameterType::Boolean => Some("write `true` or `false`, without quotes".to_owned()),
+        ParameterType::Integer | ParameterType::Number if !value.is_number() => {
+            Some(format!("write {}, without quotes", parameter.kind.phrase()))
         }
         ParameterType::List => Some("write a list of texts: `[a, b]`".to_owned()),
         ParameterType::Map => Some("write a map of texts: `{a: \"1\"}`".to_owned()),

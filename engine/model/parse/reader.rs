@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::habit;
 use super::names::{Sees, Sighting};
 use crate::model::duration::parse_duration;
 use crate::model::expression::Expression;
@@ -17,6 +18,9 @@ use crate::model::yaml::{Content, Entry, Node, Place};
 
 /// The longest text for people, in bytes.
 const MAX_PROSE_BYTES: usize = 16 * 1024;
+
+/// Stands for a text whose trouble is noted; nothing more is said about it.
+pub(super) const UNREADABLE: Template = Template::Text(Vec::new());
 
 /// Collects troubles, and the expressions whose names are checked once all steps are known.
 #[derive(Debug, Default)]
@@ -30,7 +34,9 @@ pub(super) struct Reader {
 pub(super) struct Fields<'n> {
     path: &'n str,
     entries: &'n [Entry],
-    pub(super) place: Place,
+    place: Place,
+    /// Whether there is a map at all; if not, that is trouble enough.
+    given: bool,
 }
 
 /// A value somewhere in the runbook, and how people call the place: `steps[2].with`.
@@ -49,7 +55,8 @@ impl Reader {
 
     /// Notes a trouble with a value.
     pub(super) fn wrong(&mut self, field: &Field<'_>, message: impl AsRef<str>, hint: Option<String>) {
-        self.note(field.node.place, format!("{}: {}", field.path, message.as_ref()), hint);
+        let path = if field.path.is_empty() { "the runbook" } else { &field.path };
+        self.note(field.node.place, format!("{path}: {}", message.as_ref()), hint);
     }
 
     fn wrong_type(&mut self, field: &Field<'_>, wanted: &str, hint: Option<&str>) {
@@ -58,7 +65,8 @@ impl Reader {
             self.note(field.key, format!("{}: there is no value", field.path), Some(hint));
         } else {
             let message = format!("this must be {wanted}, not {}", field.node.kind());
-            self.wrong(field, message, hint.map(str::to_owned));
+            let hint = hint.map_or_else(|| format!("write {wanted} here"), str::to_owned);
+            self.wrong(field, message, Some(hint));
         }
     }
 
@@ -66,7 +74,7 @@ impl Reader {
     pub(super) fn fields<'n>(&mut self, field: &'n Field<'n>, known: &[&str]) -> Fields<'n> {
         let entries: &[Entry] = match &field.node.content {
             Content::Map(entries) => entries,
-            _ => {
+            Content::Scalar(_) | Content::List(_) => {
                 self.wrong_type(
                     field,
                     "a map",
@@ -78,9 +86,10 @@ impl Reader {
         for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
             let at = if field.path.is_empty() { String::new() } else { format!("{}: ", field.path) };
             let message = format!("{at}unknown key `{}`", entry.key.escape_debug());
-            self.note(entry.key_place, message, suggestion::hint(&entry.key, known.iter().copied()));
+            self.note(entry.key_place, message, habit::hint(&entry.key, known));
         }
-        Fields { path: &field.path, entries, place: field.node.place }
+        let given = matches!(field.node.content, Content::Map(_));
+        Fields { path: &field.path, entries, place: field.node.place, given }
     }
 
     /// The entries of a map with free keys.
@@ -107,7 +116,8 @@ impl Reader {
             return Vec::new();
         };
         if items.len() > most {
-            self.wrong(field, format!("more than {most} items"), None);
+            let hint = "split it over several runbooks".to_owned();
+            self.wrong(field, format!("there are more than {most} items"), Some(hint));
         }
         let item = |(index, node): (usize, &'n Node)| Field {
             path: format!("{}[{index}]", field.path),
@@ -122,7 +132,8 @@ impl Reader {
         match &field.node.content {
             Content::Scalar(scalar) if scalar.value.is_string() => {
                 if scalar.text.len() > MAX_PROSE_BYTES {
-                    self.wrong(field, format!("the text is longer than {MAX_PROSE_BYTES} bytes"), None);
+                    let hint = "say it shorter and link to the rest".to_owned();
+                    self.wrong(field, format!("the text is longer than {MAX_PROSE_BYTES} bytes"), Some(hint));
                 }
                 Some(&scalar.text)
             }
@@ -175,7 +186,7 @@ impl Reader {
     pub(super) fn some_duration(&mut self, field: &Field<'_>) -> Option<Duration> {
         let duration = self.duration(field)?;
         if duration.is_zero() {
-            self.wrong(field, "this must be longer than `0s`", None);
+            self.wrong(field, "this must be longer than `0s`", Some("write for example `30s`".to_owned()));
             return None;
         }
         Some(duration)
@@ -206,7 +217,8 @@ impl Reader {
                 u32::try_from(integer).ok()
             }
             Some(integer) => {
-                self.wrong(field, format!("this must be from {least} to {most}, not {integer}"), None);
+                let hint = format!("write {}", if integer < i64::from(least) { least } else { most });
+                self.wrong(field, format!("this must be from {least} to {most}, not {integer}"), Some(hint));
                 None
             }
             None => {
@@ -225,7 +237,7 @@ impl Reader {
                     self.wrong(
                         field,
                         format!("this must be from {least} to {most}, not {}", scalar.text),
-                        None,
+                        Some(format!("write for example `{}`", f64::midpoint(least, least + 1.0))),
                     );
                 }
                 number
@@ -259,11 +271,15 @@ impl Reader {
     pub(super) fn expression(&mut self, field: &Field<'_>, sees: &Sees) -> Option<Expression> {
         let text = match &field.node.content {
             Content::Scalar(scalar) if !scalar.value.is_null() => scalar.text.as_str(),
-            _ => {
+            Content::Scalar(_) => {
+                self.wrong_type(field, "an expression", None);
+                return None;
+            }
+            Content::List(_) | Content::Map(_) => {
                 self.wrong_type(
                     field,
                     "an expression",
-                    Some("put it in quotes if it has `{ } [ ]` or `: ` in it"),
+                    Some("put it in quotes if it begins with `{` or `[`"),
                 );
                 return None;
             }
@@ -316,20 +332,17 @@ impl Reader {
             Content::List(items) => {
                 let read = items.iter().enumerate().map(|(index, node)| {
                     let path = format!("{}[{index}]", field.path);
-                    self.template(&Field { path, key: node.place, node }, sees)
+                    self.template(&Field { path, key: node.place, node }, sees).unwrap_or(UNREADABLE)
                 });
-                let read: Vec<Option<Template>> = read.collect();
-                read.into_iter().collect::<Option<_>>().map(Template::List)
+                Some(Template::List(read.collect()))
             }
             Content::Map(entries) => {
                 let read = entries.iter().map(|entry| {
                     let path = format!("{}.{}", field.path, entry.key.escape_debug());
-                    let value =
-                        self.template(&Field { path, key: entry.key_place, node: &entry.value }, sees)?;
-                    Some((entry.key.clone(), value))
+                    let field = Field { path, key: entry.key_place, node: &entry.value };
+                    (entry.key.clone(), self.template(&field, sees).unwrap_or(UNREADABLE))
                 });
-                let read: Vec<Option<(String, Template)>> = read.collect();
-                read.into_iter().collect::<Option<_>>().map(Template::Map)
+                Some(Template::Map(read.collect()))
             }
         }
     }
@@ -368,7 +381,7 @@ impl<'n> Fields<'n> {
     /// The value of a key that must be there.
     pub(super) fn require(&self, reader: &mut Reader, key: &str, hint: &str) -> Option<Field<'n>> {
         let field = self.get(key);
-        if field.is_none() {
+        if field.is_none() && self.given {
             let at = if self.path.is_empty() { "the runbook" } else { self.path };
             reader.note(self.place, format!("{at}: the key `{key}` is missing"), Some(hint.to_owned()));
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::names::{IN_HOLDS, IN_ITEM, IN_STEP, IN_UNDO, IN_UNTIL, IN_UNTIL_ITEM, Sees, Visible};
 use super::order::Order;
-use super::reader::{Field, Fields, Reader};
+use super::reader::{Field, Fields, Reader, UNREADABLE};
 use super::uses;
 use crate::model::expression::Expression;
 use crate::model::ids::{Section, StepId};
@@ -161,8 +161,9 @@ fn id(reader: &mut Reader, fields: &Fields<'_>, position: usize) -> StepId {
                 .chars()
                 .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
                 .collect();
-            let hint = StepId::new(snake).ok().map(|id| format!("write `{id}`"));
-            reader.wrong(field, error.to_string(), hint);
+            let hint = StepId::new(snake)
+                .map_or_else(|_| "for example `restart`".to_owned(), |id| format!("write `{id}`"));
+            reader.wrong(field, error.to_string(), Some(hint));
             None
         }
     });
@@ -178,9 +179,9 @@ fn with(reader: &mut Reader, fields: &Fields<'_>, sees: &Sees) -> Template {
     let Some(field) = fields.get("with") else { return Template::empty() };
     match field.node.content {
         Content::Map(_) => reader.template(&field, sees).unwrap_or_else(Template::empty),
-        _ => {
+        Content::Scalar(_) | Content::List(_) => {
             reader.entries(&field);
-            Template::empty()
+            UNREADABLE
         }
     }
 }
@@ -190,7 +191,7 @@ fn for_each(reader: &mut Reader, fields: &Fields<'_>, before: &Visible) -> Optio
         for key in ["max_parallel", "ramp", "stop_after"] {
             if let Some(field) = fields.get(key) {
                 let message = format!("{}: this has no effect without `for_each`", field.path);
-                reader.note(field.key, message, None);
+                reader.note(field.key, message, Some("add `for_each: LIST`, or leave it out".to_owned()));
             }
         }
         return None;
@@ -302,7 +303,11 @@ fn retry(reader: &mut Reader, fields: &Fields<'_>) -> Retry {
     if let (Some(longest), Some(field)) = (longest, inner.get("max_delay"))
         && longest < delay
     {
-        reader.wrong(&field, "this is shorter than `delay`", None);
+        reader.wrong(
+            &field,
+            "this is shorter than `delay`",
+            Some("make it longer, or leave it out".to_owned()),
+        );
     }
     Retry {
         attempts,
@@ -344,10 +349,13 @@ fn needs(reader: &mut Reader, field: &Field<'_>) -> Vec<(StepId, Place)> {
         let Some(text) = reader.text(&item) else { continue };
         match StepId::new(text) {
             Ok(id) if needs.iter().any(|(known, _)| *known == id) => {
-                reader.wrong(&item, format!("`{id}` is written twice"), None);
+                reader.wrong(&item, format!("`{id}` is written twice"), Some("once is enough".to_owned()));
             }
             Ok(id) => needs.push((id, item.node.place)),
-            Err(error) => reader.wrong(&item, error.to_string(), None),
+            Err(error) => {
+                let hint = "write the `id` of another step".to_owned();
+                reader.wrong(&item, error.to_string(), Some(hint));
+            }
         }
     }
     needs
@@ -380,7 +388,8 @@ pub(super) fn order(reader: &mut Reader, drafts: &Drafts<'_>) -> Order {
                     (format!("`{need}` is not a step of `finally`"), Some(hint))
                 }
                 Some((of, _)) if of != section => {
-                    (format!("`{need}` is a step of `finally`, which runs after all others"), None)
+                    let hint = "leave it out, or move the step".to_owned();
+                    (format!("`{need}` is a step of `finally`, which runs after all others"), Some(hint))
                 }
                 Some(_) => continue,
             };

@@ -63,8 +63,13 @@ fn schedule(reader: &mut Reader, fields: &Fields<'_>) -> Option<TriggerSource> {
     let timezone = zone.as_ref().and_then(|zone| reader.text(zone)).unwrap_or("UTC").to_owned();
     let cron = reader.text(&field).map(str::to_owned);
     if let Some(Err(error)) = cron.as_ref().map(|cron| Schedule::parse(cron, &timezone)) {
-        let place = if error.part == Part::Zone { zone.as_ref().unwrap_or(&field) } else { &field };
+        let in_zone = error.part == Part::Zone;
+        let again = cron.as_ref().filter(|_| in_zone).and_then(|cron| Schedule::parse(cron, "UTC").err());
+        let place = if in_zone { zone.as_ref().unwrap_or(&field) } else { &field };
         reader.wrong(place, &error.message, error.hint);
+        if let Some(error) = again {
+            reader.wrong(&field, &error.message, error.hint);
+        }
     }
     let catch_up = fields.get("catch_up").and_then(|field| catch_up(reader, &field)).unwrap_or(CatchUp::None);
     let start_deadline = fields.get("start_deadline").and_then(|field| reader.some_duration(&field));
@@ -77,7 +82,8 @@ fn catch_up(reader: &mut Reader, field: &Field<'_>) -> Option<CatchUp> {
     match (text, count.map(|count| count.trim().parse::<u32>())) {
         (_, Some(Ok(count))) if (1..=MAX_CATCH_UP).contains(&count) => Some(CatchUp::All(count)),
         (_, Some(_)) => {
-            reader.wrong(field, format!("`all` takes a number from 1 to {MAX_CATCH_UP}"), None);
+            let hint = "write for example `all(5)`".to_owned();
+            reader.wrong(field, format!("`all` takes a number from 1 to {MAX_CATCH_UP}"), Some(hint));
             None
         }
         ("all", None) => {
@@ -132,7 +138,8 @@ fn matcher(reader: &mut Reader, field: &Field<'_>) -> Option<Matcher> {
         Ok(_) => Some(Matcher::Matches(text.to_owned())),
         Err(error) => {
             let reason = super::parameter::reason(&error);
-            reader.wrong(&field, format!("`{text}` is not a regular expression: {reason}"), None);
+            let hint = "a character with a meaning of its own is written with `\\` before it".to_owned();
+            reader.wrong(&field, format!("`{text}` is not a regular expression: {reason}"), Some(hint));
             None
         }
     }
@@ -210,10 +217,7 @@ pub(super) fn against(
             Some(None) => {}
             // A template that could not be read has its own trouble.
             None if parameter.default.is_none() && place(name).is_none() => {
-                let hint = Some(format!(
-                    "give it under `with`, or give the parameter a default{}",
-                    about(parameter)
-                ));
+                let hint = Some(format!("give it under `with`{}", about(parameter)));
                 reader.note(
                     holder.node.place,
                     format!("{}: {}", holder.path, missing(parameter).message),
@@ -226,7 +230,7 @@ pub(super) fn against(
 }
 
 fn about(parameter: &Parameter) -> String {
-    if parameter.about.is_empty() { String::new() } else { format!(" ({})", parameter.about) }
+    if parameter.about.is_empty() { String::new() } else { format!(": {}", parameter.about) }
 }
 
 /// Worth a second look.

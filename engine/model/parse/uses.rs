@@ -1,7 +1,7 @@
 //! `uses` and `with`: what performs a step, whether it exists, takes this input, and is granted what it needs.
 
 use super::grant::given;
-use super::reader::{Field, Fields, Reader};
+use super::reader::{Field, Fields, Reader, UNREADABLE};
 use super::step::Draft;
 use super::trigger::against;
 use super::{Known, builtin, step_types};
@@ -203,14 +203,21 @@ fn child(reader: &mut Reader, used: &Use<'_, '_>, name: &RunbookName, known: &Kn
     let Some(child) = known.runbooks.get(name) else {
         let names: Vec<String> = known.runbooks.keys().map(|name| format!("runbook.{name}")).collect();
         let hint = suggestion::hint(&used.uses.to_string(), names.iter().map(String::as_str));
+        let hint = hint.or_else(|| Some("runbooks come from the library and from `./runbooks`".to_owned()));
         used.note(reader, "uses", &format!("there is no runbook `{name}`"), hint);
         return;
     };
     let given = if let Template::Map(entries) = used.with { entries.as_slice() } else { &[] };
     let holder = match used.field.node.get("with") {
         Some(node) => Field { path: format!("{}.with", used.field.path), key: node.place, node },
-        None => used.field.clone(),
+        None => {
+            let node = used.field.node.get("uses").unwrap_or(used.field.node);
+            Field { path: format!("{}.with", used.field.path), key: node.place, node }
+        }
     };
+    if *used.with == UNREADABLE {
+        return;
+    }
     against(reader, &holder, given, &child.parameters);
 }
 

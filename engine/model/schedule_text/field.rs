@@ -154,6 +154,12 @@ impl Kind {
 
     fn wrong(&self, text: &str, because: &str, hint: &str) -> InvalidSchedule {
         let because = if because.is_empty() { String::new() } else { format!(": {because}") };
-        InvalidSchedule::cron(format!("`{}` is not a {}{because}", text.escape_debug(), self.what), hint)
+        let article = if self.what == "hour" { "an" } else { "a" };
+        let message = format!("`{}` is not {article} {}{because}", text.escape_debug(), self.what);
+        let usual = match self.names {
+            [] => format!("for example `{}`, `{}-{}` or `*`", self.least, self.least, self.least + 4),
+            names => format!("for example `{}`, `{}-{}` or `*`", names[1], names[1], names[5]),
+        };
+        InvalidSchedule::cron(message, if hint.is_empty() { &usual } else { hint })
     }
 }

@@ -14,7 +14,8 @@ use crate::model::trouble::Trouble;
 pub(super) fn read(text: &str) -> (Option<Node>, Vec<Trouble>) {
     if text.len() > MAX_TEXT_BYTES {
         let message = format!("the text is larger than {} KiB", MAX_TEXT_BYTES / 1024);
-        return (None, vec![Trouble { line: 0, column: 0, message, hint: None }]);
+        let hint = Some("split it over several runbooks".to_owned());
+        return (None, vec![Trouble { line: 1, column: 1, message, hint }]);
     }
     let first = attempt(text, false);
     if !first.1.iter().any(|trouble| syntax::is_unquoted_expression(text, trouble)) {
@@ -30,7 +31,8 @@ fn attempt(text: &str, hidden: bool) -> (Option<Node>, Vec<Trouble>) {
     // The scanner is meant never to panic; if it does, the text is at fault and not the engine.
     catch_unwind(AssertUnwindSafe(|| Builder::new(text, hidden).document())).unwrap_or_else(|_| {
         let message = "this is not YAML".to_owned();
-        (None, vec![Trouble { line: 1, column: 1, message, hint: None }])
+        let hint = Some("a runbook begins with `format: 1`".to_owned());
+        (None, vec![Trouble { line: 1, column: 1, message, hint }])
     })
 }
 
@@ -114,7 +116,8 @@ impl<'t> Builder<'t> {
         let place = place(span);
         self.counted(1, place)?;
         if depth > MAX_DEPTH {
-            self.trouble(place, format!("this is nested deeper than {MAX_DEPTH} levels"), None);
+            let message = format!("this is nested deeper than {MAX_DEPTH} levels");
+            self.trouble(place, message, Some(syntax::FLATTEN));
             return Err(Stop);
         }
         let before = self.nodes;
@@ -138,7 +141,7 @@ impl<'t> Builder<'t> {
             }
             Event::Alias(anchor) => return self.alias(anchor, place),
             _ => {
-                self.trouble(place, "a value is missing here", None);
+                self.trouble(place, "a value is missing here", Some("write one, or leave the key out"));
                 return Err(Stop);
             }
         };
@@ -167,7 +170,8 @@ impl<'t> Builder<'t> {
     fn counted(&mut self, nodes: usize, place: Place) -> Result<(), Stop> {
         self.nodes += nodes;
         if self.nodes > MAX_NODES {
-            self.trouble(place, format!("there are more than {MAX_NODES} values"), None);
+            let message = format!("there are more than {MAX_NODES} values");
+            self.trouble(place, message, Some("repeat less with aliases (`*name`)"));
             return Err(Stop);
         }
         Ok(())
@@ -175,7 +179,7 @@ impl<'t> Builder<'t> {
 
     fn alias(&mut self, anchor: usize, place: Place) -> Result<Node, Stop> {
         let Some((_, size)) = self.anchors.get(&anchor) else {
-            self.trouble(place, "this alias stands inside what it repeats", None);
+            self.trouble(place, "this alias stands inside what it repeats", Some("write the value out"));
             return Err(Stop);
         };
         self.counted(*size, place)?;
@@ -205,7 +209,11 @@ impl<'t> Builder<'t> {
             let value = self.node(event, span, depth + 1)?;
             let key_place = key.place;
             let Content::Scalar(Scalar { text: key, .. }) = key.content else {
-                self.trouble(key_place, "a key must be a text", None);
+                self.trouble(
+                    key_place,
+                    "a key must be a text",
+                    Some("put it in quotes if it begins with `{` or `[`"),
+                );
                 continue;
             };
             match entries.iter().find(|entry| entry.key == key) {

@@ -5,8 +5,12 @@ use saphyr_parser::ScanError;
 use super::{MAX_DEPTH, Place};
 use crate::model::trouble::Trouble;
 
+pub(super) const FLATTEN: &str = "nobody reads this deep; flatten it";
+
 /// The message for the trap; both readings of the text use it.
 const UNQUOTED: &str = "a `${{ }}` inside `{ }` or `[ ]` must be in quotes";
+
+const CLOSE: &str = "end the text with the quote it begins with";
 
 /// One trouble from one error.
 pub(super) fn explain(text: &str, error: &ScanError) -> Trouble {
@@ -33,8 +37,11 @@ fn quoted(rest: &str) -> String {
 fn sentence(info: &str, line: &str, before: &str) -> (String, Option<&'static str>) {
     let has = |part: &str| info.contains(part);
     let starts_line = before.trim().is_empty();
+    let begins_quotes = line.chars().nth(before.chars().count()).is_some_and(|c| c == '"' || c == '\'');
     let (message, hint) = if has("tabs disallowed") || (has("tab") && line.starts_with('\t')) {
         ("a tab cannot indent", Some("use spaces"))
+    } else if begins_quotes && !has("trailing content") && !has("escape") {
+        ("the quotes that begin here are not closed", Some(CLOSE))
     } else if has("mapping values are not allowed")
         && before.matches(": ").count() + before.matches(":\t").count() > 0
     {
@@ -42,7 +49,7 @@ fn sentence(info: &str, line: &str, before: &str) -> (String, Option<&'static st
     } else if has("mapping values are not allowed") {
         ("this key is indented deeper than the line above allows", Some("indent it like its neighbours"))
     } else if has("unexpected end of stream") && has("quoted") {
-        ("the quotes that begin here are not closed", None)
+        ("the quotes that begin here are not closed", Some(CLOSE))
     } else if has("flow mapping") || (has("flow") && has("'}'")) {
         ("expected `,` or `}` here", Some("a value with `{ } [ ] ,` or `: ` in it must be in quotes"))
     } else if has("flow sequence") || has("']'") {
@@ -56,11 +63,11 @@ fn sentence(info: &str, line: &str, before: &str) -> (String, Option<&'static st
     } else if has("escape") {
         ("an unknown escape after `\\` in double quotes", Some("in single quotes a `\\` stands for itself"))
     } else if has("block sequence entries are not allowed") {
-        ("a list with `- ` begins on a line of its own", None)
+        ("a list with `- ` begins on a line of its own", Some("or write it as `[a, b]`"))
     } else if has("trailing content") {
         ("there is something after the closing quote", Some("put the whole value in quotes"))
     } else if has("recursion limit") {
-        return (format!("this is nested deeper than {MAX_DEPTH} levels"), None);
+        return (format!("this is nested deeper than {MAX_DEPTH} levels"), Some(FLATTEN));
     } else if has("expected '-' indicator") {
         (
             "this line is not an item of the list above, nor does it end it",
@@ -74,7 +81,7 @@ fn sentence(info: &str, line: &str, before: &str) -> (String, Option<&'static st
         let hint = if starts_line { "indent it like its neighbours" } else { "is a `:` missing?" };
         ("this is not a `key: value` of the map above", Some(hint))
     } else {
-        return (format!("this is not YAML: {info}"), None);
+        return (format!("this is not YAML: {info}"), Some("put values with special characters in quotes"));
     };
     (message.to_owned(), hint)
 }
