@@ -38,3 +38,6 @@ pub use reserve::{RESERVE_BYTES, RESERVE_FILE};
 pub use schema::{DATABASE_FILE, SCHEMA_VERSION};
 pub use tables::{MAX_NOTES, MAX_NOTES_PER_RUN};
 pub use tree::Hash;
+
+#[cfg(test)]
+mod tests;

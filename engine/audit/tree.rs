@@ -8,18 +8,18 @@ use sha2::{Digest as _, Sha256};
 pub type Hash = [u8; 32];
 
 /// How many leaves make a tile, a whole subtree whose root is kept so that proofs need not read every leaf.
-pub const TILE_LEAVES: u64 = 1 << TILE_LEVEL;
+pub(super) const TILE_LEAVES: u64 = 1 << TILE_LEVEL;
 
 /// The height of a tile.
 const TILE_LEVEL: u32 = 8;
 
 /// The hash of a leaf: SHA-256 of 0x00 and the body (RFC 6962, 2.1).
-pub fn leaf(body: &[u8]) -> Hash {
+pub(super) fn leaf(body: &[u8]) -> Hash {
     Sha256::new().chain_update([0]).chain_update(body).finalize().into()
 }
 
 /// The hash of an inner node: SHA-256 of 0x01 and its two children (RFC 6962, 2.1).
-pub fn node(left: &Hash, right: &Hash) -> Hash {
+pub(super) fn node(left: &Hash, right: &Hash) -> Hash {
     let mut bytes = [1; 65];
     bytes[1..33].copy_from_slice(left);
     bytes[33..].copy_from_slice(right);
@@ -28,41 +28,41 @@ pub fn node(left: &Hash, right: &Hash) -> Hash {
 
 /// Everything of a tree that is needed to go on appending to it: the roots of its whole subtrees, largest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Frontier {
+pub(super) struct Frontier {
     size: u64,
     peaks: Vec<Hash>,
 }
 
 impl Frontier {
     /// The frontier that [`Frontier::to_bytes`] wrote; none if the bytes cannot belong to a tree of that size.
-    pub fn from_bytes(size: u64, bytes: &[u8]) -> Option<Self> {
+    pub(super) fn from_bytes(size: u64, bytes: &[u8]) -> Option<Self> {
         let peaks: Vec<Hash> = bytes.chunks(32).map(Hash::try_from).collect::<Result<_, _>>().ok()?;
         (peaks.len() == size.count_ones() as usize).then_some(Self { size, peaks })
     }
 
     /// The peaks, one after the other.
-    pub fn to_bytes(&self) -> Vec<u8> {
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
         self.peaks.concat()
     }
 
     /// How many leaves.
-    pub fn size(&self) -> u64 {
+    pub(super) fn size(&self) -> u64 {
         self.size
     }
 
     /// Appends a leaf. Returns the root of the tile that it completes, if it does.
-    pub fn push(&mut self, leaf: Hash) -> Option<Hash> {
+    pub(super) fn push(&mut self, leaf: Hash) -> Option<Hash> {
         self.merge(leaf, 0)
     }
 
     /// Appends a whole tile to a tree that consists of whole tiles.
-    pub fn push_tile(&mut self, root: Hash) {
+    pub(super) fn push_tile(&mut self, root: Hash) {
         assert!(self.size.is_multiple_of(TILE_LEAVES), "a tile stands at a multiple of its size");
         self.merge(root, TILE_LEVEL);
     }
 
     /// The hash of the tree (RFC 6962, 2.1).
-    pub fn root(&self) -> Hash {
+    pub(super) fn root(&self) -> Hash {
         let mut peaks = self.peaks.iter().rev();
         match peaks.next() {
             None => Sha256::digest([]).into(),
@@ -91,7 +91,7 @@ impl Frontier {
 
 /// The inclusion proof of leaf `index` in the tree of `size` leaves (RFC 6962, 2.1.1). `range` tells the hash of the
 /// subtree over leaves `from..to`.
-pub fn inclusion<E>(
+pub(super) fn inclusion<E>(
     index: u64,
     size: u64,
     range: &mut impl FnMut(u64, u64) -> Result<Hash, E>,
@@ -114,7 +114,7 @@ pub fn inclusion<E>(
 }
 
 /// The root that a leaf and its inclusion proof lead to (RFC 9162, 2.1.3.2); none if the proof has the wrong length.
-pub fn root_from_inclusion(index: u64, size: u64, leaf: Hash, proof: &[Hash]) -> Option<Hash> {
+pub(super) fn root_from_inclusion(index: u64, size: u64, leaf: Hash, proof: &[Hash]) -> Option<Hash> {
     let mut place = index;
     let mut last = size.checked_sub(1)?;
     if place > last {

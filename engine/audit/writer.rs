@@ -272,11 +272,11 @@ impl Writer {
         self.ledger.clean &= group.rows.is_empty();
         self.ledger.tree = group.tree;
         self.ledger.trusted = group.trusted;
+        self.committed.send_replace(self.ledger.tree.size());
         for (reply, appended) in group.waiters {
             // Who does not wait any more has submitted and forgotten: allowed.
             let _ = reply.send(Ok(appended));
         }
-        self.committed.send_replace(self.ledger.tree.size());
         if group.rows.iter().any(|row| row.prepared.kind == END_OF_RUN) {
             self.files.write(self.ledger.tree.size(), &group.checkpoint);
         }
