@@ -1,12 +1,9 @@
 //! What people and programs are told when something does not work: a closed kind, one sentence, a hint.
 //! The kind decides exit code and HTTP status here and nowhere else. Knows no command and no route.
 
-use serde::{Deserialize, Serialize};
+mod conversions;
 
-use crate::containers;
-use crate::executor::library::LibraryError;
-use crate::model::effect::FailureKind;
-use crate::model::trouble::Troubles;
+use serde::{Deserialize, Serialize};
 
 /// What sort of thing went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,6 +147,15 @@ impl Error {
         self
     }
 
+    /// The same with what to do next, if there is something.
+    #[must_use]
+    pub fn maybe(self, hint: Option<impl Into<String>>) -> Self {
+        match hint {
+            Some(hint) => self.hint(hint),
+            None => self,
+        }
+    }
+
     /// Our own fault.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(Kind::Internal, message)
@@ -188,53 +194,6 @@ impl Error {
             }
             _ => hinted,
         }
-    }
-}
-
-impl From<LibraryError> for Error {
-    fn from(error: LibraryError) -> Self {
-        let kind = match &error {
-            LibraryError::Unknown { .. } => Kind::NotFound,
-            _ => Kind::Invalid,
-        };
-        let told = Self::new(kind, error.to_string());
-        match error.hint() {
-            Some(hint) => told.hint(hint),
-            None => told,
-        }
-    }
-}
-
-impl From<containers::Error> for Error {
-    fn from(error: containers::Error) -> Self {
-        let failure = error.failure;
-        let kind = match failure.kind {
-            FailureKind::Invalid => Kind::Invalid,
-            FailureKind::NotFound => Kind::NotFound,
-            FailureKind::AlreadyExists | FailureKind::Conflict => Kind::Conflict,
-            FailureKind::Denied => Kind::Denied,
-            FailureKind::Cancelled => Kind::Interrupted,
-            FailureKind::Exhausted
-            | FailureKind::TimedOut
-            | FailureKind::Unavailable
-            | FailureKind::OutcomeUnknown => Kind::Environment,
-            FailureKind::Internal => Kind::Internal,
-        };
-        let told = Self::new(kind, failure.message);
-        if kind == Kind::Environment {
-            told.hint("`runbook doctor` tells what is wrong with Docker")
-        } else {
-            told
-        }
-    }
-}
-
-impl From<Troubles> for Error {
-    fn from(troubles: Troubles) -> Self {
-        let detail = troubles.render();
-        let mut error = Self::invalid(troubles.to_string());
-        error.detail = Some(detail);
-        error.hint(format!("`runbook validate {}` shows them again and runs nothing", troubles.file))
     }
 }
 

@@ -31,4 +31,6 @@ pub mod config;
 
 pub mod error;
 
+pub mod api;
+
 pub mod cli;

@@ -9,6 +9,7 @@ use crate::cli::output::Output;
 use crate::config::{Flags, Settings};
 use crate::error::Error;
 use crate::executor::library::{self, Library};
+use crate::executor::plugins::Plugins;
 use crate::executor::request::Source;
 use crate::model::parse::{Known, parse};
 use crate::model::runbook::Runbook;
@@ -49,9 +50,8 @@ impl Context {
     }
 
     /// Every plugin a runbook may use.
-    #[expect(clippy::unused_self, reason = "plugins that were added are kept in the data directory")]
     pub(crate) fn catalogue(&self) -> Result<Catalogue, Error> {
-        Ok(crate::host::embedded::catalogue())
+        Ok(Plugins::open(&self.settings()?.data.path).catalogue().clone())
     }
 
     /// Finds and checks a runbook.

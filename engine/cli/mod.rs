@@ -4,12 +4,24 @@
 mod completions;
 mod config;
 mod context;
+mod engine;
+mod follow;
+mod halt;
 mod list;
 mod new;
 mod output;
+mod plan;
 mod render;
+mod run;
+mod runs;
+mod service;
+mod session;
 mod show;
+mod signals;
+mod state;
 mod validate;
+mod watching;
+mod wish;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -81,24 +93,43 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::Run),
+    Plan(plan::Plan),
     List(list::List),
     Show(show::Show),
     Validate(validate::Validate),
     New(new::New),
     #[command(subcommand)]
+    Runs(runs::Runs),
+    #[command(subcommand)]
+    Service(service::Service),
+    #[command(subcommand)]
+    State(state::State),
+    #[command(subcommand)]
+    Halt(halt::Halt),
+    #[command(subcommand)]
     Config(config::Config),
     Completions(completions::Completions),
+    #[command(hide = true)]
+    Engine(engine::Engine),
 }
 
 impl Command {
     fn run(self, context: &Context) -> Ended {
         match self {
+            Self::Run(command) => command.run(context),
+            Self::Plan(command) => command.run(context),
             Self::List(command) => command.run(context),
             Self::Show(command) => command.run(context),
             Self::Validate(command) => command.run(context),
             Self::New(command) => command.run(context),
+            Self::Runs(command) => command.run(context),
+            Self::Service(command) => command.run(context),
+            Self::State(command) => command.run(context),
+            Self::Halt(command) => command.run(context),
             Self::Config(command) => command.run(context),
             Self::Completions(command) => command.run(context),
+            Self::Engine(command) => command.run(context),
         }
     }
 }

@@ -15,4 +15,4 @@ pub mod step_type;
 pub mod suggestion;
 pub mod template;
 pub mod trouble;
-mod yaml;
+pub(crate) mod yaml;

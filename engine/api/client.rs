@@ -1,0 +1,195 @@
+//! Asks the engine of a data directory over its socket. Never waits for ever: an engine that hangs is named.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::{Method, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::net::UnixStream;
+use tokio::task::JoinSet;
+
+use super::socket::SocketPath;
+use super::wire::{Commanded, Done, Fact, Halted, Health, Refused, Submitted};
+use crate::audit::StateChange;
+use crate::error::{Error, Kind};
+use crate::executor::request::{Command, Plan, Request};
+use crate::model::ids::RunId;
+
+/// An engine that is well answers this soon.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Planning and accepting ask Docker, which may be slow.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The largest answer: a plan.
+const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+
+/// Asks the engine of one data directory.
+#[derive(Debug, Clone)]
+pub struct Client {
+    data_dir: PathBuf,
+}
+
+/// Why nothing came back.
+enum Silence {
+    /// Nobody listens.
+    Nobody,
+    /// Somebody does, and this is their process.
+    Hanging(Option<i32>),
+    /// The connection broke.
+    Broken(String),
+}
+
+impl Client {
+    /// Connects when asked something.
+    pub fn new(data_dir: &Path) -> Self {
+        Self { data_dir: data_dir.to_owned() }
+    }
+
+    /// That the engine is well; `None` if there is none.
+    pub async fn health(&self) -> Result<Option<Health>, Error> {
+        match self.exchange(&Method::GET, "/v1/health", Bytes::new(), GREETING_TIMEOUT).await {
+            Ok(answer) => understood(&answer).map(Some),
+            Err(Silence::Nobody) => Ok(None),
+            Err(silence) => Err(silence.into()),
+        }
+    }
+
+    /// Accepts a run.
+    pub async fn submit(&self, request: &Request) -> Result<RunId, Error> {
+        self.post::<Submitted>("/v1/runs", request).await.map(|submitted| submitted.run)
+    }
+
+    /// What a run would do.
+    pub async fn plan(&self, request: &Request) -> Result<Plan, Error> {
+        self.post("/v1/plans", request).await
+    }
+
+    /// Passes a command on to a run.
+    pub async fn command(&self, run: &RunId, command: Command, actor: &str) -> Result<(), Error> {
+        let document = Commanded { command, actor: actor.to_owned() };
+        self.post::<Done>(&format!("/v1/runs/{run}/commands"), &document).await.map(drop)
+    }
+
+    /// Sets the halt switch.
+    pub async fn halt(&self, on: bool, reason: &str, actor: &str) -> Result<(), Error> {
+        let document = Halted { on, reason: reason.to_owned(), actor: actor.to_owned() };
+        self.post::<Done>("/v1/halt", &document).await.map(drop)
+    }
+
+    /// Writes down something that belongs to no run.
+    pub async fn fact(
+        &self,
+        actor: &str,
+        kind: &str,
+        data: Value,
+        state: Vec<StateChange>,
+    ) -> Result<(), Error> {
+        let document = Fact { actor: actor.to_owned(), kind: kind.to_owned(), data, state };
+        self.post::<Done>("/v1/facts", &document).await.map(drop)
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &str, document: &impl Serialize) -> Result<T, Error> {
+        let body = serde_json::to_vec(document).map_err(|error| Error::internal(error.to_string()))?;
+        let answer =
+            self.exchange(&Method::POST, path, body.into(), ANSWER_TIMEOUT).await.map_err(Error::from)?;
+        understood(&answer)
+    }
+
+    async fn exchange(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Bytes,
+        patience: Duration,
+    ) -> Result<Answer, Silence> {
+        let at = SocketPath::of(&self.data_dir).map_err(|_| Silence::Nobody)?;
+        let connecting = tokio::time::timeout(GREETING_TIMEOUT, UnixStream::connect(at.as_path()));
+        let stream = match connecting.await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(unconnected(&error)),
+            Err(_) => return Err(Silence::Hanging(None)),
+        };
+        let pid = stream.peer_cred().ok().and_then(|peer| peer.pid());
+        let conversation = converse(stream, request(method, path, body));
+        tokio::time::timeout(patience, conversation).await.unwrap_or(Err(Silence::Hanging(pid)))
+    }
+}
+
+fn unconnected(error: &std::io::Error) -> Silence {
+    match error.kind() {
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => Silence::Nobody,
+        _ => Silence::Broken(crate::error::reason(error)),
+    }
+}
+
+fn request(method: &Method, path: &str, body: Bytes) -> hyper::Request<Full<Bytes>> {
+    let mut request = hyper::Request::new(Full::new(body));
+    *request.method_mut() = method.clone();
+    if let Ok(uri) = path.parse() {
+        *request.uri_mut() = uri;
+    }
+    let headers = request.headers_mut();
+    headers.insert(header::HOST, header::HeaderValue::from_static("engine"));
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    request
+}
+
+/// What came back.
+struct Answer {
+    status: StatusCode,
+    body: Bytes,
+}
+
+async fn converse(stream: UnixStream, request: hyper::Request<Full<Bytes>>) -> Result<Answer, Silence> {
+    let broken = |error: &dyn std::fmt::Display| Silence::Broken(error.to_string());
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|e| broken(&e))?;
+    let mut driver = JoinSet::new();
+    driver.spawn(connection);
+    let response = sender.send_request(request).await.map_err(|e| broken(&e))?;
+    let status = response.status();
+    let body =
+        Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await.map_err(|e| broken(&e))?;
+    Ok(Answer { status, body: body.to_bytes() })
+}
+
+fn understood<T: DeserializeOwned>(answer: &Answer) -> Result<T, Error> {
+    let strange = |error: serde_json::Error| {
+        Error::internal(format!("the engine's answer cannot be understood: {error}"))
+            .hint("is it of another version? `runbook doctor` tells")
+    };
+    if answer.status.is_success() {
+        return serde_json::from_slice(&answer.body).map_err(strange);
+    }
+    let refused: Refused = serde_json::from_slice(&answer.body).map_err(strange)?;
+    Err(refused.error)
+}
+
+impl From<Silence> for Error {
+    fn from(silence: Silence) -> Self {
+        let emergency = "if it cannot wait: the same command with `--emergency --reason WHY`";
+        match silence {
+            Silence::Nobody => {
+                Self::new(Kind::Directory, "no engine answers, but one holds the data directory")
+                    .hint(format!("try again in a moment; {emergency}"))
+            }
+            Silence::Hanging(Some(pid)) => {
+                Self::new(Kind::Directory, format!("the engine, process {pid}, does not answer"))
+                    .hint(format!("is it stopped (`kill -CONT {pid}`) or waiting for its disk? {emergency}"))
+            }
+            Silence::Hanging(None) => {
+                Self::new(Kind::Directory, "the engine does not answer").hint(emergency)
+            }
+            Silence::Broken(why) => {
+                Self::new(Kind::Directory, format!("the connection to the engine broke: {why}"))
+                    .hint("whether it was done is in `runbook runs list`")
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The documents that cross the socket. Requests, commands and plans are [`crate::executor::request`]'s own.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::audit::StateChange;
+use crate::error::Error;
+use crate::executor::request::Command;
+use crate::model::ids::RunId;
+
+/// A run that was accepted.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Submitted {
+    pub(super) run: RunId,
+}
+
+/// A command and who gives it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Commanded {
+    pub(super) command: Command,
+    pub(super) actor: String,
+}
+
+/// The halt switch.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Halted {
+    pub(super) on: bool,
+    pub(super) reason: String,
+    pub(super) actor: String,
+}
+
+/// Something to be written down that belongs to no run.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Fact {
+    pub(super) actor: String,
+    pub(super) kind: String,
+    pub(super) data: Value,
+    pub(super) state: Vec<StateChange>,
+}
+
+/// That the engine is well.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Health {
+    /// Its process.
+    pub pid: u32,
+    /// Of the program.
+    pub version: String,
+    /// Runs it is working on.
+    pub busy: usize,
+}
+
+/// Nothing to tell but that it was done.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Done {}
+
+/// Why it was not done.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Refused {
+    pub(super) error: Error,
+}

@@ -1,0 +1,54 @@
+//! `runbook plan`: what a run would do now. Changes nothing.
+
+use clap::Args;
+
+use super::Ended;
+use super::context::Context;
+use super::render;
+use super::session::Session;
+use super::wish::{Given, Manner, Wish};
+use crate::error::{Error, exit};
+
+/// Show what a run would do now, and what that rests on; changes nothing
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  runbook plan service-restart -p service=shop/web
+  runbook plan service-scale -p service=shop/web -p replicas=5 --output json
+  runbook run service-scale -p service=shop/web -p replicas=5 --plan DIGEST     exactly this, or nothing")]
+pub(super) struct Plan {
+    /// A name of the library or of the folder `runbooks`, or a file
+    #[arg(value_name = "NAME|FILE")]
+    runbook: String,
+    #[command(flatten)]
+    given: Given,
+}
+
+impl Plan {
+    pub(super) fn run(self, context: &Context) -> Ended {
+        let wish = Wish::new(context, &self.runbook, &self.given, &Manner::default())?;
+        let plan = context.wait_many(async {
+            let session = Session::open(context).await?;
+            let plan = session.plan(&wish.request).await;
+            session.close().await;
+            plan
+        })?;
+        if context.out.is_json() {
+            context.out.json(&plan);
+            return Ok(exit::SUCCEEDED);
+        }
+        context.out.raw(&render::plan::plan(&plan, context.out.paint, context.out.table_width()));
+        context.out.hint(&format!(
+            "`{} --plan {}` does exactly this, or nothing",
+            command(&self.runbook, &wish),
+            plan.digest
+        ));
+        Ok::<u8, Error>(exit::SUCCEEDED)
+    }
+}
+
+/// The command that runs what was planned.
+fn command(name: &str, wish: &Wish) -> String {
+    let flags =
+        wish.request.parameters.iter().map(|(name, value)| format!(" {}", render::value::flag(name, value)));
+    format!("runbook run {}{}", render::value::quoted(name), flags.collect::<String>())
+}

@@ -1,0 +1,135 @@
+//! `runbook run`: does what a runbook says, now, and shows it.
+
+use clap::Args;
+use serde_json::json;
+
+use super::Ended;
+use super::context::Context;
+use super::render::{self, value};
+use super::session::Session;
+use super::watching::{Display, Watching};
+use super::wish::{Given, Manner, Wish};
+use crate::error::{Error, exit};
+use crate::executor::request::Plan;
+use crate::model::grant::Grants;
+use crate::model::runbook::Risk;
+
+/// Do what a runbook says
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  runbook run service-restart -p service=shop/web --reason 'hangs since noon'
+  runbook run ./my.yaml --params night.yaml --yes
+  runbook run service-restart -p service=shop/web --plan DIGEST      what `runbook plan` showed, or nothing
+  runbook run service-restart -p service=shop/web --detach           `runbook runs watch last` attaches
+
+On a terminal a run that writes shows its plan and asks; elsewhere it goes ahead, unless its risk is high: then it
+needs --yes. Ctrl-C stops it at the next safe point and asks what is to become of it.")]
+pub(super) struct Run {
+    /// A name of the library or of the folder `runbooks`, or a file
+    #[arg(value_name = "NAME|FILE")]
+    runbook: String,
+    #[command(flatten)]
+    given: Given,
+    #[command(flatten)]
+    manner: Manner,
+}
+
+impl Run {
+    pub(super) fn run(self, context: &Context) -> Ended {
+        let wish = Wish::new(context, &self.runbook, &self.given, &self.manner)?;
+        carry_out(context, &wish, &self.manner)
+    }
+}
+
+/// Asks if it must, submits, follows, and ends with the run's own exit code.
+pub(super) fn carry_out(context: &Context, wish: &Wish, manner: &Manner) -> Ended {
+    let asks = must_ask(context, wish, manner)?;
+    context.wait_many(async {
+        let session = if manner.detach {
+            Session::open_elsewhere(context).await?
+        } else {
+            Session::open(context).await?
+        };
+        let ended = on(context, &session, wish, (asks, manner.detach)).await;
+        session.close().await;
+        ended
+    })
+}
+
+async fn on(context: &Context, session: &Session, wish: &Wish, (asks, detach): (bool, bool)) -> Ended {
+    if asks {
+        let plan = session.plan(&wish.request).await?;
+        if !confirmed(context, wish, &plan) {
+            return Err(Error::new(crate::error::Kind::Interrupted, "nothing was done"));
+        }
+    }
+    let run = session.submit(&wish.request).await?;
+    if detach {
+        if context.out.is_json() {
+            context
+                .out
+                .json(&json!({ "run": run, "runbook": wish.runbook.name, "status": "queued", "steps": [] }));
+        } else {
+            context.out.line(run.as_str());
+            context.out.hint(&format!("`runbook runs watch {run}` follows it"));
+        }
+        return Ok(exit::SUCCEEDED);
+    }
+    let watching = Watching::new(context, session, run.clone(), Display::of(context))?;
+    let follower = watching.to_rest(&run).await?;
+    conclude(context, &follower);
+    Ok(follower.exit_code())
+}
+
+/// What came of a run that is over or rests.
+pub(super) fn conclude(context: &Context, follower: &super::follow::Follower) {
+    let view = follower.view();
+    let told = follower.told(&view);
+    if context.out.is_json() {
+        context.out.json(&told.document());
+        return;
+    }
+    context.out.raw(&told.end(context.out.paint));
+    if !matches!(view.status.as_str(), "succeeded" | "skipped") {
+        context.out.talk_raw(&told.help(context.out.talk_paint));
+    }
+}
+
+/// Whether a person is to be asked first; without one, high risk is refused unless `--yes` says it.
+fn must_ask(context: &Context, wish: &Wish, manner: &Manner) -> Result<bool, Error> {
+    let risk = wish.runbook.risk;
+    if manner.yes || !writes(&wish.runbook.grants) {
+        return Ok(false);
+    }
+    let asked = context.out.can_ask() && !context.out.is_json() && !manner.detach;
+    match (risk, asked) {
+        (Risk::High, false) => {
+            Err(Error::usage(format!("the risk of `{}` is high, and nobody can be asked", wish.runbook.name))
+                .hint("look at `runbook plan`, then give --yes"))
+        }
+        (Risk::High, true) => Ok(true),
+        (Risk::Low | Risk::Medium, asked) => Ok(asked && wish.request.plan.is_none()),
+    }
+}
+
+fn writes(grants: &Grants) -> bool {
+    use crate::model::grant::StateAction;
+    grants.containers.iter().flat_map(|grant| &grant.actions).any(|action| action.writes())
+        || grants.state.iter().flat_map(|grant| &grant.actions).any(|action| *action == StateAction::Write)
+        || !grants.http.is_empty()
+}
+
+fn confirmed(context: &Context, wish: &Wish, plan: &Plan) -> bool {
+    let out = &context.out;
+    out.talk_raw(&render::plan::plan(plan, out.talk_paint, out.table_width()));
+    let environment =
+        context.settings().ok().and_then(|settings| settings.target().ok()?.environment.clone());
+    if let Some(environment) = environment {
+        out.talk(format!("\n{} {environment}", out.talk_paint.yellow("environment:")));
+    }
+    if wish.runbook.risk != Risk::High {
+        return out.confirm("\ngo ahead?");
+    }
+    let name = wish.parameters.get("service").map_or_else(|| wish.runbook.name.to_string(), value::short);
+    out.ask(&format!("\nthe risk is high: type `{name}` to go ahead:")).is_some_and(|answer| answer == name)
+}

@@ -1,0 +1,83 @@
+//! `runbook runs list`.
+
+use clap::Args;
+
+use super::super::Ended;
+use super::super::context::Context;
+use super::super::output::table::{Cell, Table};
+use super::super::output::time;
+use crate::audit::{self, Reader, RunFilter, RunRow};
+use crate::clock;
+use crate::error::exit;
+
+/// The states of runs that are not over.
+const UNFINISHED: [&str; 5] = ["queued", "running", "waiting", "in-doubt", "left"];
+
+/// List runs, the newest first
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  runbook runs list
+  runbook runs list --unfinished
+  runbook runs list --runbook service-restart --status failed --limit 200 --output json")]
+pub(in crate::cli) struct List {
+    /// Only runs of this runbook
+    #[arg(long, value_name = "NAME")]
+    runbook: Option<String>,
+    /// Only runs in this state; may be given many times
+    #[arg(long, value_name = "STATUS")]
+    status: Vec<String>,
+    /// Only runs about this service
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
+    /// Only runs that are not over
+    #[arg(long, conflicts_with = "status")]
+    unfinished: bool,
+    /// At most so many
+    #[arg(long, value_name = "NUMBER", default_value_t = 50)]
+    limit: usize,
+}
+
+impl List {
+    pub(super) fn run(self, context: &Context) -> Ended {
+        let statuses =
+            if self.unfinished { UNFINISHED.map(str::to_owned).to_vec() } else { self.status.clone() };
+        let filter = RunFilter {
+            runbook: self.runbook,
+            statuses,
+            subject: self.service,
+            limit: self.limit,
+            ..RunFilter::default()
+        };
+        let rows = match Reader::open(&context.settings()?.data.path) {
+            Ok(reader) => reader.runs(&filter)?,
+            // Where nothing was ever run there is nothing to list.
+            Err(audit::Error::Absent { .. }) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        if context.out.is_json() {
+            context.out.json(&rows);
+            return Ok(exit::SUCCEEDED);
+        }
+        let width = context.out.table_width();
+        context.out.raw(&table(&rows, clock::now_ms()).render(context.out.paint, width));
+        Ok(exit::SUCCEEDED)
+    }
+}
+
+fn table(rows: &[RunRow], now_ms: u64) -> Table {
+    let mut table = Table::new(&["RUN", "STATUS", "RUNBOOK", "ABOUT", "WHO", "WHEN", "TOOK", "MESSAGE"]);
+    for row in rows {
+        let took = row.finished_ms.map(|end| time::span(end.saturating_sub(row.started_ms)));
+        table.row(vec![
+            row.run.as_str().into(),
+            Cell::status(row.status.as_str()),
+            row.runbook.as_str().into(),
+            row.subject.as_str().into(),
+            row.actor.as_str().into(),
+            time::ago(row.started_ms, now_ms).into(),
+            took.unwrap_or_default().into(),
+            crate::error::printable(&row.message).into(),
+        ]);
+    }
+    table
+}

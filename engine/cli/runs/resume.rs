@@ -1,0 +1,102 @@
+//! `runbook runs resume`.
+
+use clap::Args;
+
+use super::super::Ended;
+use super::super::context::Context;
+use super::super::output::time;
+use super::super::run::conclude;
+use super::super::session::Session;
+use super::super::watching::{Display, Watching};
+use super::{find, reader};
+use crate::audit::RunRow;
+use crate::clock;
+use crate::error::{Error, exit};
+use crate::executor::request::Command;
+use crate::model::ids::RunId;
+
+/// Carry on runs that were interrupted or left
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  runbook runs resume                  lists what is unfinished and asks
+  runbook runs resume 0mabc
+  runbook runs resume --yes            all of them
+
+Ends with the exit code of the run; of several, with that of the first that did not succeed.")]
+pub(in crate::cli) struct Resume {
+    /// Its id, the beginning of it, or `last`; without it everything unfinished
+    run: Option<String>,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+}
+
+impl Resume {
+    pub(super) fn run(self, context: &Context) -> Ended {
+        let reader = reader(context)?;
+        let runs = match &self.run {
+            Some(run) => vec![find(&reader, run)?],
+            // A child run is carried on by its parent.
+            None => chosen(context, &reader.unfinished()?, self.yes)?,
+        };
+        drop(reader);
+        if runs.is_empty() {
+            return Ok(exit::SUCCEEDED);
+        }
+        context.wait_many(async {
+            let session = Session::open(context).await?;
+            let ended = carry_on(context, &session, &runs).await;
+            session.close().await;
+            ended
+        })
+    }
+}
+
+/// All at once; each is then shown in turn.
+async fn carry_on(context: &Context, session: &Session, runs: &[RunId]) -> Ended {
+    for run in runs {
+        session.command(run, Command::Resume).await?;
+    }
+    let mut code = exit::SUCCEEDED;
+    for run in runs {
+        let watching = Watching::new(context, session, run.clone(), Display::of(context))?;
+        let follower = watching.to_rest(run).await?;
+        conclude(context, &follower);
+        if code == exit::SUCCEEDED {
+            code = follower.exit_code();
+        }
+    }
+    Ok(code)
+}
+
+fn chosen(context: &Context, rows: &[RunRow], yes: bool) -> Result<Vec<RunId>, Error> {
+    let rows: Vec<&RunRow> = rows.iter().filter(|row| row.parent.is_none()).collect();
+    let out = &context.out;
+    if rows.is_empty() {
+        if out.is_json() {
+            out.json(&serde_json::json!([]));
+        } else {
+            out.talk("nothing is unfinished");
+        }
+        return Ok(Vec::new());
+    }
+    if yes {
+        return Ok(rows.iter().map(|row| row.run.clone()).collect());
+    }
+    let now_ms = clock::now_ms();
+    let mut runs = Vec::new();
+    for row in rows {
+        let when = time::ago(row.started_ms, now_ms);
+        let words = format!("{} {} {} {}, {when}", row.run, row.status, row.runbook, row.subject);
+        if !out.can_ask() {
+            out.talk(words);
+        } else if out.confirm(&format!("{words}: carry on?")) {
+            runs.push(row.run.clone());
+        }
+    }
+    if !out.can_ask() {
+        return Err(Error::usage("several runs may be meant, and nobody can be asked")
+            .hint("name one, or give --yes for all"));
+    }
+    Ok(runs)
+}

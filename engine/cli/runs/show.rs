@@ -1,0 +1,83 @@
+//! `runbook runs show`.
+
+use clap::Args;
+
+use super::super::Ended;
+use super::super::context::Context;
+use super::super::follow::{Follower, Happening};
+use super::super::output::time;
+use super::super::render::{card, story};
+use super::{find, reader};
+use crate::error::exit;
+use crate::executor::request::Card;
+
+/// Show everything about one run: its steps, what it may do, what it logged, what comes next
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  runbook runs show last
+  runbook runs show 0mabc --log
+  runbook runs show last --output json")]
+pub(in crate::cli) struct Show {
+    /// Its id, the beginning of it, or `last`
+    #[arg(default_value = "last")]
+    run: String,
+    /// Also everything that happened, line by line
+    #[arg(long)]
+    log: bool,
+}
+
+impl Show {
+    pub(super) fn run(self, context: &Context) -> Ended {
+        let reader = reader(context)?;
+        let run = find(&reader, &self.run)?;
+        let row = reader.run(&run)?;
+        let mut follower = Follower::new(&context.settings()?.data.path, run)?;
+        let happenings = follower.read(&context.catalogue()?)?;
+        let view = follower.view();
+        let told = follower.told(&view);
+        let out = &context.out;
+        if out.is_json() {
+            let mut document = told.document();
+            document["row"] = serde_json::json!(row);
+            out.json(&document);
+            return Ok(exit::SUCCEEDED);
+        }
+        out.raw(&told.whole(out.paint, out.table_width()));
+        if let Some(row) = row {
+            let reason = row
+                .reason
+                .map(|reason| format!(": {}", crate::error::printable(&reason)))
+                .unwrap_or_default();
+            out.line(format!(
+                "\n  asked by {} on {}, target {}{reason}",
+                row.actor,
+                time::date(row.started_ms),
+                row.target
+            ));
+        }
+        if let (Some(accepted), Some(runbook)) = (follower.accepted(), follower.runbook()) {
+            let risk = runbook.risk;
+            let card = Card { risk, grants: accepted.grants.clone(), locks: accepted.locks.clone() };
+            out.raw(&card::card(&card, out.paint));
+        }
+        if self.log {
+            out.line("");
+            for happening in happenings {
+                let line = match happening {
+                    Happening::Entry(entry, event) => story::line(entry.time_ms, &event, out.paint),
+                    Happening::Note(kept) => Some(story::note(
+                        kept.time_ms,
+                        &kept.note.path.to_string(),
+                        &kept.note.text,
+                        out.paint,
+                    )),
+                };
+                if let Some(line) = line {
+                    out.line(line);
+                }
+            }
+        }
+        out.raw(&told.help(out.paint));
+        Ok(exit::SUCCEEDED)
+    }
+}

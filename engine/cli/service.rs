@@ -1,0 +1,297 @@
+//! `runbook service`: the common things done to a service, as runs of the standard library. Only the list asks the
+//! container daemon itself.
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::Ended;
+use super::context::Context;
+use super::output::table::{Cell, Table};
+use super::run::carry_out;
+use super::wish::{Given, Manner, Wish};
+use crate::containers::Daemon;
+use crate::containers::types::Container;
+use crate::error::{Error, exit};
+
+/// List services, and restart, scale or change them: shorthands for runs of the library
+#[derive(Debug, Subcommand)]
+pub(super) enum Service {
+    List(List),
+    Status(Status),
+    Restart(Restart),
+    Recreate(Recreate),
+    Scale(Scale),
+    Resize(Resize),
+    Start(Start),
+    Stop(Stop),
+    Logs(Logs),
+}
+
+/// List the services of the container daemon
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  runbook service list
+  runbook service list --target prod-1 --output json")]
+pub(super) struct List {}
+
+/// Show how a service is doing
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  runbook service status shop/web
+
+The same as: runbook run service-status -p service=shop/web")]
+pub(super) struct Status {
+    #[command(flatten)]
+    whom: Whom,
+}
+
+/// Restart a service, a batch of replicas at a time
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  runbook service restart shop/web --reason 'hangs since noon'
+  runbook service restart shop/web --batch 2 --grace 30s
+  runbook service restart shop/web --force              kill, then a clean start; evidence is kept first
+
+The same as: runbook run service-restart -p service=shop/web (with --force: service-force-restart)")]
+pub(super) struct Restart {
+    #[command(flatten)]
+    whom: Whom,
+    /// So many replicas at once
+    #[arg(long, value_name = "NUMBER")]
+    batch: Option<u32>,
+    /// Time to stop by itself, for example 30s
+    #[arg(long, value_name = "TIME", conflicts_with = "force")]
+    grace: Option<String>,
+    /// Kill, then start clean
+    #[arg(long)]
+    force: bool,
+}
+
+/// Make the containers of a service anew, to pick up another image, environment or labels
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  runbook service recreate shop/web --image web:42
+  runbook service recreate shop/web --env LOG_LEVEL=debug --env OLD --label tier=front
+
+The same as: runbook run service-recreate -p service=shop/web -p image=web:42")]
+pub(super) struct Recreate {
+    #[command(flatten)]
+    whom: Whom,
+    /// Another image
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
+    /// `NAME=VALUE` sets, `NAME` removes; may be given many times
+    #[arg(long, value_name = "NAME=VALUE")]
+    env: Vec<String>,
+    /// `NAME=VALUE` sets, `NAME` removes; may be given many times
+    #[arg(long, value_name = "NAME=VALUE")]
+    label: Vec<String>,
+}
+
+/// Have more or fewer replicas
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  runbook service scale shop/web 5
+
+The same as: runbook run service-scale -p service=shop/web -p replicas=5")]
+pub(super) struct Scale {
+    #[command(flatten)]
+    whom: Whom,
+    /// So many in all
+    replicas: u32,
+}
+
+/// Give the replicas more or less processor or memory, without a restart
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  runbook service resize shop/web --memory 512MiB
+  runbook service resize shop/web --cpu 1.5
+
+The same as: runbook run service-resize -p service=shop/web -p memory=512MiB")]
+#[command(group(clap::ArgGroup::new("limit").required(true).multiple(true).args(["cpu", "memory"])))]
+pub(super) struct Resize {
+    #[command(flatten)]
+    whom: Whom,
+    /// Cores, for example 1.5
+    #[arg(long, value_name = "CORES")]
+    cpu: Option<String>,
+    /// For example 512MiB
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<String>,
+}
+
+/// Start what is stopped
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  runbook service start shop/web
+
+The same as: runbook run service-start -p service=shop/web")]
+pub(super) struct Start {
+    #[command(flatten)]
+    whom: Whom,
+}
+
+/// Stop every replica
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  runbook service stop shop/web --grace 30s
+
+The same as: runbook run service-stop -p service=shop/web")]
+pub(super) struct Stop {
+    #[command(flatten)]
+    whom: Whom,
+    /// Time to stop by itself, for example 30s
+    #[arg(long, value_name = "TIME")]
+    grace: Option<String>,
+}
+
+/// Show the last lines of every replica
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  runbook service logs shop/web --lines 50
+
+The same as: runbook run service-logs -p service=shop/web")]
+pub(super) struct Logs {
+    #[command(flatten)]
+    whom: Whom,
+    /// So many of each
+    #[arg(long, value_name = "NUMBER")]
+    lines: Option<u32>,
+}
+
+/// Which service, and how.
+#[derive(Debug, Args)]
+struct Whom {
+    /// `project/service`, or the service alone where it is unique
+    service: String,
+    #[command(flatten)]
+    manner: Manner,
+}
+
+impl Service {
+    pub(super) fn run(self, context: &Context) -> Ended {
+        match self {
+            Self::List(_) => list(context),
+            Self::Status(status) => shorthand(context, "service-status", &status.whom, Vec::new()),
+            Self::Restart(restart) => restart.run(context),
+            Self::Recreate(recreate) => recreate.run(context),
+            Self::Scale(scale) => shorthand(
+                context,
+                "service-scale",
+                &scale.whom,
+                vec![("replicas", scale.replicas.to_string())],
+            ),
+            Self::Resize(resize) => {
+                let mut pairs = Vec::new();
+                pairs.extend(resize.cpu.map(|cpu| ("cpu", cpu)));
+                pairs.extend(resize.memory.map(|memory| ("memory", memory)));
+                shorthand(context, "service-resize", &resize.whom, pairs)
+            }
+            Self::Start(start) => shorthand(context, "service-start", &start.whom, Vec::new()),
+            Self::Stop(stop) => {
+                let pairs = stop.grace.map(|grace| ("grace", grace));
+                shorthand(context, "service-stop", &stop.whom, pairs.into_iter().collect())
+            }
+            Self::Logs(logs) => {
+                let pairs = logs.lines.map(|lines| ("lines", lines.to_string()));
+                shorthand(context, "service-logs", &logs.whom, pairs.into_iter().collect())
+            }
+        }
+    }
+}
+
+impl Restart {
+    fn run(self, context: &Context) -> Ended {
+        let name = if self.force { "service-force-restart" } else { "service-restart" };
+        let mut pairs = Vec::new();
+        pairs.extend(self.batch.map(|batch| ("batch", batch.to_string())));
+        pairs.extend(self.grace.map(|grace| ("grace", grace)));
+        shorthand(context, name, &self.whom, pairs)
+    }
+}
+
+impl Recreate {
+    fn run(self, context: &Context) -> Ended {
+        let list = |list: Vec<String>| (!list.is_empty()).then(|| json!(list).to_string());
+        let mut pairs = Vec::new();
+        pairs.extend(self.image.map(|image| ("image", image)));
+        pairs.extend(list(self.env).map(|env| ("env", env)));
+        pairs.extend(list(self.label).map(|labels| ("labels", labels)));
+        shorthand(context, "service-recreate", &self.whom, pairs)
+    }
+}
+
+fn shorthand(context: &Context, runbook: &str, whom: &Whom, mut pairs: Vec<(&str, String)>) -> Ended {
+    pairs.push(("service", whom.service.clone()));
+    let wish = Wish::new(context, runbook, &Given::of(pairs), &whom.manner)?;
+    carry_out(context, &wish, &whom.manner)
+}
+
+fn list(context: &Context) -> Ended {
+    let connection = context.settings()?.target()?.connection()?;
+    let services = context.wait(async {
+        let daemon = Daemon::connect(&connection)?;
+        let mut services = Vec::new();
+        for name in daemon.services().await? {
+            match daemon.service(&name).await {
+                Ok(containers) => services.push((name, containers)),
+                // Gone between the list and this question.
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(Error::from(error)),
+            }
+        }
+        Ok(services)
+    })?;
+    if context.out.is_json() {
+        let documents: Vec<Value> =
+            services.iter().map(|(name, containers)| document(name, containers)).collect();
+        context.out.json(&documents);
+        return Ok(exit::SUCCEEDED);
+    }
+    let mut table = Table::new(&["SERVICE", "AVAILABLE", "STATUS", "IMAGE"]);
+    for (name, containers) in &services {
+        let available = available(containers);
+        let images: std::collections::BTreeSet<&str> =
+            containers.iter().map(|one| one.image.as_str()).collect();
+        table.row(vec![
+            name.as_str().into(),
+            format!("{available}/{}", containers.len()).into(),
+            Cell::status(status(available, containers.len())),
+            images.into_iter().collect::<Vec<_>>().join(", ").into(),
+        ]);
+    }
+    context.out.raw(&table.render(context.out.paint, context.out.table_width()));
+    Ok(exit::SUCCEEDED)
+}
+
+fn available(containers: &[Container]) -> usize {
+    containers.iter().filter(|container| container.available()).count()
+}
+
+fn status(available: usize, all: usize) -> &'static str {
+    match available {
+        0 => "fail",
+        some if some < all => "warn",
+        _ => "ok",
+    }
+}
+
+fn document(name: &str, containers: &[Container]) -> Value {
+    let replicas: Vec<Value> = containers
+        .iter()
+        .map(|one| json!({ "name": one.name, "id": one.id, "state": one.state, "health": one.health, "image": one.image }))
+        .collect();
+    json!({
+        "service": name, "replicas": containers.len(), "available": available(containers), "containers": replicas,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_as_well_as_its_replicas() {
+        assert_eq!([status(0, 3), status(2, 3), status(3, 3)], ["fail", "warn", "ok"]);
+    }
+}

@@ -1,0 +1,331 @@
+//! Watching a run until it rests: shows it, passes on a person's answers, and what their Ctrl-C means.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::context::Context;
+use super::follow::{Follower, Happening, Standing};
+use super::render::{story, tree};
+use super::session::Session;
+use super::signals::{Signals, Told};
+use crate::clock;
+use crate::error::{Error, Kind};
+use crate::executor::request::Command;
+use crate::model::ids::RunId;
+use crate::model::step_type::Catalogue;
+use crate::run::event::Answer;
+use crate::run::view::StepView;
+
+/// Between two looks at the log of another process.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A tree is drawn at most this often.
+const FRAME: Duration = Duration::from_millis(100);
+
+/// Between two looks whether there still is an engine.
+const REVIVE_EVERY: Duration = Duration::from_secs(2);
+
+/// A run queued for longer is told to wait.
+const QUEUE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How a run is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Display {
+    /// Redrawn in place.
+    Tree,
+    /// A line per thing that happens.
+    Lines,
+    /// A JSON document per entry.
+    Documents,
+    /// Not at all, until it rests.
+    Nothing,
+}
+
+impl Display {
+    /// As the output allows.
+    pub(crate) fn of(context: &Context) -> Self {
+        if context.out.is_json() {
+            Self::Nothing
+        } else if context.out.can_redraw() {
+            Self::Tree
+        } else {
+            Self::Lines
+        }
+    }
+}
+
+/// One run, one watcher.
+pub(crate) struct Watching<'a> {
+    context: &'a Context,
+    session: &'a Session,
+    follower: Follower,
+    catalogue: Catalogue,
+    display: Display,
+    said: tree::Said,
+    drawn: usize,
+    last_frame: Instant,
+    /// A line a person types; at most one is waited for.
+    typing: JoinSet<Option<String>>,
+    asked: Asked,
+    /// Whether Ctrl-C is about the run or only about watching it.
+    owner: bool,
+    interrupted: bool,
+    since: Instant,
+    told_of_queue: bool,
+}
+
+/// What the person was asked last.
+#[derive(Debug, Clone, PartialEq)]
+enum Asked {
+    Nothing,
+    Step(Box<StepView>),
+    /// After Ctrl-C: what is to become of it.
+    Interrupted,
+}
+
+impl<'a> Watching<'a> {
+    pub(crate) fn new(
+        context: &'a Context,
+        session: &'a Session,
+        run: RunId,
+        display: Display,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            context,
+            session,
+            follower: Follower::new(&context.settings()?.data.path, run)?,
+            catalogue: context.catalogue()?,
+            display,
+            said: tree::Said::default(),
+            drawn: 0,
+            last_frame: Instant::now(),
+            typing: JoinSet::new(),
+            asked: Asked::Nothing,
+            owner: true,
+            interrupted: false,
+            since: Instant::now(),
+            told_of_queue: false,
+        })
+    }
+
+    /// Only looks on: Ctrl-C leaves the run alone.
+    pub(crate) fn looking_on(self) -> Self {
+        Self { owner: false, ..self }
+    }
+
+    /// Until it is over, left, or only a person's decision helps.
+    pub(crate) async fn to_rest(mut self, run: &RunId) -> Result<Follower, Error> {
+        let mut signals = Signals::listen(self.session.is_here())?;
+        let mut committed = None;
+        let mut revived = Instant::now();
+        loop {
+            let happenings = self.follower.read(&self.catalogue)?;
+            let fresh = !happenings.is_empty();
+            self.show(happenings);
+            self.draw(fresh);
+            if self.rests() {
+                self.draw(true);
+                return Ok(self.follower);
+            }
+            self.tell_of_queue();
+            self.ask();
+            tokio::select! {
+                () = self.session.news(&mut committed, PAUSE) => {}
+                Some(line) = self.typing.join_next() => self.answered(run, line.ok().flatten()).await?,
+                told = signals.next() => self.told(run, told).await?,
+            }
+            if revived.elapsed() >= REVIVE_EVERY {
+                revived = Instant::now();
+                if self.follower.standing() == Standing::Moving {
+                    self.session.revive().await?;
+                }
+            }
+        }
+    }
+
+    fn rests(&self) -> bool {
+        match self.follower.standing() {
+            Standing::Over => true,
+            Standing::Left => self.asked != Asked::Interrupted,
+            Standing::InDoubt => self.follower.view().steps.iter().all(|step| step.status != "running"),
+            Standing::Moving | Standing::Asking => false,
+        }
+    }
+
+    fn show(&mut self, happenings: Vec<Happening>) {
+        let out = &self.context.out;
+        for happening in happenings {
+            match (self.display, happening) {
+                (Display::Lines, Happening::Entry(entry, event)) => {
+                    if let Some(line) = story::line(entry.time_ms, &event, out.paint) {
+                        out.line(line);
+                    }
+                }
+                (Display::Lines, Happening::Note(kept)) => {
+                    out.line(story::note(
+                        kept.time_ms,
+                        &kept.note.path.to_string(),
+                        &kept.note.text,
+                        out.paint,
+                    ));
+                }
+                (Display::Documents, Happening::Entry(entry, _)) => out.json_line(&entry),
+                (Display::Documents, Happening::Note(note)) => out.json_line(&note),
+                (Display::Tree, Happening::Note(kept)) => {
+                    self.said.push(&kept.note.path.to_string(), &kept.note.text);
+                }
+                (Display::Tree, Happening::Entry(..)) | (Display::Nothing, _) => {}
+            }
+        }
+    }
+
+    fn draw(&mut self, now: bool) {
+        let due = self.last_frame.elapsed() >= FRAME;
+        if self.display != Display::Tree || self.asked != Asked::Nothing || !(due || (now && self.rests())) {
+            return;
+        }
+        self.last_frame = Instant::now();
+        let out = &self.context.out;
+        let canvas = tree::Canvas {
+            paint: out.paint,
+            width: out.width(),
+            height: out.height(),
+            now_ms: clock::now_ms(),
+        };
+        let rows = tree::rows(&self.follower.view(), &self.said, canvas);
+        out.redraw(self.drawn, &rows);
+        self.drawn = rows.len();
+    }
+
+    /// Asks what a step wants to know, if this person may answer it.
+    fn ask(&mut self) {
+        if !self.context.out.can_ask()
+            || self.asked == Asked::Interrupted
+            || self.display == Display::Documents
+        {
+            return;
+        }
+        let view = self.follower.view();
+        let question = view.steps.into_iter().find(|step| self.may_answer(step));
+        match question {
+            Some(step) if self.asked == Asked::Nothing => {
+                let question =
+                    step.waiting.as_ref().map(|question| question.text.clone()).unwrap_or_default();
+                let how = if step.waiting.as_ref().is_some_and(|question| question.evidence) {
+                    "what shows it, empty for no:"
+                } else {
+                    "[y/N]"
+                };
+                self.put(&format!("{}: {} {how}", step.path, crate::error::printable(&question)));
+                self.asked = Asked::Step(Box::new(step));
+            }
+            None if self.asked != Asked::Nothing => {
+                self.context.out.talk("answered elsewhere");
+                self.asked = Asked::Nothing;
+            }
+            _ => {}
+        }
+    }
+
+    fn may_answer(&self, step: &StepView) -> bool {
+        let actor = self.context.settings().map(|settings| settings.actor.clone()).unwrap_or_default();
+        let may = |who: &[String]| who.is_empty() || who.contains(&actor);
+        step.status == "waiting" && step.waiting.as_ref().is_some_and(|question| may(&question.who))
+    }
+
+    /// Shows a question below what is drawn and waits for a line, unless one is waited for already.
+    fn put(&mut self, question: &str) {
+        let out = &self.context.out;
+        out.talk_raw(&format!("{} ", out.talk_paint.bold(question)));
+        self.drawn = 0;
+        if self.typing.is_empty() {
+            self.typing.spawn_blocking(|| {
+                let mut line = String::new();
+                let read = std::io::stdin().read_line(&mut line).ok()?;
+                (read > 0).then(|| line.trim().to_owned())
+            });
+        }
+    }
+
+    async fn answered(&mut self, run: &RunId, line: Option<String>) -> Result<(), Error> {
+        match std::mem::replace(&mut self.asked, Asked::Nothing) {
+            Asked::Nothing => Ok(()),
+            Asked::Step(step) => {
+                // The terminal is gone: whoever may answer does so from elsewhere.
+                let Some(line) = line else { return Ok(()) };
+                let evidence = step.waiting.as_ref().is_some_and(|question| question.evidence);
+                let by = self.context.settings()?.actor.clone();
+                let answer = if evidence {
+                    Answer { yes: !line.is_empty(), text: Some(line).filter(|line| !line.is_empty()), by }
+                } else {
+                    Answer { yes: matches!(line.to_lowercase().as_str(), "y" | "yes"), text: None, by }
+                };
+                self.command(run, Command::Answer { path: Some(step.path), answer }).await
+            }
+            Asked::Interrupted => match line.as_deref().map(str::to_lowercase).as_deref() {
+                Some("c" | "continue") => {
+                    self.interrupted = false;
+                    self.command(run, Command::Resume).await
+                }
+                Some("u" | "undo") => {
+                    let reason = "interrupted by a person".to_owned();
+                    self.command(run, Command::Cancel { reason, undo: true }).await
+                }
+                _ => Ok(()),
+            },
+        }
+    }
+
+    /// Someone was quicker, or it ended meanwhile: not an error of the one who watches.
+    async fn command(&self, run: &RunId, command: Command) -> Result<(), Error> {
+        match self.session.command(run, command).await {
+            Err(error) if matches!(error.kind, Kind::Conflict | Kind::NotFound) => {
+                self.context.out.warning(&error.message);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    async fn told(&mut self, run: &RunId, told: Told) -> Result<(), Error> {
+        let only_watching = !self.owner || (told == Told::Terminate && !self.session.is_here());
+        if only_watching || self.interrupted {
+            return Err(gone(run));
+        }
+        self.interrupted = true;
+        let reason = match told {
+            Told::Interrupt => "interrupted by a person",
+            Told::Terminate => "its process was asked to end",
+        };
+        self.command(run, Command::Leave { reason: reason.to_owned() }).await?;
+        if told == Told::Interrupt && self.context.out.can_ask() {
+            self.context.out.talk("\nIt stops at the next safe point.");
+            self.put("[c]ontinue, [u]ndo what was done and end, or [L]eave it to be resumed?");
+            self.asked = Asked::Interrupted;
+        } else {
+            self.context.out.talk("it stops at the next safe point; once more leaves it at once");
+        }
+        Ok(())
+    }
+
+    /// A run that waits for its lock looks as if nothing happened: say so, once.
+    fn tell_of_queue(&mut self) {
+        if self.told_of_queue || self.since.elapsed() < QUEUE_PATIENCE || self.display == Display::Documents {
+            return;
+        }
+        let view = self.follower.view();
+        if view.status == "queued" && !view.locks.is_empty() {
+            self.told_of_queue = true;
+            self.context.out.talk(format!("waits for the lock on {}", view.locks.join(", ")));
+            self.context.out.hint("`runbook runs list --unfinished` shows who holds it");
+            self.drawn = 0;
+        }
+    }
+}
+
+fn gone(run: &RunId) -> Error {
+    Error::new(Kind::Interrupted, format!("left run `{run}` as it is"))
+        .hint(format!("`runbook runs watch {run}` attaches again"))
+}

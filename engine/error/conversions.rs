@@ -1,0 +1,125 @@
+//! From each module's own error to what people are told.
+
+use super::{Error, Kind};
+use crate::executor::library::LibraryError;
+use crate::executor::plugins::AddError;
+use crate::executor::{Refusal, emergency};
+use crate::model::effect::{Failure, FailureKind};
+use crate::model::trouble::Troubles;
+use crate::{audit, containers, host};
+
+impl From<LibraryError> for Error {
+    fn from(error: LibraryError) -> Self {
+        let kind = match &error {
+            LibraryError::Unknown { .. } => Kind::NotFound,
+            _ => Kind::Invalid,
+        };
+        Self::new(kind, error.to_string()).maybe(error.hint())
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        let kind = match failure.kind {
+            FailureKind::Invalid => Kind::Invalid,
+            FailureKind::NotFound => Kind::NotFound,
+            FailureKind::AlreadyExists | FailureKind::Conflict => Kind::Conflict,
+            // The daemon's own refusal; what a grant refuses is an outcome of a run.
+            FailureKind::Denied
+            | FailureKind::Exhausted
+            | FailureKind::TimedOut
+            | FailureKind::Unavailable
+            | FailureKind::OutcomeUnknown => Kind::Environment,
+            FailureKind::Cancelled => Kind::Interrupted,
+            FailureKind::Internal => Kind::Internal,
+        };
+        let hint = match kind {
+            Kind::Environment => Some("`runbook doctor` tells what is wrong with the container daemon"),
+            Kind::NotFound => Some("`runbook service list` shows what there is"),
+            _ => None,
+        };
+        Self::new(kind, failure.message).maybe(hint)
+    }
+}
+
+impl From<containers::Error> for Error {
+    fn from(error: containers::Error) -> Self {
+        error.failure.into()
+    }
+}
+
+impl From<audit::Error> for Error {
+    fn from(error: audit::Error) -> Self {
+        let kind = match error.kind() {
+            audit::ErrorKind::BusyOrDamaged => Kind::Directory,
+            audit::ErrorKind::Environment => Kind::Environment,
+            audit::ErrorKind::Invalid => Kind::Invalid,
+            audit::ErrorKind::Stale => Kind::Conflict,
+        };
+        Self::new(kind, error.to_string()).maybe(error.hint())
+    }
+}
+
+impl From<host::Error> for Error {
+    fn from(error: host::Error) -> Self {
+        Self::invalid(error.to_string())
+            .hint("a plugin is a WASM component made with the SDK: `runbook plugin new NAME`")
+    }
+}
+
+impl From<AddError> for Error {
+    fn from(error: AddError) -> Self {
+        match error {
+            AddError::Plugin(error) => error.into(),
+            AddError::Taken { .. } => Self::invalid(error.to_string()).hint("choose another with --name"),
+            AddError::Io { .. } => Self::environment(error.to_string()),
+        }
+    }
+}
+
+impl From<emergency::Error> for Error {
+    fn from(error: emergency::Error) -> Self {
+        match &error {
+            emergency::Error::NoRoom(_) => {
+                Self::environment(error.to_string()).hint("free some space anywhere, or mount a tmpfs")
+            }
+            emergency::Error::NotFenced { pid, .. } => Self::new(Kind::Directory, error.to_string())
+                .hint(format!("`kill -9 {pid}` as its owner or root")),
+        }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        let hint = refusal.hint();
+        let kind = match &refusal {
+            Refusal::Input(_) | Refusal::UnknownTarget { .. } => Kind::Invalid,
+            Refusal::Locked { .. } | Refusal::PlanChanged { .. } | Refusal::Conflict(_) => Kind::Conflict,
+            Refusal::Halted(_) => Kind::Halted,
+            Refusal::UnknownRun(_) => Kind::NotFound,
+            Refusal::Exhausted(_) => Kind::Environment,
+            Refusal::Fenced => Kind::Directory,
+            Refusal::Internal(_) => Kind::Internal,
+            Refusal::Runbook(_) | Refusal::Target(_) | Refusal::Audit(_) | Refusal::Plugin(_) => {
+                let told = match refusal {
+                    Refusal::Runbook(troubles) => troubles.into(),
+                    Refusal::Target(failure) => failure.into(),
+                    Refusal::Audit(error) => error.into(),
+                    Refusal::Plugin(error) => error.into(),
+                    _ => unreachable!("the outer match took the others"),
+                };
+                return Self::maybe(told, hint);
+            }
+        };
+        Self::new(kind, refusal.to_string()).maybe(hint)
+    }
+}
+
+impl From<Troubles> for Error {
+    fn from(troubles: Troubles) -> Self {
+        let detail = troubles.render();
+        let mut error = Self::invalid(troubles.to_string());
+        error.detail = Some(detail);
+        error.hint(format!("`runbook validate {}` shows them again and runs nothing", troubles.file))
+    }
+}
