@@ -178,11 +178,11 @@ impl Engine {
         if let Some(asked) = &request.plan {
             prepared.accepted.plan = Some(self.hold_to_plan(&request, asked).await?);
         }
-        if request.lock == LockWish::Fail {
-            if let Some((lock, holder)) = self.inner.locks.holder(&prepared.accepted.locks, &ancestors) {
-                let runbook = self.inner.handle(&holder).map(|h| h.journal.runbook()).unwrap_or_default();
-                return Err(Refusal::Locked { lock, holder, runbook });
-            }
+        if request.lock == LockWish::Fail
+            && let Some((lock, holder)) = self.inner.locks.holder(&prepared.accepted.locks, &ancestors)
+        {
+            let runbook = self.inner.handle(&holder).map(|h| h.journal.runbook()).unwrap_or_default();
+            return Err(Refusal::Locked { lock, holder, runbook });
         }
         self.record(request, prepared, parent, ancestors).await
     }

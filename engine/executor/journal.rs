@@ -85,7 +85,7 @@ impl Journal {
                 Event::Left { reason } => reason.clone(),
                 _ => String::new(),
             };
-            inner.row.status = status.word().to_owned();
+            status.word().clone_into(&mut inner.row.status);
             inner.row.finished_ms = matches!(status, RunStatus::Ended(_)).then_some(now_ms);
             inner.row.message = message;
             inner.row.clone()

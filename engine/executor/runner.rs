@@ -22,7 +22,7 @@ use crate::run::next::{Action, Ended, InFlight, finish, next};
 use crate::run::state::{RunStatus, State};
 
 /// The longest a run sleeps before it asks again what to do.
-const LONGEST_SLEEP: Duration = Duration::from_secs(3_600);
+const LONGEST_SLEEP: Duration = Duration::from_hours(1);
 
 /// Whether a run needs an engine right now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,7 +121,7 @@ impl Runner {
 
     async fn drive(&mut self) -> Result<EndStatus, Quit> {
         self.take_locks().await?;
-        self.begin().await?;
+        self.begin()?;
         loop {
             if let Some(status) = self.journal.with(|state| state.end().map(|end| end.status)) {
                 return Ok(status);
@@ -219,9 +219,9 @@ impl Runner {
                 self.in_flight.attempts.remove(&(path.clone(), attempt));
                 match performed {
                     Performed::Ended { outcome, lines } => {
-                        self.finish(Ended { path, attempt, outcome, lines })?
+                        self.finish(Ended { path, attempt, outcome, lines })?;
                     }
-                    Performed::Stopped(stop) => self.stopped(&path.to_string(), stop).await?,
+                    Performed::Stopped(stop) => self.rested(&path.to_string(), stop).await?,
                 }
             }
             Done::Child { path, attempt, started } => {
@@ -251,20 +251,20 @@ impl Runner {
     }
 
     /// An attempt came to no outcome of its own.
-    async fn stopped(&mut self, step: &str, stop: Stop) -> Result<(), Quit> {
-        match stop {
+    async fn rested(&mut self, step: &str, why: Stop) -> Result<(), Quit> {
+        match why {
             Stop::Drained | Stop::InDoubt(_) => Ok(()),
             Stop::Left(reason) => self.leave(reason).await,
             Stop::Halted(reason) => self.leave(format!("halted: {reason}")).await,
-            Stop::Diverged(why) => {
-                let message = format!("replay of step `{step}` diverged from the journal: {why}");
+            Stop::Diverged(what) => {
+                let message = format!("replay of step `{step}` diverged from the journal: {what}");
                 let event =
                     Event::Finished { status: EndStatus::Stuck, outputs: serde_json::json!({}), message };
                 Ok(self.journal.append(&event, None).await?)
             }
             Stop::JournalEnds => Err(Quit::Audit("an attempt was only replayed".to_owned())),
-            Stop::Fenced => Err(Quit::Audit(stop.to_string())),
-            Stop::Audit(why) => Err(Quit::Audit(why)),
+            Stop::Fenced => Err(Quit::Audit(why.to_string())),
+            Stop::Audit(what) => Err(Quit::Audit(what)),
         }
     }
 
@@ -356,7 +356,7 @@ impl Runner {
     }
 
     /// Records that this engine has the run now. One that was interrupted too long ago waits for a person.
-    async fn begin(&mut self) -> Result<(), Quit> {
+    fn begin(&self) -> Result<(), Quit> {
         let engine = self.inner.config.name.clone();
         let (status, last_ms, within_ms) = self.journal.with(|state| {
             (

@@ -7,13 +7,13 @@ use tokio::task::JoinSet;
 
 /// A set of tasks of one kind; ends them when dropped.
 #[derive(Clone, Default)]
-pub struct Tasks {
+pub(super) struct Tasks {
     set: Arc<Mutex<JoinSet<()>>>,
 }
 
 impl Tasks {
     /// Begins a task. `on_death` is called if it panics: one bad thing stays one.
-    pub fn begin(
+    pub(super) fn begin(
         &self,
         name: &'static str,
         task: impl Future<Output = ()> + Send + 'static,
@@ -25,11 +25,11 @@ impl Tasks {
         set.spawn(async move {
             let mut watched = JoinSet::new();
             watched.spawn(task);
-            if let Some(Err(error)) = watched.join_next().await {
-                if error.is_panic() {
-                    tracing::error!(task = name, "a task of the engine died");
-                    on_death();
-                }
+            if let Some(Err(error)) = watched.join_next().await
+                && error.is_panic()
+            {
+                tracing::error!(task = name, "a task of the engine died");
+                on_death();
             }
         });
     }

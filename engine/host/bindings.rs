@@ -1,5 +1,4 @@
 //! The host's side of the contract in `wit/`, generated.
-#![expect(missing_docs, clippy::pedantic, reason = "generated from `wit/`, where the documentation is")]
 
 wasmtime::component::bindgen!({
     path: [

@@ -181,8 +181,8 @@ pub(super) struct Memory {
     pub(super) seen: HashMap<String, Seen>,
     /// Containers whose state must be compared with what was seen before this engine may write to them.
     pub(super) unverified: HashSet<String>,
-    /// Containers made by this run: id → the key of the call that made them.
-    pub(super) created: HashMap<String, Digest>,
+    /// Containers made by this run: id → the place of the call that made them.
+    pub(super) created: HashMap<String, String>,
     /// Which container had this address when it was last seen.
     pub(super) addresses: HashMap<IpAddr, String>,
     /// Writes of the plan not yet made.
@@ -212,7 +212,7 @@ impl RunContext {
         let mut memory = lock(&self.memory);
         for container in containers_in(answer) {
             memory.unverified.insert(container.id.clone());
-            memory.learn(&container, (function == "containers.create").then(|| self.key(call)));
+            memory.learn(&container, (function == "containers.create").then(|| place(call)));
         }
     }
 
@@ -220,10 +220,9 @@ impl RunContext {
     pub fn recall_write(&self, call: &CallId, function: &str, arguments: &Value) {
         let key = self.write_key(&call.path, function, arguments);
         let mut memory = lock(&self.memory);
-        if let Some(planned) = &mut memory.planned {
-            if let Some(index) = planned.iter().position(|p| *p == key) {
-                planned.remove(index);
-            }
+        let Some(planned) = &mut memory.planned else { return };
+        if let Some(index) = planned.iter().position(|p| *p == key) {
+            planned.remove(index);
         }
     }
 
@@ -237,7 +236,7 @@ impl RunContext {
     pub(super) fn write_key(&self, path: &StepPath, function: &str, arguments: &Value) -> Digest {
         let mut arguments = arguments.clone();
         if let Some(id) = arguments.get("id").and_then(Value::as_str) {
-            let made = lock(&self.memory).created.get(id).map(|key| format!("made:{}", key.short()));
+            let made = lock(&self.memory).created.get(id).cloned();
             if let Some(made) = made {
                 arguments["id"] = Value::String(made);
             }
@@ -254,22 +253,27 @@ impl RunContext {
         }
         let mut memory = lock(&self.memory);
         for container in found {
-            let made = (function == "containers.create").then(|| self.key(call));
+            let made = (function == "containers.create").then(|| place(call));
             memory.learn(&container, made);
         }
     }
 }
 
 impl Memory {
-    fn learn(&mut self, container: &Container, made_by: Option<Digest>) {
+    fn learn(&mut self, container: &Container, made_by: Option<String>) {
         self.seen.insert(container.id.clone(), Seen::of(container));
         for address in container.addresses.iter().filter_map(|address| address.parse().ok()) {
             self.addresses.insert(address, container.id.clone());
         }
-        if let Some(key) = made_by {
-            self.created.insert(container.id.clone(), key);
+        if let Some(place) = made_by {
+            self.created.insert(container.id.clone(), place);
         }
     }
+}
+
+/// Where a call stands, in whatever run.
+fn place(call: &CallId) -> String {
+    format!("made at {} attempt {} call {}", call.path, call.attempt, call.ordinal)
 }
 
 /// The parts of a [`RunContext`].

@@ -73,7 +73,7 @@ impl Door {
             return Err(stop);
         }
         if let Err(failure) = self.admit(call, id.ordinal) {
-            return self.finish(call, id, Some(arguments), Err(failure), None);
+            return self.finish_unannounced(call, id, arguments, Err(failure));
         }
         if self.context.mode == Mode::Plan && call.effect().writes() {
             return self.imagine(call, &id, arguments).await;
@@ -161,7 +161,7 @@ impl Door {
             Err(failure) => Err(failure),
         };
         let granted = granted.and_then(|answer| self.answer_granted(call, answer));
-        self.finish(call, id, Some(arguments), granted, None)
+        self.finish_unannounced(call, id, arguments, granted)
     }
 
     /// A read under way ends when the run is cancelled or left.
@@ -210,14 +210,14 @@ impl Door {
         }
         let leave = match self.granted(call).await {
             Ok(leave) => leave,
-            Err(failure) => return self.finish(call, id, Some(arguments), Err(failure), None),
+            Err(failure) => return self.finish_unannounced(call, id, arguments, Err(failure)),
         };
         let before = match self.bounded(call.before(&self.context.world)).await {
             Ok(before) => before,
-            Err(t) => return self.finish(call, id, Some(arguments), Err(t.failure), None),
+            Err(t) => return self.finish_unannounced(call, id, arguments, Err(t.failure)),
         };
         if let Err(failure) = self.take_planned(&id, call.function(), &arguments) {
-            return self.finish(call, id, Some(arguments), Err(failure), None);
+            return self.finish_unannounced(call, id, arguments, Err(failure));
         }
         let intent = Intent { key: self.context.key(&id), before, at_ms: clock::now_ms() };
         let announced = Event::CallIntended {
@@ -244,8 +244,8 @@ impl Door {
         let answered = tokio::time::timeout(limit, call.perform(&self.context.world, &intent.key)).await;
         super::fault_point("door.after-act");
         match answered {
-            Ok(Ok(answer)) => self.finish(call, id, None, Ok(answer), how),
-            Ok(Err(Trouble { failure, certain: true })) => self.finish(call, id, None, Err(failure), how),
+            Ok(Ok(answer)) => self.finish(call, id, Ok(answer), how),
+            Ok(Err(Trouble { failure, certain: true })) => self.finish(call, id, Err(failure), how),
             Ok(Err(Trouble { failure, certain: false })) => {
                 self.establish(call, id, intent, Some(failure)).await
             }
@@ -266,14 +266,14 @@ impl Door {
         loop {
             match self.bounded(call.establish(&self.context.world, intent)).await {
                 Ok(Found::Done(answer)) => {
-                    return self.finish(call, id, None, Ok(answer), Some(Established::Adopted));
+                    return self.finish(call, id, Ok(answer), Some(Established::Adopted));
                 }
                 Ok(Found::NotDone) => {
                     if let Some(failure) = after {
-                        return self.finish(call, id, None, Err(failure), None);
+                        return self.finish(call, id, Err(failure), None);
                     }
                     if self.cancelled() {
-                        return self.finish(call, id, None, Err(cancelled()), None);
+                        return self.finish(call, id, Err(cancelled()), None);
                     }
                     if let Some(reason) = lock(&self.context.halted).clone() {
                         return Err(Stop::Halted(reason));
@@ -311,7 +311,7 @@ impl Door {
                 format!("a person settled `{}` as failed", call.function()),
             )),
         };
-        self.finish(call, id, None, outcome, Some(Established::Settled))
+        self.finish(call, id, outcome, Some(Established::Settled))
     }
 
     async fn doubt(&self, id: CallId, message: String) -> Answered {
@@ -399,7 +399,7 @@ impl Door {
         if let Some(assumption) = imagined.assumption {
             lock(overlay).assume(assumption);
         }
-        self.finish(call, id.clone(), None, Ok(imagined.answer), None)
+        self.finish(call, id.clone(), Ok(imagined.answer), None)
     }
 
     async fn bounded<T>(&self, asked: super::call::Asked<'_, T>) -> Result<T, Trouble> {
@@ -453,32 +453,54 @@ impl Door {
         Ok(answer)
     }
 
-    /// Records the outcome and gives it to the plugin.
+    /// Records the outcome of an announced call and gives it to the plugin.
     fn finish(
         &self,
         call: &dyn Call,
         id: CallId,
-        arguments: Option<Value>,
         outcome: Result<Value, Failure>,
         established: Option<Established>,
     ) -> Answered {
-        if let Ok(answer) = &outcome {
-            self.context.learn(&id, call.function(), answer);
+        self.take_in(call, &id, &outcome);
+        self.record(id, call.function(), (None, established), outcome)
+    }
+
+    /// The same for a read, or a write that was refused before it was announced.
+    fn finish_unannounced(
+        &self,
+        call: &dyn Call,
+        id: CallId,
+        arguments: Value,
+        outcome: Result<Value, Failure>,
+    ) -> Answered {
+        self.take_in(call, &id, &outcome);
+        self.record(id, call.function(), (Some(arguments), None), outcome)
+    }
+
+    fn record(
+        &self,
+        call: CallId,
+        function: &str,
+        (arguments, established): (Option<Value>, Option<Established>),
+        outcome: Result<Value, Failure>,
+    ) -> Answered {
+        let function = function.to_owned();
+        let event =
+            Event::CallFinished { call, function, arguments, outcome: to_outcome(&outcome), established };
+        self.context.ledger.record(event)?;
+        Ok(outcome)
+    }
+
+    /// Remembers the containers in an answer; those this engine wrote to are as it knows them.
+    fn take_in(&self, call: &dyn Call, id: &CallId, outcome: &Result<Value, Failure>) {
+        let Ok(answer) = outcome else { return };
+        self.context.learn(id, call.function(), answer);
+        if call.effect().writes() {
             let mut memory = lock(&self.context.memory);
-            if call.effect().writes() {
-                for container in super::context::containers_in(answer) {
-                    memory.unverified.remove(&container.id);
-                }
+            for container in super::context::containers_in(answer) {
+                memory.unverified.remove(&container.id);
             }
         }
-        self.context.ledger.record(Event::CallFinished {
-            call: id,
-            function: call.function().to_owned(),
-            arguments,
-            outcome: to_outcome(&outcome),
-            established,
-        })?;
-        Ok(outcome)
     }
 }
 

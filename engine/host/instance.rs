@@ -20,7 +20,7 @@ use crate::run::event::{MAX_KEPT_LINES, Outcome};
 use crate::run::state::RecordedCall;
 
 /// What a store holds.
-pub struct Guest {
+pub(super) struct Guest {
     /// None while a plugin describes itself: then every import traps.
     door: Option<Door>,
     limits: StoreLimits,
@@ -190,7 +190,7 @@ pub async fn perform(wasm: &Wasm, plugin: &Plugin, attempt: Attempt<'_>) -> Perf
     let lines = store.data_mut().last_lines();
     match result {
         Ok(Ok(output)) => ended_with_output(&output, lines),
-        Ok(Err(error)) => ended(from_wit(error), lines),
+        Ok(Err(error)) => ended(from_wit(&error), lines),
         Err(error) => {
             let failure =
                 if clock::now_ms() > deadline_ms && matches!(error.downcast_ref(), Some(Trap::Interrupt)) {
@@ -286,7 +286,7 @@ fn to_wit(failure: Failure) -> wit::Error {
     }
 }
 
-fn from_wit(error: wit::Error) -> Failure {
+fn from_wit(error: &wit::Error) -> Failure {
     let kind = match error.kind {
         wit::ErrorKind::Invalid => FailureKind::Invalid,
         wit::ErrorKind::NotFound => FailureKind::NotFound,

@@ -149,9 +149,10 @@ impl Overlay {
                 container.state = State::Exited;
                 container.health = Health::None;
             }
-            Condition::Running if !running => return Err(conflict("is not running")),
+            Condition::Running | Condition::HealthyFor(_) if !running => {
+                return Err(conflict("is not running"));
+            }
             Condition::Running => {}
-            Condition::HealthyFor(_) if !running => return Err(conflict("is not running")),
             Condition::HealthyFor(ms) => {
                 if container.health == Health::Unhealthy && !self.containers.contains_key(&container.id) {
                     self.assume(format!("that `{}`, unhealthy now, becomes healthy", container.name));

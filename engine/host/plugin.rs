@@ -49,7 +49,7 @@ impl Plugin {
 }
 
 /// The interfaces a component imports, without versions, sorted.
-pub fn imports(wasm: &Wasm, component: &Component) -> Vec<String> {
+fn imports(wasm: &Wasm, component: &Component) -> Vec<String> {
     let mut names: Vec<String> = component
         .component_type()
         .imports(wasm.engine())

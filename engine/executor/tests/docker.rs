@@ -42,7 +42,9 @@ impl Service {
             ]);
         }
         for number in 1..=replicas {
-            while docker(&["inspect", "-f", "{{.State.Health.Status}}", &service.replica(number)]) != "healthy" {
+            while docker(&["inspect", "-f", "{{.State.Health.Status}}", &service.replica(number)])
+                != "healthy"
+            {
                 std::thread::sleep(std::time::Duration::from_millis(100));
             }
         }
@@ -95,7 +97,7 @@ async fn a_restart_happens_once_as_planned_and_replays_without_a_daemon() {
     let dir = tempfile::tempdir().unwrap();
     let engine = engine_with(dir.path());
     let text = restart("    actions: [read, restart]");
-    let mut wish = request(&text, json!({ "service": "runbook-engine-a/web" }));
+    let mut wish = request(&text, &json!({ "service": "runbook-engine-a/web" }));
     let plan = engine.plan(wish.clone()).await.unwrap();
     let planned: Vec<_> = plan.writes.iter().map(|w| format!("{} {}", w.function, w.target)).collect();
     assert_eq!(
@@ -133,8 +135,9 @@ async fn a_step_without_the_grant_is_denied_and_touches_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let engine = engine_with(dir.path());
     // `kill` is granted to satisfy no need of the step; the parser would refuse the text without any.
-    let text = restart("    actions: [read, stop, start]").replace("actions: [read, stop, start]", "actions: [read]");
-    let refused = engine.submit(request(&text, json!({ "service": "runbook-engine-b/web" }))).await;
+    let text = restart("    actions: [read, stop, start]")
+        .replace("actions: [read, stop, start]", "actions: [read]");
+    let refused = engine.submit(request(&text, &json!({ "service": "runbook-engine-b/web" }))).await;
     assert!(refused.is_err(), "the parser already knows what the step needs");
     assert_eq!(service.started_at(1), before);
 }

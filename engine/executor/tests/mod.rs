@@ -10,8 +10,8 @@ use serde_json::{Map, json};
 use super::engine::fold;
 use super::request::{LockWish, Request, Source};
 use super::{Engine, EngineConfig, Rest, replay};
-use crate::containers::Connection;
 use crate::audit::Reader;
+use crate::containers::Connection;
 use crate::model::ids::TargetName;
 use crate::run::event::{EndStatus, TriggerKind};
 
@@ -53,7 +53,7 @@ fn start(dir: &Path, targets: BTreeMap<TargetName, Connection>) -> Engine {
     .expect("an engine")
 }
 
-fn request(text: &str, parameters: serde_json::Value) -> Request {
+fn request(text: &str, parameters: &serde_json::Value) -> Request {
     let parameters: Map<String, serde_json::Value> = parameters.as_object().cloned().unwrap_or_default();
     Request {
         runbook: Source { file: "hello.yaml".to_owned(), text: text.to_owned(), others: Vec::new() },
@@ -73,7 +73,7 @@ fn request(text: &str, parameters: serde_json::Value) -> Request {
 async fn a_run_succeeds_is_journalled_and_replays_alike() {
     let dir = tempfile::tempdir().unwrap();
     let engine = engine(dir.path());
-    let run = engine.submit(request(HELLO, json!({}))).await.unwrap();
+    let run = engine.submit(request(HELLO, &json!({}))).await.unwrap();
     let rest = engine.settled(&run).await;
     assert!(matches!(rest, Rest::Ended(EndStatus::Succeeded) | Rest::Gone), "{rest:?}");
     engine.drain().await;
@@ -87,7 +87,7 @@ async fn a_run_succeeds_is_journalled_and_replays_alike() {
 async fn a_failed_assertion_fails_the_run_with_its_words() {
     let dir = tempfile::tempdir().unwrap();
     let engine = engine(dir.path());
-    let run = engine.submit(request(HELLO, json!({ "name": "nobody" }))).await.unwrap();
+    let run = engine.submit(request(HELLO, &json!({ "name": "nobody" }))).await.unwrap();
     engine.settled(&run).await;
     engine.drain().await;
     let state = fold(&Reader::open(dir.path()).unwrap(), &run).unwrap();
@@ -100,10 +100,10 @@ async fn a_failed_assertion_fails_the_run_with_its_words() {
 async fn a_plan_predicts_the_end_and_writes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let engine = engine(dir.path());
-    let plan = engine.plan(request(HELLO, json!({ "name": "nobody" }))).await.unwrap();
+    let plan = engine.plan(request(HELLO, &json!({ "name": "nobody" }))).await.unwrap();
     assert_eq!((plan.status, plan.writes.len()), (EndStatus::Failed, 0));
     assert_eq!(plan.steps.iter().map(|s| s.fate.as_str()).collect::<Vec<_>>(), ["runs", "fails"]);
-    let again = engine.plan(request(HELLO, json!({ "name": "nobody" }))).await.unwrap();
+    let again = engine.plan(request(HELLO, &json!({ "name": "nobody" }))).await.unwrap();
     assert_eq!(plan.digest, again.digest);
     assert!(Reader::open(dir.path()).unwrap().runs(&crate::audit::RunFilter::default()).unwrap().is_empty());
 }

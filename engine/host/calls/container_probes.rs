@@ -84,7 +84,7 @@ impl Call for Create {
     fn imagine(&self, overlay: &mut Overlay, before: &Value, key: &Digest) -> Result<Imagined, Failure> {
         let mut made: Container = serde_json::from_value(before["from"].clone())
             .map_err(|e| Failure::new(FailureKind::Internal, "plan.before", e.to_string()))?;
-        made.id = key.as_str().to_owned();
+        made.id = key.to_string();
         made.name.clone_from(&self.name);
         made.state = State::Created;
         made.health = if made.health == Health::None || self.overrides.one_shot {
@@ -102,12 +102,10 @@ impl Call for Create {
             overlay.assume(format!("that image `{image}` is there and starts"));
         }
         let answer = to_value(&made);
-        if !self.overrides.one_shot {
-            overlay.put(made);
-        } else {
+        if self.overrides.one_shot {
             made.service = String::new();
-            overlay.put(made);
         }
+        overlay.put(made);
         Ok(Imagined { answer, target: self.name.clone(), assumption: None })
     }
 

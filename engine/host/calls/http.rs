@@ -56,14 +56,12 @@ const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 
 /// Whether the run may connect there. A wildcard host means the containers it may read.
 pub(in crate::host) async fn granted(context: &RunContext, address: &Address) -> Result<(), Failure> {
-    if let Some(ip) = address.ip() {
-        if forbidden(ip) {
-            return Err(Failure::new(
-                FailureKind::Denied,
-                "http.forbidden-address",
-                format!("{ip} is never reached from a step: link-local and metadata addresses are closed"),
-            ));
-        }
+    if let Some(ip) = address.ip().filter(|ip| forbidden(*ip)) {
+        return Err(Failure::new(
+            FailureKind::Denied,
+            "http.forbidden-address",
+            format!("{ip} is never reached from a step: link-local and metadata addresses are closed"),
+        ));
     }
     match context.address_granted(address) {
         Coverage::Named => Ok(()),
