@@ -9,16 +9,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::budget::Leave;
-use super::call::{Call, Found, Intent, Need, Trouble};
-use super::context::{LocalChanges, Mode, RunContext, Seen, Stop, lock};
-use super::grants::allowance;
+use super::call::{Call, Found, Intent, Trouble};
+use super::context::{LocalChanges, Mode, RunContext, Stop, lock};
 use super::limits;
 use super::overlay::ImaginedWrite;
 use crate::clock;
-use crate::containers::types::Container;
 use crate::model::effect::{Effect, Failure, FailureKind};
-use crate::model::grant::ContainerAction;
 use crate::model::ids::StepPath;
 use crate::run::event::{CallId, Established, Event, Outcome, Settlement};
 use crate::run::state::RecordedCall;
@@ -320,49 +316,6 @@ impl Door {
         Err(Stop::InDoubt(message))
     }
 
-    /// Whether someone changed the target since it was last seen by an engine that is no more.
-    fn moved(&self, before: &Value) -> Option<String> {
-        let container: Container = serde_json::from_value(before.clone()).ok()?;
-        let mut memory = lock(&self.context.memory);
-        if !memory.unverified.remove(&container.id) {
-            return None;
-        }
-        let (then, now) = (memory.seen.get(&container.id)?, Seen::of(&container));
-        if then.running == now.running && then.started_at == now.started_at {
-            return None;
-        }
-        let words = |seen: &Seen| {
-            format!("{} since {}", if seen.running { "running" } else { "stopped" }, seen.started_at)
-        };
-        Some(format!(
-            "someone else changed `{}` while no engine was looking: it was {}, and is {} now",
-            container.name,
-            words(then),
-            words(&now)
-        ))
-    }
-
-    /// With `--plan`, a write that is not in the plan is refused before it is announced.
-    fn take_planned(&self, id: &CallId, function: &str, arguments: &Value) -> Result<(), Failure> {
-        let key = self.context.write_key(&id.path, function, arguments);
-        let mut memory = lock(&self.context.memory);
-        let Some(planned) = &mut memory.planned else { return Ok(()) };
-        match planned.iter().position(|p| *p == key) {
-            Some(index) => {
-                planned.remove(index);
-                Ok(())
-            }
-            None => Err(Failure::new(
-                FailureKind::Conflict,
-                "plan.deviation",
-                format!(
-                    "`{function}` of step `{}` is not in the plan this run is held to: nothing was done",
-                    id.path
-                ),
-            )),
-        }
-    }
-
     async fn imagine(&self, call: &dyn Call, id: &CallId, arguments: Value) -> Answered {
         let refused = |failure: Failure| Ok(Err(failure));
         let _leave = match self.granted(call).await {
@@ -402,7 +355,7 @@ impl Door {
         self.finish(call, id.clone(), Ok(imagined.answer), None)
     }
 
-    async fn bounded<T>(&self, asked: super::call::Asked<'_, T>) -> Result<T, Trouble> {
+    pub(super) async fn bounded<T>(&self, asked: super::call::Asked<'_, T>) -> Result<T, Trouble> {
         let limit = Duration::from_millis(limits::READ_DEADLINE_MS);
         tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| {
             Err(Trouble::certain(
@@ -411,46 +364,6 @@ impl Door {
                 "the daemon did not answer in time",
             ))
         })
-    }
-
-    /// Checks the grant, budgets included, against the world as it is now.
-    async fn granted(&self, call: &dyn Call) -> Result<Option<Leave<'_>>, Failure> {
-        match call.need() {
-            Need::Nothing | Need::Answered => Ok(None),
-            Need::State { bucket, action } => self.context.state_granted(&bucket, action).map(|()| None),
-            Need::Address(address) => {
-                super::calls::http::granted(&self.context, &address).await.map(|()| None)
-            }
-            Need::Container { id, action, takes_down } => {
-                let container =
-                    self.bounded(Box::pin(self.context.world.inspect(&id))).await.map_err(|t| t.failure)?;
-                let grant = self.context.grant_for(&container, action)?;
-                if !takes_down {
-                    return Ok(None);
-                }
-                let world = &self.context.world;
-                let replicas = match self.bounded(Box::pin(world.service(&container.service))).await {
-                    Ok(replicas) => replicas,
-                    Err(trouble) if trouble.failure.kind == FailureKind::NotFound => vec![container.clone()],
-                    Err(trouble) => return Err(trouble.failure),
-                };
-                world
-                    .budgets()
-                    .admit(&self.context.target, &container, &replicas, allowance(grant))
-                    .map(Some)
-                    .map_err(|exceeded| self.context.over_budget(grant, &exceeded))
-            }
-        }
-    }
-
-    /// Every container in an answer must be granted for reading.
-    fn answer_granted(&self, call: &dyn Call, answer: Value) -> Result<Value, Failure> {
-        if call.need() == Need::Answered {
-            for container in super::context::containers_in(&answer) {
-                self.context.grant_for(&container, ContainerAction::Read)?;
-            }
-        }
-        Ok(answer)
     }
 
     /// Records the outcome of an announced call and gives it to the plugin.

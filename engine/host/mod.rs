@@ -8,6 +8,7 @@ mod bindings;
 mod budget;
 mod call;
 mod calls;
+mod checks;
 mod context;
 mod door;
 pub mod embedded;

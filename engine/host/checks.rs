@@ -1,0 +1,98 @@
+//! What the door asks before it lets a call act: is it granted, is it in the plan, is the world as it was last seen.
+
+use serde_json::Value;
+
+use super::budget::Leave;
+use super::call::{Call, Need};
+use super::context::{Seen, lock};
+use super::door::Door;
+use super::grants::allowance;
+use crate::containers::types::Container;
+use crate::model::effect::{Failure, FailureKind};
+use crate::model::grant::ContainerAction;
+use crate::run::event::CallId;
+
+impl Door {
+    /// Checks the grant, budgets included, against the world as it is now.
+    pub(super) async fn granted(&self, call: &dyn Call) -> Result<Option<Leave<'_>>, Failure> {
+        match call.need() {
+            Need::Nothing | Need::Answered => Ok(None),
+            Need::State { bucket, action } => self.context.state_granted(&bucket, action).map(|()| None),
+            Need::Address(address) => {
+                super::calls::http::granted(&self.context, &address).await.map(|()| None)
+            }
+            Need::Container { id, action, takes_down } => {
+                let container =
+                    self.bounded(Box::pin(self.context.world.inspect(&id))).await.map_err(|t| t.failure)?;
+                let grant = self.context.grant_for(&container, action)?;
+                if !takes_down {
+                    return Ok(None);
+                }
+                let world = &self.context.world;
+                let replicas = match self.bounded(Box::pin(world.service(&container.service))).await {
+                    Ok(replicas) => replicas,
+                    Err(trouble) if trouble.failure.kind == FailureKind::NotFound => vec![container.clone()],
+                    Err(trouble) => return Err(trouble.failure),
+                };
+                world
+                    .budgets()
+                    .admit(&self.context.target, &container, &replicas, allowance(grant))
+                    .map(Some)
+                    .map_err(|exceeded| self.context.over_budget(grant, &exceeded))
+            }
+        }
+    }
+
+    /// Every container in an answer must be granted for reading.
+    pub(super) fn answer_granted(&self, call: &dyn Call, answer: Value) -> Result<Value, Failure> {
+        if call.need() == Need::Answered {
+            for container in super::context::containers_in(&answer) {
+                self.context.grant_for(&container, ContainerAction::Read)?;
+            }
+        }
+        Ok(answer)
+    }
+
+    /// Whether someone changed the target since it was last seen by an engine that is no more.
+    pub(super) fn moved(&self, before: &Value) -> Option<String> {
+        let container: Container = serde_json::from_value(before.clone()).ok()?;
+        let mut memory = lock(&self.context.memory);
+        if !memory.unverified.remove(&container.id) {
+            return None;
+        }
+        let (then, now) = (memory.seen.get(&container.id)?, Seen::of(&container));
+        if then.running == now.running && then.started_at == now.started_at {
+            return None;
+        }
+        let words = |seen: &Seen| {
+            format!("{} since {}", if seen.running { "running" } else { "stopped" }, seen.started_at)
+        };
+        Some(format!(
+            "someone else changed `{}` while no engine was looking: it was {}, and is {} now",
+            container.name,
+            words(then),
+            words(&now)
+        ))
+    }
+
+    /// With `--plan`, a write that is not in the plan is refused before it is announced.
+    pub(super) fn take_planned(&self, id: &CallId, function: &str, arguments: &Value) -> Result<(), Failure> {
+        let key = self.context.write_key(&id.path, function, arguments);
+        let mut memory = lock(&self.context.memory);
+        let Some(planned) = &mut memory.planned else { return Ok(()) };
+        match planned.iter().position(|p| *p == key) {
+            Some(index) => {
+                planned.remove(index);
+                Ok(())
+            }
+            None => Err(Failure::new(
+                FailureKind::Conflict,
+                "plan.deviation",
+                format!(
+                    "`{function}` of step `{}` is not in the plan this run is held to: nothing was done",
+                    id.path
+                ),
+            )),
+        }
+    }
+}
