@@ -165,6 +165,7 @@ fn step_view(runbook: Option<&Runbook>, state: &State, path: StepPath) -> StepVi
     let blank = Progress::default();
     let progress = state.progress(&path).unwrap_or(&blank);
     let last = progress.last().map(|(_, last)| last);
+    let items = items(state, &path, progress);
     let status = status(step, state, &path, progress);
     let over = matches!(status, "succeeded" | "failed" | "skipped");
     let uses = last.map(|last| last.uses.clone()).filter(|uses| !uses.is_empty());
@@ -173,12 +174,13 @@ fn step_view(runbook: Option<&Runbook>, state: &State, path: StepPath) -> StepVi
         Some(Outcome::Error(failure)) => (None, Some(failure.clone())),
         _ => (None, progress.check.as_ref().filter(|check| !check.holds).map(unheld)),
     };
+    let all = || std::iter::once(progress).chain(items.iter().copied());
     StepView {
         uses: uses.or_else(|| step.map(|step| uses_of(step, &path))).unwrap_or_default(),
         status: status.to_owned(),
         attempts: progress.attempt_count(),
-        started_ms: progress.attempts.first().map(|first| first.started_ms),
-        finished_ms: last.filter(|_| over).and_then(|last| last.finished_ms),
+        started_ms: all().filter_map(|unit| unit.attempts.first()).map(|first| first.started_ms).min(),
+        finished_ms: all().filter(|_| over).filter_map(|unit| unit.last()?.1.finished_ms).max(),
         output,
         failure,
         skipped: progress.skipped.as_ref().map(ToString::to_string),
@@ -191,6 +193,12 @@ fn step_view(runbook: Option<&Runbook>, state: &State, path: StepPath) -> StepVi
         if_it_fails: step.and_then(|step| step.if_it_fails.clone()),
         path,
     }
+}
+
+/// What is known of the items of a `for_each`; its times are theirs.
+fn items<'a>(state: &'a State, path: &StepPath, progress: &Progress) -> Vec<&'a Progress> {
+    let count = progress.items.as_ref().map_or(0, Vec::len);
+    (0..).take(count).filter_map(|index| state.progress(&path.at(index))).collect()
 }
 
 fn find<'a>(runbook: &'a Runbook, path: &StepPath) -> Option<&'a Step> {
@@ -238,6 +246,23 @@ fn status(step: Option<&Step>, state: &State, path: &StepPath, progress: &Progre
 #[cfg(test)]
 mod tests {
     use crate::run::simulator::{Simulator, ok};
+
+    #[test]
+    fn a_step_with_items_takes_as_long_as_they_do() {
+        let mut simulator = Simulator::new(crate::run::simulator::book(|book| {
+            let items = crate::run::simulator::expr("[1, 2]");
+            let for_each =
+                crate::model::runbook::ForEach { items, max_parallel: 1, canary: false, stop_after: 1 };
+            book.step("a").for_each = Some(for_each);
+        }));
+        simulator.run();
+        let view = super::view(Some(&simulator.runbook), &simulator.state);
+        let paths: Vec<_> = view.steps.iter().map(|step| step.path.to_string()).collect();
+        assert_eq!(paths, ["a", "a[0]", "a[1]"]);
+        assert_eq!(view.steps[0].status, "succeeded");
+        let took = view.steps[0].finished_ms.unwrap() - view.steps[0].started_ms.unwrap();
+        assert_eq!(took, 20);
+    }
 
     #[test]
     fn people_see_every_step_in_the_order_written() {
