@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 /// The longest duration, ten years: more than any retention and still far from overflow.
-pub const MAX_DURATION: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
+pub const MAX_DURATION: Duration = Duration::from_hours(10 * 366 * 24);
 
 /// Units of time in milliseconds, from the largest.
 const TIME_UNITS: [(&str, u64); 5] =

@@ -73,7 +73,7 @@ fn integer(least: u32, description: &str) -> Value {
 }
 
 /// The value itself or an expression that becomes it.
-fn templated(part: Value) -> Value {
+fn templated(part: &Value) -> Value {
     let open = OPEN.replace('$', "\\$").replace('{', "\\{");
     json!({ "anyOf": [part, { "type": "string", "pattern": open }] })
 }
@@ -146,8 +146,8 @@ fn grants() -> Value {
         &json!({
             "select": select,
             "actions": { "type": "array", "minItems": 1, "uniqueItems": true, "items": { "enum": actions }, "description": "`restart` is stop and start." },
-            "max_unavailable": templated(integer(1, "How many replicas of one service may be down or unhealthy at once; 1 if left out.")),
-            "min_healthy": templated(integer(0, "How many replicas of one service must stay healthy.")),
+            "max_unavailable": templated(&integer(1, "How many replicas of one service may be down or unhealthy at once; 1 if left out.")),
+            "min_healthy": templated(&integer(0, "How many replicas of one service must stay healthy.")),
         }),
         &["select", "actions"],
     );
@@ -291,7 +291,7 @@ fn input(root: &Value, part: &Value, depth: usize) -> Value {
     }
     let restricted = ["pattern", "minLength", "maxLength"].iter().any(|name| plain.contains_key(*name));
     let plain = Value::Object(plain);
-    if depth == 0 || (text && !restricted) { plain } else { templated(plain) }
+    if depth == 0 || (text && !restricted) { plain } else { templated(&plain) }
 }
 
 #[cfg(test)]

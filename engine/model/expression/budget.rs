@@ -62,12 +62,14 @@ pub(super) fn declare(env: &mut Env) {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the shape of a function of CEL")]
 fn charge<'b, 'v>(mut arguments: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
     let argument = arguments.remove(0);
     weigh(&*argument);
     Ok(argument)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the shape of a function of CEL")]
 fn range<'b, 'v>(mut arguments: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
     let argument = arguments.remove(0);
     weigh(&*argument);

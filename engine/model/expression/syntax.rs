@@ -178,10 +178,9 @@ fn quoted(said: &str) -> Option<&str> {
 fn habit(text: &str, word: &str) -> Option<&'static str> {
     match word {
         "=" => Some("to compare, write `==`"),
-        "and" | "AND" => Some("write `&&`"),
+        "and" | "AND" | "&" => Some("write `&&`"),
         "or" | "OR" => Some("write `||`"),
         "not" | "NOT" => Some("write `!`"),
-        "&" => Some("write `&&`"),
         "|" => Some("write `||`; there are no filters, call `size(x)`, `x.map(…)`, `string(x)`"),
         "$" | "${" | "${{" | "}}" => Some("inside an expression names stand bare, without `${{ }}`"),
         "'" | "\"" => Some("a text ends with the quote it begins with"),

@@ -117,7 +117,6 @@ fn selector(reader: &mut Reader, field: &Field<'_>) -> Option<Selector<Template>
 fn name(reader: &mut Reader, field: &Field<'_>) -> Option<Template> {
     let template = reader.template(field, &sees())?;
     match &template {
-        Template::Whole(_) | Template::Text(_) => Some(template),
         Template::Value(Value::String(text)) if ["*", ".*", "**", "all"].contains(&text.trim()) => {
             reader.wrong(
                 field,
@@ -134,7 +133,7 @@ fn name(reader: &mut Reader, field: &Field<'_>) -> Option<Template> {
             );
             None
         }
-        Template::Value(Value::String(_)) => Some(template),
+        Template::Whole(_) | Template::Text(_) | Template::Value(Value::String(_)) => Some(template),
         Template::Value(_) | Template::List(_) | Template::Map(_) => {
             reader.text(field);
             None

@@ -16,9 +16,9 @@ use crate::model::runbook::{OnFailure, Risk, Runbook, Template, Uses};
 use crate::model::trouble::Trouble;
 
 /// Of the whole run, `undo` and `finally` apart, unless `timeout` says otherwise.
-pub const DEFAULT_RUN_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+pub const DEFAULT_RUN_TIMEOUT: Duration = Duration::from_hours(1);
 /// How old an interrupted run may be to be carried on without a person, unless `resume_within` says otherwise.
-pub const DEFAULT_RESUME_WITHIN: Duration = Duration::from_secs(15 * 60);
+pub const DEFAULT_RESUME_WITHIN: Duration = Duration::from_mins(15);
 /// The most outputs.
 const MAX_OUTPUTS: usize = 100;
 

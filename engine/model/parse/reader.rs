@@ -94,19 +94,15 @@ impl Reader {
 
     /// The entries of a map with free keys.
     pub(super) fn entries<'n>(&mut self, field: &Field<'n>) -> Vec<(&'n str, Field<'n>)> {
-        match &field.node.content {
-            Content::Map(entries) => entries
-                .iter()
-                .map(|entry| {
-                    let path = format!("{}.{}", field.path, entry.key.escape_debug());
-                    (entry.key.as_str(), Field { path, key: entry.key_place, node: &entry.value })
-                })
-                .collect(),
-            _ => {
-                self.wrong_type(field, "a map", None);
-                Vec::new()
-            }
-        }
+        let Content::Map(entries) = &field.node.content else {
+            self.wrong_type(field, "a map", None);
+            return Vec::new();
+        };
+        let entry = |entry: &'n Entry| {
+            let path = format!("{}.{}", field.path, entry.key.escape_debug());
+            (entry.key.as_str(), Field { path, key: entry.key_place, node: &entry.value })
+        };
+        entries.iter().map(entry).collect()
     }
 
     /// The items of a list.
@@ -178,7 +174,7 @@ impl Reader {
     }
 
     /// A duration whose troubles are noted elsewhere.
-    pub(super) fn peek_duration(&self, field: &Field<'_>) -> Option<Duration> {
+    pub(super) fn peek_duration(field: &Field<'_>) -> Option<Duration> {
         parse_duration(field.node.as_text()?).ok()
     }
 

@@ -17,7 +17,7 @@ use crate::model::yaml::{Content, Place};
 pub const MAX_STEPS: usize = 200;
 /// Of one attempt, or with `until` of all of them, unless `timeout` says otherwise. What waits for a person, a time or
 /// another run has the time of the whole run.
-pub const DEFAULT_STEP_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+pub const DEFAULT_STEP_TIMEOUT: Duration = Duration::from_mins(10);
 /// Between the end of one attempt of `until` and the next, unless `every` says otherwise.
 pub const DEFAULT_EVERY: Duration = Duration::from_secs(5);
 
@@ -26,7 +26,7 @@ const MAX_PARALLEL: u32 = 100;
 const MAX_FAILURES: u32 = 10_000;
 const MAX_FACTOR: f64 = 10.0;
 const DEFAULT_DELAY: Duration = Duration::from_secs(1);
-const DEFAULT_MAX_DELAY: Duration = Duration::from_secs(60);
+const DEFAULT_MAX_DELAY: Duration = Duration::from_mins(1);
 const DEFAULT_FACTOR: f64 = 2.0;
 
 const KEYS: [&str; 18] = [
@@ -269,7 +269,7 @@ fn until(reader: &mut Reader, fields: &Fields<'_>, each: bool, before: &Visible)
     let words = if each { IN_UNTIL_ITEM } else { IN_UNTIL };
     let condition = reader.expression(&field, &Sees { words, steps: before.clone() });
     let every = every.and_then(|field| reader.some_duration(&field)).unwrap_or(DEFAULT_EVERY);
-    let timeout = fields.get("timeout").and_then(|field| Some((reader.peek_duration(&field)?, field)));
+    let timeout = fields.get("timeout").and_then(|field| Some((Reader::peek_duration(&field)?, field)));
     if let Some((_, field)) = timeout.filter(|(timeout, _)| *timeout < every) {
         let hint = "one attempt would be all there is; make it longer than `every`".to_owned();
         reader.wrong(&field, "this is shorter than `every`", Some(hint));

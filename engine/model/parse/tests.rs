@@ -13,7 +13,7 @@ use proptest::strategy::Strategy;
 use serde_json::json;
 
 use super::{ChildSignature, Known, lints, parse, peek, signature};
-use crate::model::ids::RunbookName;
+use crate::model::ids::{RunbookName, StepId};
 use crate::model::runbook::{CatchUp, Matcher, Risk, Runbook, Template, TriggerSource};
 use crate::model::trouble::Troubles;
 
@@ -41,8 +41,8 @@ fn the_example_is_understood() {
     let runbook =
         read("service-restart.yaml", EXAMPLE).unwrap_or_else(|troubles| panic!("{}", troubles.render()));
     assert_eq!((runbook.name.as_str(), runbook.risk), ("service-restart", Risk::Medium));
-    assert_eq!(runbook.timeout, Duration::from_secs(1800));
-    assert_eq!(runbook.resume_within, Duration::from_secs(900));
+    assert_eq!(runbook.timeout, Duration::from_mins(30));
+    assert_eq!(runbook.resume_within, Duration::from_mins(15));
     let names: Vec<&str> = runbook.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
     assert_eq!(names, ["service", "grace", "batch"]);
     assert_eq!(runbook.parameters[2].maximum, Some(json!(20)));
@@ -55,13 +55,13 @@ fn the_example_is_understood() {
     );
     let TriggerSource::Alert { labels, throttle } = &runbook.triggers[1].source else { panic!() };
     assert_eq!(labels[1], ("severity".to_owned(), Matcher::Equal("critical".to_owned())));
-    assert_eq!(throttle.as_ref().unwrap().0, Duration::from_secs(600));
+    assert_eq!(throttle.as_ref().unwrap().0, Duration::from_mins(10));
     let needs: Vec<Vec<&str>> =
-        runbook.steps.iter().map(|step| step.needs.iter().map(|need| need.as_str()).collect()).collect();
+        runbook.steps.iter().map(|step| step.needs.iter().map(StepId::as_str).collect()).collect();
     assert_eq!(needs, [vec![], vec!["before"], vec!["restart"]]);
     let probe = &runbook.steps[2];
     assert_eq!(probe.until.as_ref().unwrap().every, Duration::from_secs(3));
-    assert_eq!(probe.timeout, Duration::from_secs(60));
+    assert_eq!(probe.timeout, Duration::from_mins(1));
     let Template::Map(with) = &probe.with else { panic!() };
     assert_eq!(with[1], ("port".to_owned(), Template::Value(json!(8080))));
     assert_eq!(runbook.grants.containers[0].line, 25);

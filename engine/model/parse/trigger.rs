@@ -157,13 +157,13 @@ fn throttle(
     let mut names = Vec::new();
     for item in per {
         let Some(name) = reader.text(&item) else { continue };
-        match parameters.iter().find(|parameter| parameter.name.as_str() == name) {
-            Some(parameter) => names.push(parameter.name.clone()),
-            None => {
-                let known = parameters.iter().map(|parameter| parameter.name.as_str());
-                let hint = suggestion::hint(name, known);
-                reader.wrong(&item, format!("there is no parameter `{}`", name.escape_debug()), hint);
-            }
+        if let Some(parameter) = parameters.iter().find(|parameter| parameter.name.as_str() == name) {
+            names.push(parameter.name.clone());
+        } else {
+            let known = parameters.iter().map(|parameter| parameter.name.as_str());
+            let hint =
+                suggestion::hint(name, known).unwrap_or_else(|| "this runbook has no parameters".to_owned());
+            reader.wrong(&item, format!("there is no parameter `{}`", name.escape_debug()), Some(hint));
         }
     }
     Some((within?, names))
@@ -182,9 +182,12 @@ fn with(
         reader.entries(field);
         reader.template(field, &Sees { words, steps: Visible::None })
     });
-    let given = if let Some(Template::Map(entries)) = &template { entries.as_slice() } else { &[] };
     let holder = field.as_ref().unwrap_or(trigger);
-    against(reader, holder, given, parameters);
+    match &template {
+        Some(Template::Map(given)) => against(reader, holder, given, parameters),
+        None => against(reader, holder, &[], parameters),
+        Some(_) => {}
+    }
     template.unwrap_or_else(Template::empty)
 }
 
@@ -214,9 +217,7 @@ pub(super) fn against(
                     reader.note(at, format!("{}.{name}: {}", holder.path, error.message), error.hint);
                 }
             }
-            Some(None) => {}
-            // A template that could not be read has its own trouble.
-            None if parameter.default.is_none() && place(name).is_none() => {
+            None if parameter.default.is_none() => {
                 let hint = Some(format!("give it under `with`{}", about(parameter)));
                 reader.note(
                     holder.node.place,
@@ -224,7 +225,7 @@ pub(super) fn against(
                     hint,
                 );
             }
-            None => {}
+            None | Some(None) => {}
         }
     }
 }

@@ -208,13 +208,9 @@ fn child(reader: &mut Reader, used: &Use<'_, '_>, name: &RunbookName, known: &Kn
         return;
     };
     let given = if let Template::Map(entries) = used.with { entries.as_slice() } else { &[] };
-    let holder = match used.field.node.get("with") {
-        Some(node) => Field { path: format!("{}.with", used.field.path), key: node.place, node },
-        None => {
-            let node = used.field.node.get("uses").unwrap_or(used.field.node);
-            Field { path: format!("{}.with", used.field.path), key: node.place, node }
-        }
-    };
+    // Without `with` there is nothing to point at but what is used.
+    let node = used.field.node.get("with").or_else(|| used.field.node.get("uses")).unwrap_or(used.field.node);
+    let holder = Field { path: format!("{}.with", used.field.path), key: node.place, node };
     if *used.with == UNREADABLE {
         return;
     }

@@ -12,11 +12,11 @@ use serde_json::{Map, Value};
 use super::trouble::Trouble;
 
 /// The largest text, in bytes.
-pub const MAX_TEXT_BYTES: usize = 256 * 1024;
+pub(super) const MAX_TEXT_BYTES: usize = 256 * 1024;
 /// The deepest nesting of lists and maps.
-pub const MAX_DEPTH: usize = 32;
+pub(super) const MAX_DEPTH: usize = 32;
 /// The most values in one text, those that aliases repeat counted each time.
-pub const MAX_NODES: usize = 20_000;
+pub(super) const MAX_NODES: usize = 20_000;
 
 /// Where something stands in the text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]

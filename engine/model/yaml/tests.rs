@@ -94,11 +94,9 @@ fn every_unquoted_expression_in_braces_is_found_and_the_rest_is_read() {
 #[test]
 fn anchors_are_repeated_within_limits() {
     assert_eq!(value("a: &x [1, 2]\nb: *x\n"), json!({ "a": [1, 2], "b": [1, 2] }));
-    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
-    for i in 1..20 {
-        let row = vec![format!("*a{}", i - 1); 10].join(", ");
-        bomb.push_str(&format!("a{i}: &a{i} [{row}]\n"));
-    }
+    let row = |i: u32| format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 10].join(", "));
+    let rows: String = (1..20).map(row).collect();
+    let bomb = format!("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n{rows}");
     assert_eq!(troubles(&bomb), ["5:10 there are more than 20000 values"]);
     assert_eq!(troubles(&format!("a: {}", "[".repeat(5000))), ["1:259 this is nested deeper than 32 levels"]);
     assert_eq!(troubles(&"a: 1\n".repeat(MAX_TEXT_BYTES)), ["1:1 the text is larger than 256 KiB"]);

@@ -1,12 +1,13 @@
 //! Whether a value is what a JSON Schema wants, in sentences: the inputs and outputs of steps.
 
+mod wording;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::Value;
+use wording::{missing, problem};
 
 use super::duration::{parse_duration, parse_size};
-use super::parameters::shown;
 use super::runbook::Template;
 use super::suggestion;
 
@@ -160,14 +161,6 @@ fn members(schema: &Value, entries: &[(String, Template)], path: &[String], prob
     }
 }
 
-fn missing(schema: &Value, name: &str, path: Vec<String>) -> Problem {
-    let about = schema["properties"][name].get("description").and_then(Value::as_str);
-    let about = about.and_then(|about| about.lines().next()).map(str::trim).filter(|about| !about.is_empty());
-    let hint = about
-        .map_or_else(|| "give it under `with`".to_owned(), |about| format!("give it under `with`: {about}"));
-    Problem { path, message: format!("the input `{name}` is missing"), hint: Some(hint) }
-}
-
 /// The schema itself, where `part` only refers to it within `root`; `None` if it cannot be found.
 pub fn resolved<'s>(root: &'s Value, part: &'s Value) -> Option<&'s Value> {
     let mut part = part;
@@ -193,146 +186,6 @@ pub fn is_open(schema: &Value) -> bool {
     open("additionalProperties")
         || open("patternProperties")
         || ["allOf", "anyOf", "oneOf", "if"].iter().any(|name| schema.get(name).is_some())
-}
-
-fn problem(schema: &Value, error: &jsonschema::ValidationError<'_>) -> Problem {
-    // Of a choice the branch that fails for more than its type is the one that was meant.
-    if let ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } =
-        error.kind()
-    {
-        let format = |error: &&jsonschema::ValidationError<'_>| {
-            matches!(error.kind(), ValidationErrorKind::Format { .. })
-        };
-        let meant = context.iter().filter_map(|branch| branch.iter().find(format).or_else(|| branch.first()));
-        let typed = |error: &jsonschema::ValidationError<'_>| {
-            matches!(error.kind(), ValidationErrorKind::Type { .. })
-        };
-        if let Some(inner) = meant.clone().find(|error| !typed(error)).or_else(|| meant.clone().next()) {
-            return problem(schema, inner);
-        }
-    }
-    let pointer = error.instance_path().as_str();
-    let unescape = |part: &str| part.replace("~1", "/").replace("~0", "~");
-    let mut path: Vec<String> = pointer.split('/').skip(1).map(unescape).collect();
-    let value = shown(error.instance());
-    let mut hint = None;
-    let message = match error.kind() {
-        ValidationErrorKind::Type { kind } => {
-            let format = at(schema, &path).and_then(|part| part.get("format")).and_then(Value::as_str);
-            let (wanted, way) = match format {
-                Some(DURATION_FORMAT) => {
-                    ("a duration like `30s`".to_owned(), format!("write `{value}s` for seconds"))
-                }
-                Some(SIZE_FORMAT) => {
-                    ("a size like `64MiB`".to_owned(), format!("write `{value}MiB` for mebibytes"))
-                }
-                _ => (types(kind), format!("put it in quotes: `\"{value}\"`")),
-            };
-            hint = Some(if error.instance().is_number() && wants_text(kind) {
-                way
-            } else {
-                format!("write {wanted} here")
-            });
-            format!("this must be {wanted}, not `{value}`")
-        }
-        ValidationErrorKind::Required { property } => {
-            let holder = at(schema, &path).unwrap_or(&Value::Null);
-            return missing(holder, property.as_str().unwrap_or_default(), path);
-        }
-        ValidationErrorKind::AdditionalProperties { unexpected }
-        | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
-            let name = unexpected.first().cloned().unwrap_or_default();
-            let known =
-                at(schema, &path).and_then(|holder| holder.get("properties")).and_then(Value::as_object);
-            hint = known.and_then(|known| suggestion::hint(&name, known.keys().map(String::as_str)));
-            path.push(name.clone());
-            format!("there is no input `{}`", name.escape_debug())
-        }
-        ValidationErrorKind::Enum { options } => {
-            let options: Vec<String> = options.as_array().into_iter().flatten().map(shown).collect();
-            hint = suggestion::hint(&value, options.iter().map(String::as_str));
-            format!("`{value}` is not allowed")
-        }
-        ValidationErrorKind::Constant { expected_value } => {
-            format!("this must be `{}`", shown(expected_value))
-        }
-        ValidationErrorKind::Minimum { limit } => format!("this must be at least {limit}, not {value}"),
-        ValidationErrorKind::Maximum { limit } => format!("this must be at most {limit}, not {value}"),
-        ValidationErrorKind::ExclusiveMinimum { limit } => {
-            format!("this must be more than {limit}, not {value}")
-        }
-        ValidationErrorKind::ExclusiveMaximum { limit } => {
-            format!("this must be less than {limit}, not {value}")
-        }
-        ValidationErrorKind::MinLength { limit: 1 } => "this must not be empty".to_owned(),
-        ValidationErrorKind::MinItems { limit: 1 } => "this list must not be empty".to_owned(),
-        ValidationErrorKind::MinLength { limit } => format!("this must have at least {limit} characters"),
-        ValidationErrorKind::MaxLength { limit } => format!("this must have at most {limit} characters"),
-        ValidationErrorKind::MinItems { limit } => format!("this must have at least {limit} items"),
-        ValidationErrorKind::MaxItems { limit } => format!("this must have at most {limit} items"),
-        ValidationErrorKind::Pattern { pattern } => format!("`{value}` does not match `{pattern}`"),
-        ValidationErrorKind::Format { format } if format == DURATION_FORMAT => {
-            let error = parse_duration(error.instance().as_str().unwrap_or_default()).err();
-            hint = error.as_ref().map(super::duration::InvalidQuantity::hint);
-            error.map_or_else(String::new, |error| error.to_string())
-        }
-        ValidationErrorKind::Format { format } if format == SIZE_FORMAT => {
-            let error = parse_size(error.instance().as_str().unwrap_or_default()).err();
-            hint = error.as_ref().map(super::duration::InvalidQuantity::hint);
-            error.map_or_else(String::new, |error| error.to_string())
-        }
-        _ => error.to_string(),
-    };
-    let hint = hint.or_else(|| Some(about(schema, &path)));
-    Problem { path, message, hint }
-}
-
-/// What the schema says of a member, for where nothing better is known.
-fn about(schema: &Value, path: &[String]) -> String {
-    let part = at(schema, path);
-    let said = part
-        .and_then(|part| part.get("description"))
-        .and_then(Value::as_str)
-        .and_then(|said| said.lines().next());
-    said.map_or_else(
-        || "`runbook plugin show` tells what it takes".to_owned(),
-        |said| format!("it is: {said}"),
-    )
-}
-
-/// The schema of the member at a path of a value.
-fn at<'s>(root: &'s Value, path: &[String]) -> Option<&'s Value> {
-    let mut part = resolved(root, root)?;
-    for name in path {
-        let inner = part.get("properties").and_then(|known| known.get(name)).or_else(|| part.get("items"));
-        part = resolved(root, inner?)?;
-    }
-    Some(part)
-}
-
-fn wants_text(kind: &TypeKind) -> bool {
-    matches!(kind, TypeKind::Single(jsonschema::JsonType::String))
-}
-
-fn types(kind: &TypeKind) -> String {
-    let phrase = |kind: jsonschema::JsonType| match kind {
-        jsonschema::JsonType::Array => "a list",
-        jsonschema::JsonType::Boolean => "`true` or `false`",
-        jsonschema::JsonType::Integer => "an integer",
-        jsonschema::JsonType::Null => "nothing",
-        jsonschema::JsonType::Number => "a number",
-        jsonschema::JsonType::Object => "a map",
-        jsonschema::JsonType::String => "a text",
-    };
-    match kind {
-        TypeKind::Single(kind) => phrase(*kind).to_owned(),
-        TypeKind::Multiple(kinds) => kinds
-            .iter()
-            .filter(|kind| *kind != jsonschema::JsonType::Null)
-            .map(phrase)
-            .collect::<Vec<_>>()
-            .join(" or "),
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,168 @@
+//! What a validator finds, in words a person can use.
+
+use jsonschema::ValidationError;
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use serde_json::Value;
+
+use super::{DURATION_FORMAT, Problem, SIZE_FORMAT, resolved};
+use crate::model::duration::{InvalidQuantity, parse_duration, parse_size};
+use crate::model::parameters::shown;
+use crate::model::suggestion;
+
+/// The problem that an error of the validator means.
+pub(super) fn problem(schema: &Value, error: &ValidationError<'_>) -> Problem {
+    if let Some(meant) = meant(error) {
+        return problem(schema, meant);
+    }
+    let unescape = |part: &str| part.replace("~1", "/").replace("~0", "~");
+    let mut path: Vec<String> = error.instance_path().as_str().split('/').skip(1).map(unescape).collect();
+    let value = shown(error.instance());
+    let (message, hint) = match error.kind() {
+        ValidationErrorKind::Type { kind } => wrong_type(schema, &path, kind, error.instance()),
+        ValidationErrorKind::Required { property } => {
+            let holder = at(schema, &path).unwrap_or(&Value::Null);
+            return missing(holder, property.as_str().unwrap_or_default(), path);
+        }
+        ValidationErrorKind::AdditionalProperties { unexpected }
+        | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+            let name = unexpected.first().cloned().unwrap_or_default();
+            let known =
+                at(schema, &path).and_then(|holder| holder.get("properties")).and_then(Value::as_object);
+            let hint = known.and_then(|known| suggestion::hint(&name, known.keys().map(String::as_str)));
+            let message = format!("there is no input `{}`", name.escape_debug());
+            path.push(name);
+            (message, hint)
+        }
+        ValidationErrorKind::Enum { options } => {
+            let options: Vec<String> = options.as_array().into_iter().flatten().map(shown).collect();
+            let hint = suggestion::hint(&value, options.iter().map(String::as_str));
+            (format!("`{value}` is not allowed"), hint)
+        }
+        ValidationErrorKind::Format { format } => {
+            let text = error.instance().as_str().unwrap_or_default();
+            let wrong: Option<InvalidQuantity> = match format.as_str() {
+                DURATION_FORMAT => parse_duration(text).err(),
+                SIZE_FORMAT => parse_size(text).err(),
+                _ => None,
+            };
+            let hint = wrong.as_ref().map(InvalidQuantity::hint);
+            (
+                wrong.map_or_else(
+                    || format!("`{value}` is not of the format `{format}`"),
+                    |wrong| wrong.to_string(),
+                ),
+                hint,
+            )
+        }
+        kind => (limited(kind, &value).unwrap_or_else(|| error.to_string()), None),
+    };
+    let hint = hint.or_else(|| Some(about(schema, &path)));
+    Problem { path, message, hint }
+}
+
+/// An input that is required and not there.
+pub(super) fn missing(schema: &Value, name: &str, path: Vec<String>) -> Problem {
+    let about = schema["properties"][name].get("description").and_then(Value::as_str);
+    let about = about.and_then(|about| about.lines().next()).map(str::trim).filter(|about| !about.is_empty());
+    let hint = about
+        .map_or_else(|| "give it under `with`".to_owned(), |about| format!("give it under `with`: {about}"));
+    Problem { path, message: format!("the input `{name}` is missing"), hint: Some(hint) }
+}
+
+/// Of a choice, the branch that fails for more than its type is the one that was meant.
+fn meant<'e>(error: &'e ValidationError<'_>) -> Option<&'e ValidationError<'static>> {
+    let (ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context }) =
+        error.kind()
+    else {
+        return None;
+    };
+    let format = |error: &&ValidationError<'_>| matches!(error.kind(), ValidationErrorKind::Format { .. });
+    let typed = |error: &&ValidationError<'_>| matches!(error.kind(), ValidationErrorKind::Type { .. });
+    let first =
+        |branch: &'e Vec<ValidationError<'static>>| branch.iter().find(format).or_else(|| branch.first());
+    let firsts = || context.iter().filter_map(first);
+    firsts().find(|error| !typed(error)).or_else(|| firsts().next())
+}
+
+fn wrong_type(
+    schema: &Value,
+    path: &[String],
+    kind: &TypeKind,
+    instance: &Value,
+) -> (String, Option<String>) {
+    let value = shown(instance);
+    let format = at(schema, path).and_then(|part| part.get("format")).and_then(Value::as_str);
+    let (wanted, way) = match format {
+        Some(DURATION_FORMAT) => {
+            ("a duration like `30s`".to_owned(), format!("write `{value}s` for seconds"))
+        }
+        Some(SIZE_FORMAT) => ("a size like `64MiB`".to_owned(), format!("write `{value}MiB` for mebibytes")),
+        _ => (types(kind), format!("put it in quotes: `\"{value}\"`")),
+    };
+    let text = matches!(kind, TypeKind::Single(jsonschema::JsonType::String));
+    let hint = if instance.is_number() && text { way } else { format!("write {wanted} here") };
+    (format!("this must be {wanted}, not `{value}`"), Some(hint))
+}
+
+fn limited(kind: &ValidationErrorKind, value: &str) -> Option<String> {
+    Some(match kind {
+        ValidationErrorKind::Constant { expected_value } => {
+            format!("this must be `{}`", shown(expected_value))
+        }
+        ValidationErrorKind::Minimum { limit } => format!("this must be at least {limit}, not {value}"),
+        ValidationErrorKind::Maximum { limit } => format!("this must be at most {limit}, not {value}"),
+        ValidationErrorKind::ExclusiveMinimum { limit } => {
+            format!("this must be more than {limit}, not {value}")
+        }
+        ValidationErrorKind::ExclusiveMaximum { limit } => {
+            format!("this must be less than {limit}, not {value}")
+        }
+        ValidationErrorKind::MinLength { limit: 1 } => "this must not be empty".to_owned(),
+        ValidationErrorKind::MinItems { limit: 1 } => "this list must not be empty".to_owned(),
+        ValidationErrorKind::MinLength { limit } => format!("this must have at least {limit} characters"),
+        ValidationErrorKind::MaxLength { limit } => format!("this must have at most {limit} characters"),
+        ValidationErrorKind::MinItems { limit } => format!("this must have at least {limit} items"),
+        ValidationErrorKind::MaxItems { limit } => format!("this must have at most {limit} items"),
+        ValidationErrorKind::UniqueItems => "this list has an item twice".to_owned(),
+        ValidationErrorKind::Pattern { pattern } => format!("`{value}` does not match `{pattern}`"),
+        _ => return None,
+    })
+}
+
+/// What the schema says of a member, for where nothing better is known.
+fn about(schema: &Value, path: &[String]) -> String {
+    let said = at(schema, path).and_then(|part| part.get("description")).and_then(Value::as_str);
+    said.and_then(|said| said.lines().next()).map_or_else(
+        || "`runbook plugin show` tells what it takes".to_owned(),
+        |said| format!("it is: {said}"),
+    )
+}
+
+/// The schema of the member at a path of a value.
+fn at<'s>(root: &'s Value, path: &[String]) -> Option<&'s Value> {
+    let mut part = resolved(root, root)?;
+    for name in path {
+        let inner = part.get("properties").and_then(|known| known.get(name)).or_else(|| part.get("items"));
+        part = resolved(root, inner?)?;
+    }
+    Some(part)
+}
+
+fn types(kind: &TypeKind) -> String {
+    let phrase = |kind: jsonschema::JsonType| match kind {
+        jsonschema::JsonType::Array => "a list",
+        jsonschema::JsonType::Boolean => "`true` or `false`",
+        jsonschema::JsonType::Integer => "an integer",
+        jsonschema::JsonType::Null => "nothing",
+        jsonschema::JsonType::Number => "a number",
+        jsonschema::JsonType::Object => "a map",
+        jsonschema::JsonType::String => "a text",
+    };
+    match kind {
+        TypeKind::Single(kind) => phrase(*kind).to_owned(),
+        TypeKind::Multiple(kinds) => {
+            let some = kinds.iter().filter(|kind| *kind != jsonschema::JsonType::Null).map(phrase);
+            some.collect::<Vec<_>>().join(" or ")
+        }
+    }
+}
