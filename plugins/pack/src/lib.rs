@@ -25,7 +25,7 @@ pub struct Guests<'a> {
 impl Guests<'_> {
     /// Compiles them all and returns, in the same order, where each module was written.
     pub fn build(&self, toolchain: &Toolchain) -> Result<Vec<PathBuf>, String> {
-        let mut cargo = toolchain.cargo_for_guests();
+        let mut cargo = toolchain.cargo_for_guests(self.workspace);
         cargo.current_dir(self.workspace).args(["build", "--release", "--locked", "--target", TARGET]);
         cargo.arg("--target-dir").arg(self.target_dir);
         for package in self.packages {

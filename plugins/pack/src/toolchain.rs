@@ -25,6 +25,7 @@ const KEPT: [&str; 5] = ["CARGO_HOME", "CARGO_HTTP", "CARGO_NET", "CARGO_REGISTR
 pub struct Toolchain {
     cargo: PathBuf,
     rustc: PathBuf,
+    sysroot: PathBuf,
     library: Library,
 }
 
@@ -68,9 +69,19 @@ impl Toolchain {
         command
     }
 
-    /// Cargo as [`Toolchain::cargo`], ready to build for [`TARGET`].
-    pub fn cargo_for_guests(&self) -> Command {
+    /// Cargo as [`Toolchain::cargo`], ready to build a workspace for [`TARGET`]. No path of this machine gets into a
+    /// plugin, so that the same compiler makes the same bytes, and so the same digest, in any folder.
+    pub fn cargo_for_guests(&self, workspace: &Path) -> Command {
         let mut command = self.cargo();
+        let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+        let home = home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
+        let places =
+            [(Some(workspace), "plugin"), (home.as_deref(), "cargo"), (Some(&*self.sysroot), "rust")];
+        let flags = places.into_iter().filter_map(|(from, to)| {
+            let from = from?.canonicalize().ok()?;
+            Some(format!("--remap-path-prefix={}={to}", from.display()))
+        });
+        command.env("CARGO_ENCODED_RUSTFLAGS", flags.collect::<Vec<_>>().join("\u{1f}"));
         if let Library::FromSource(linker) = &self.library {
             // Compiling the standard library is not a stable feature; this is how a stable compiler is told to allow it.
             command.env("RUSTC_BOOTSTRAP", "1");
@@ -85,6 +96,7 @@ impl Toolchain {
 struct Facts {
     cargo: PathBuf,
     rustc: PathBuf,
+    sysroot: PathBuf,
     has_target: bool,
     has_sources: bool,
     linker: Option<PathBuf>,
@@ -110,11 +122,17 @@ impl Facts {
             linker: Some(lld).filter(|lld| lld.is_file()).or_else(linker_on_path),
             cargo,
             rustc,
+            sysroot,
         })
     }
 
     fn with(&self, library: Library) -> Toolchain {
-        Toolchain { cargo: self.cargo.clone(), rustc: self.rustc.clone(), library }
+        Toolchain {
+            cargo: self.cargo.clone(),
+            rustc: self.rustc.clone(),
+            sysroot: self.sysroot.clone(),
+            library,
+        }
     }
 }
 
