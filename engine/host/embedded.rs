@@ -35,8 +35,91 @@ pub fn runbooks() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{PLUGINS, catalogue, component};
-    use crate::model::ids::Digest;
+    use std::collections::BTreeMap;
+
+    use serde_json::{Map, Value, json};
+
+    use super::{PLUGINS, catalogue, component, runbooks};
+    use crate::model::expression::{Expression, Scope};
+    use crate::model::grant::Grants;
+    use crate::model::ids::{Digest, RunbookName};
+    use crate::model::input::check;
+    use crate::model::parameters::resolve;
+    use crate::model::parse::{Known, lints, parse, signature};
+    use crate::model::runbook::{Runbook, Uses};
+
+    fn library() -> Vec<Runbook> {
+        let named = runbooks().map(|(name, text)| {
+            let signature = signature(text).unwrap_or_else(|| panic!("{name} cannot be read"));
+            (RunbookName::new(name).expect("a name"), signature)
+        });
+        let signatures: BTreeMap<_, _> = named.collect();
+        let known = Known { catalogue: &catalogue(), runbooks: &signatures };
+        let read = |(name, text)| {
+            let file = format!("library/{name}");
+            let runbook =
+                parse(&file, text, &known).unwrap_or_else(|troubles| panic!("{}", troubles.render()));
+            let lints: Vec<_> = lints(&file, &runbook);
+            assert!(lints.is_empty(), "{name}: {lints:?}");
+            runbook
+        };
+        runbooks().map(read).collect()
+    }
+
+    #[test]
+    fn the_library_is_valid_and_explains_itself() {
+        for runbook in library() {
+            let name = &runbook.name;
+            for word in ["**Meaning.**", "**Impact.**", "**Diagnosis.**", "**Mitigation.**"] {
+                assert!(runbook.about.contains(word), "`{name}` does not tell its {word}");
+            }
+            for parameter in &runbook.parameters {
+                assert!(!parameter.about.is_empty(), "`{name}`: `{}` is not explained", parameter.name);
+            }
+            for step in &runbook.steps {
+                let told = !step.summary.is_empty() && step.expect.is_some() && step.if_it_fails.is_some();
+                assert!(told, "`{name}`: `{}` does not tell what, what to expect, and what to do", step.id);
+            }
+            assert_ne!(runbook.grants, Grants::default(), "`{name}` is granted nothing");
+        }
+    }
+
+    /// What a person would give at least.
+    fn given(runbook: &Runbook) -> Map<String, Value> {
+        let sample = |name: &str| match name {
+            "replicas" => json!(3),
+            "project" => json!("shop"),
+            "body" => json!("exit 0"),
+            _ => json!("shop/web"),
+        };
+        let missing = runbook.parameters.iter().filter(|parameter| parameter.default.is_none());
+        missing.map(|parameter| (parameter.name.to_string(), sample(parameter.name.as_str()))).collect()
+    }
+
+    #[test]
+    fn the_defaults_make_sense() {
+        let catalogue = catalogue();
+        for runbook in library() {
+            let name = &runbook.name;
+            let parameters =
+                resolve(&runbook, &given(&runbook)).unwrap_or_else(|e| panic!("`{name}`: {e:?}"));
+            let scope = Scope(Map::from_iter([("parameters".to_owned(), parameters)]));
+            runbook.grants.evaluate(&scope).unwrap_or_else(|e| panic!("`{name}`: {e:?}"));
+            for step in &runbook.steps {
+                let Uses::Plugin { plugin, step: kind } = &step.uses else { continue };
+                let later = |e: &&Expression| e.text().contains("steps.") || e.text().contains("item");
+                if step.with.expressions().iter().any(later) {
+                    continue;
+                }
+                let with = step.with.evaluate(&scope).unwrap_or_else(|e| panic!("`{name}`: {e}"));
+                let input = &catalogue.step(plugin, kind).expect("it is known").input;
+                // A probe without a port is skipped by its condition.
+                if step.condition.is_none() {
+                    check(input, &with).unwrap_or_else(|e| panic!("`{name}`, `{}`: {e}", step.id));
+                }
+            }
+        }
+    }
 
     #[test]
     fn every_plugin_is_what_its_description_says() {

@@ -17,7 +17,7 @@ pub(crate) fn steps<H: Host + 'static>() -> Vec<Step<H>> {
         Step::new(
             "tcp",
             "Open a connection to every replica of a service at its own address.",
-            &["containers.read", "http.request"],
+            &["containers.read", "tcp.connect"],
             tcp,
         ),
     ]

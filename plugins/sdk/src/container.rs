@@ -87,6 +87,10 @@ pub struct Facts {
     pub exit_code: i32,
     /// Whether the kernel killed it for memory.
     pub out_of_memory: bool,
+    /// Processor limit in thousandths of a core; 0 is unlimited.
+    pub cpu_millis: u64,
+    /// Memory limit in bytes; 0 is unlimited.
+    pub memory_bytes: u64,
 }
 
 impl From<&Container> for Facts {
@@ -100,6 +104,8 @@ impl From<&Container> for Facts {
             restart_count: container.restart_count,
             exit_code: container.exit_code,
             out_of_memory: container.out_of_memory,
+            cpu_millis: container.limits.cpu_millis,
+            memory_bytes: container.limits.memory_bytes,
         }
     }
 }

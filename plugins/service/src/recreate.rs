@@ -31,12 +31,18 @@ const OLD: &str = "-old";
 pub(crate) struct Input {
     /// `project/service`, or the service alone where it is unique.
     service: String,
-    /// Environment variables to set; `null` removes one. The others stay as they are.
+    /// Environment variables to set. The others stay as they are.
     #[serde(default)]
-    env: BTreeMap<String, Option<String>>,
-    /// Labels to set; `null` removes one. The others stay as they are.
+    env: BTreeMap<String, String>,
+    /// Environment variables to remove.
     #[serde(default)]
-    labels: BTreeMap<String, Option<String>>,
+    remove_env: Vec<String>,
+    /// Labels to set. The others stay as they are.
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    /// Labels to remove.
+    #[serde(default)]
+    remove_labels: Vec<String>,
     /// The image; the same one if not given.
     image: Option<String>,
     /// How long a replica may take to stop by itself before it is killed.
@@ -187,8 +193,8 @@ fn discard(host: &impl Host, container: &Container) {
 
 fn overrides(old: &Container, input: &Input) -> Overrides {
     Overrides {
-        env: changes(&input.env),
-        labels: changes(&input.labels),
+        env: changes(&input.env, &input.remove_env),
+        labels: changes(&input.labels, &input.remove_labels),
         image: input.image.clone(),
         command: None,
         one_shot: false,
@@ -197,10 +203,9 @@ fn overrides(old: &Container, input: &Input) -> Overrides {
 }
 
 /// `name=value` sets, `name` alone removes.
-fn changes(map: &BTreeMap<String, Option<String>>) -> Vec<String> {
-    map.iter()
-        .map(|(name, value)| value.as_ref().map_or_else(|| name.clone(), |value| format!("{name}={value}")))
-        .collect()
+fn changes(set: &BTreeMap<String, String>, remove: &[String]) -> Vec<String> {
+    let set = set.iter().map(|(name, value)| format!("{name}={value}"));
+    set.chain(remove.iter().cloned()).collect()
 }
 
 #[cfg(test)]
@@ -299,7 +304,7 @@ mod tests {
 
     #[test]
     fn set_and_remove() {
-        let input = input(r#", "env": { "MODE": "safe", "DEBUG": null }"#);
-        assert_eq!(changes(&input.env), ["DEBUG", "MODE=safe"]);
+        let input = input(r#", "env": { "MODE": "safe" }, "remove_env": ["DEBUG"]"#);
+        assert_eq!(changes(&input.env, &input.remove_env), ["MODE=safe", "DEBUG"]);
     }
 }
