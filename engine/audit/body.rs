@@ -12,7 +12,7 @@ use crate::model::ids::{Digest, RunId};
 
 use super::entry::{Blob, Draft, Entry, RunRow, StateChange};
 use super::error::Error;
-use super::moved;
+use super::moved::{self, Load};
 
 /// No body is longer, in bytes. What does not fit is moved to blobs.
 pub const MAX_ENTRY_BYTES: usize = 64 * 1024;
@@ -35,6 +35,7 @@ pub(super) struct Prepared {
     pub(super) row: Option<RunRow>,
     pub(super) state: Vec<StateChange>,
     pub(super) blobs: Vec<Blob>,
+    pub(super) prune: Vec<Digest>,
     /// From the opening brace up to `"seq":`.
     head: String,
     /// Between the sequence and `,"time_ms":`.
@@ -43,7 +44,7 @@ pub(super) struct Prepared {
 
 impl Prepared {
     pub(super) fn new(draft: Draft) -> Result<Self, Error> {
-        let Draft { actor, run, kind, data, row, state, blobs } = draft;
+        let Draft { actor, run, kind, data, row, state, blobs, prune } = draft;
         check_words(&actor, &kind, run.as_ref(), row.as_ref())?;
         let mut blobs =
             blobs.into_iter().map(|bytes| moved::blob("a blob", bytes)).collect::<Result<Vec<_>, _>>()?;
@@ -54,7 +55,7 @@ impl Prepared {
             + kind.len()
             + row_json.as_ref().map_or(0, String::len)
             + state_json.as_ref().map_or(0, String::len)
-            + blobs.len() * moved::REFERENCE_BYTES;
+            + (blobs.len() + prune.len()) * moved::REFERENCE_BYTES;
         let room = MAX_ENTRY_BYTES.checked_sub(fixed).ok_or_else(|| Error::TooLarge {
             what: format!("an entry `{kind}` without its data"),
             bytes: fixed,
@@ -73,6 +74,10 @@ impl Prepared {
         head.push_str(&data);
         head.push_str(",\"kind\":");
         head.push_str(&canonical(&kind)?);
+        if !prune.is_empty() {
+            head.push_str(",\"pruned\":");
+            head.push_str(&canonical(&prune)?);
+        }
         for (key, value) in [("row", &row_json), ("run", &run.as_ref().map(canonical).transpose()?)] {
             if let Some(value) = value {
                 let _ = write!(head, ",\"{key}\":{value}");
@@ -80,7 +85,7 @@ impl Prepared {
         }
         head.push_str(",\"seq\":");
         let middle = state_json.map_or_else(String::new, |state| format!(",\"state\":{state}"));
-        Ok(Self { actor, run, kind, row, state, blobs, head, middle })
+        Ok(Self { actor, run, kind, row, state, blobs, prune, head, middle })
     }
 
     /// How much memory it takes while it waits.
@@ -112,6 +117,8 @@ pub(super) struct Body<D> {
     pub(super) data: D,
     pub(super) kind: String,
     #[serde(default)]
+    pub(super) pruned: Vec<Digest>,
+    #[serde(default)]
     pub(super) row: Option<RunRow>,
     #[serde(default)]
     pub(super) run: Option<RunId>,
@@ -129,11 +136,8 @@ impl Body<Value> {
             .map_err(|error| Error::damaged(format!("entry {seq}: its body is not an entry: {error}")))
     }
 
-    /// The entry, with what was moved to blobs put back; `load` finds a blob, or none if it was pruned.
-    pub(super) fn into_entry(
-        self,
-        load: &mut dyn FnMut(&Digest) -> Result<Option<Vec<u8>>, Error>,
-    ) -> Result<Entry, Error> {
+    /// The entry, with what was moved to blobs put back.
+    pub(super) fn into_entry(self, load: &mut Load<'_>) -> Result<Entry, Error> {
         let Self { actor, blobs, mut data, kind, run, seq, time_ms, version, .. } = self;
         if !blobs.is_empty() {
             moved::put_back(&mut data, load)?;

@@ -27,6 +27,8 @@ pub struct Draft {
     pub state: Vec<StateChange>,
     /// Bytes to be kept by digest, such as a runbook's text; the entry names their digests.
     pub blobs: Vec<Vec<u8>>,
+    /// Blobs to be forgotten; their digests stay in the entries that named them, and this entry tells who forgot them.
+    pub prune: Vec<Digest>,
 }
 
 impl Draft {

@@ -135,14 +135,14 @@ impl Error {
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
-        let what = || "use `audit.db`".to_owned();
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::damaged(error.to_string()),
-            Some(_) => Self::Environment { what: what(), why: error.to_string() },
-            // No code of SQLite's: a column is missing or of a type that was never written.
-            None => Self::damaged(error.to_string()),
+            // Without a code of SQLite's a column is missing or of a type that was never written.
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) | None => {
+                Self::damaged(error.to_string())
+            }
+            Some(_) => Self::Environment { what: "use `audit.db`".to_owned(), why: error.to_string() },
         }
     }
 }

@@ -12,6 +12,7 @@ mod checkpoint;
 mod checkpoint_files;
 mod entry;
 mod error;
+mod fold;
 mod key;
 mod log;
 mod moved;
@@ -22,6 +23,8 @@ mod reserve;
 mod schema;
 mod tables;
 mod tree;
+mod verify;
+mod witness;
 mod writer;
 
 pub use body::{MAX_ACTOR_BYTES, MAX_ENTRY_BYTES, MAX_KIND_BYTES};
@@ -38,6 +41,7 @@ pub use reserve::{RESERVE_BYTES, RESERVE_FILE};
 pub use schema::{DATABASE_FILE, SCHEMA_VERSION};
 pub use tables::{MAX_NOTES, MAX_NOTES_PER_RUN};
 pub use tree::Hash;
+pub use verify::{Tampered, Verified, VerifyError, VerifyOptions, verify};
 
 #[cfg(test)]
 mod tests;

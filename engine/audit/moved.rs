@@ -19,6 +19,9 @@ const SHORTEST_MOVED_BYTES: usize = 4 * 1024;
 /// How much of a body the digest of a blob takes, in bytes: 64 digits, quotes, a comma.
 pub(super) const REFERENCE_BYTES: usize = 67;
 
+/// Finds a blob by its digest; none if it was pruned.
+pub(super) type Load<'a> = dyn FnMut(&Digest) -> Result<Option<Vec<u8>>, Error> + 'a;
+
 const KEY: &str = "$blob";
 
 /// These bytes as a blob; refused if they are too many.
@@ -58,10 +61,7 @@ pub(super) fn fit(mut data: Value, room: usize, blobs: &mut Vec<Blob>) -> Result
 }
 
 /// Puts back what [`fit`] moved. A blob that was pruned leaves its stand-in.
-pub(super) fn put_back(
-    data: &mut Value,
-    load: &mut dyn FnMut(&Digest) -> Result<Option<Vec<u8>>, Error>,
-) -> Result<(), Error> {
+pub(super) fn put_back(data: &mut Value, load: &mut Load<'_>) -> Result<(), Error> {
     if let Some((digest, whole)) = stand_in(data) {
         let Some(bytes) = load(&digest)? else { return Ok(()) };
         let broken = |error: String| Error::damaged(format!("blob `{}` {error}", digest.short()));

@@ -2,6 +2,7 @@
 //!
 //! Feeds views; proves nothing (that is `verify`).
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::types::Value as Sql;
@@ -281,7 +282,7 @@ impl Reader {
     }
 }
 
-const SELECT_RUN: &str = "SELECT run, runbook, status, actor, trigger, target, started_ms, finished_ms, parent, reason, \
+pub(super) const SELECT_RUN: &str = "SELECT run, runbook, status, actor, trigger, target, started_ms, finished_ms, parent, reason, \
                           subject, message FROM run";
 
 /// SQL and its values, put together as a filter asks.
@@ -316,7 +317,7 @@ impl Query {
 
     fn order(&mut self, column: &str, descending: bool, limit: usize) {
         let direction = if descending { "DESC" } else { "ASC" };
-        self.sql.push_str(&format!(" ORDER BY {column} {direction} LIMIT ?"));
+        let _ = write!(self.sql, " ORDER BY {column} {direction} LIMIT ?");
         self.values.push(limit_of(limit).into());
     }
 

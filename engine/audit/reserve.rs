@@ -52,7 +52,7 @@ fn make(path: &Path) -> std::io::Result<()> {
 }
 
 fn fill(file: &mut File) -> std::io::Result<()> {
-    let zeros = [0; 64 * 1024];
+    let zeros = [0; 8 * 1024];
     for _ in 0..RESERVE_BYTES / zeros.len() as u64 {
         file.write_all(&zeros)?;
     }

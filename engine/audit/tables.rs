@@ -4,7 +4,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use crate::model::ids::RunId;
+use crate::model::ids::{Digest, RunId};
 
 use super::body::Prepared;
 use super::entry::{Blob, Note, RunRow, StateChange};
@@ -52,6 +52,7 @@ pub(super) fn write_entry(db: &Connection, row: &Row) -> Result<(), Error> {
         &hash[..],
     ])?;
     prepared.blobs.iter().try_for_each(|blob| write_blob(db, blob))?;
+    prepared.prune.iter().try_for_each(|digest| delete_blob(db, digest))?;
     prepared.row.iter().try_for_each(|row| write_run(db, row))?;
     prepared.state.iter().try_for_each(|change| write_state(db, change))
 }
@@ -59,6 +60,11 @@ pub(super) fn write_entry(db: &Connection, row: &Row) -> Result<(), Error> {
 fn write_blob(db: &Connection, blob: &Blob) -> Result<(), Error> {
     db.prepare_cached("INSERT OR IGNORE INTO blob (digest, bytes) VALUES (?1, ?2)")?
         .execute(params![blob.digest.as_str(), blob.bytes])?;
+    Ok(())
+}
+
+fn delete_blob(db: &Connection, digest: &Digest) -> Result<(), Error> {
+    db.prepare_cached("DELETE FROM blob WHERE digest = ?1")?.execute([digest.as_str()])?;
     Ok(())
 }
 

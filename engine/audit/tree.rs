@@ -195,10 +195,12 @@ mod tests {
         let tiles: Vec<Hash> = all.iter().filter_map(|leaf| by_leaf.push(*leaf)).collect();
         assert_eq!(tiles, [naive(&all[..256]), naive(&all[256..512])]);
         let mut by_tile = Frontier::default();
-        tiles.iter().for_each(|tile| by_tile.push_tile(*tile));
-        all[512..].iter().for_each(|leaf| {
+        for tile in tiles {
+            by_tile.push_tile(tile);
+        }
+        for leaf in &all[512..] {
             by_tile.push(*leaf);
-        });
+        }
         assert_eq!(by_tile, by_leaf);
     }
 

@@ -259,8 +259,9 @@ impl Writer {
             let Group { tree, checkpoint, trusted, .. } = group;
             tables::write_tree(&transaction, &TreeRow { tree, checkpoint, trusted, clean: false })?;
         }
+        fault_point("audit.before-commit")?;
         transaction.commit()?;
-        Ok(())
+        fault_point("audit.after-commit")
     }
 
     /// What was written is true from here on.
@@ -312,6 +313,23 @@ impl Writer {
         tracing::error!(%error, "the audit log failed");
         let _ = self.health.failure.set(error);
     }
+}
+
+/// A place at which a test may kill, hold or fail the writer; nothing without the feature.
+#[cfg_attr(
+    not(feature = "fault"),
+    expect(clippy::unnecessary_wraps, reason = "only a test's order makes it fail")
+)]
+fn fault_point(name: &'static str) -> Result<(), Error> {
+    #[cfg(feature = "fault")]
+    if crate::fault::point(name) {
+        return Err(Error::Environment {
+            what: "write the audit log".to_owned(),
+            why: format!("fault at `{name}`"),
+        });
+    }
+    let _ = name;
+    Ok(())
 }
 
 /// However the writer ends, nobody waits for it for ever.

@@ -2,6 +2,7 @@
 
 mod appending;
 mod reading;
+mod tampering;
 
 use std::path::Path;
 

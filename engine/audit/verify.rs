@@ -1,0 +1,263 @@
+//! Proves that the log is what was written: every body hashes to the signed root, every other column and table says what
+//! the bodies say, nothing is missing.
+//!
+//! Reads in one pass over its own connection and trusts nothing it finds but the public key. Against someone who owns the
+//! machine and its key only a checkpoint that was kept elsewhere helps; without one the result says so.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+
+use crate::model::ids::Digest;
+
+use super::checkpoint::{Checkpoint, MAX_CHECKPOINT_BYTES};
+use super::checkpoint_files::CHECKPOINT_DIR;
+use super::error::Error;
+use super::fold::Fold;
+use super::key::{self, VerifierKey};
+use super::opening::TrustRow;
+use super::schema::{self, unsigned};
+use super::tree::{self, Frontier, Hash, TILE_LEAVES};
+use super::witness::{Witness, Witnesses};
+
+/// What to hold the log against.
+#[derive(Debug, Clone, Default)]
+pub struct VerifyOptions {
+    /// A signed note of this log that was kept elsewhere.
+    pub checkpoint: Option<String>,
+    /// The public key that was kept elsewhere; else the one beside the log.
+    pub public_key: Option<VerifierKey>,
+}
+
+/// A log that is what was written.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Verified {
+    /// How many entries.
+    pub entries: u64,
+    /// The root over them, hex.
+    pub root: Digest,
+    /// The newest checkpoint, a signed note.
+    pub checkpoint: String,
+    /// The key that signed it.
+    pub public_key: String,
+    /// The size that a checkpoint kept elsewhere vouches for; none: self-signed only.
+    pub witnessed: Option<u64>,
+    /// How many runs.
+    pub runs: u64,
+    /// How many blobs.
+    pub blobs: u64,
+    /// Blobs that are gone, as entries tell.
+    pub pruned: Vec<Digest>,
+}
+
+/// Something is not what was written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {what}")]
+pub struct Tampered {
+    /// Where, for example `entry 17`.
+    pub place: String,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+/// Why a log is not verified.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// It is not what was written.
+    #[error(transparent)]
+    Tampered(#[from] Tampered),
+    /// It could not be read.
+    #[error(transparent)]
+    Unreadable(Error),
+}
+
+impl From<Error> for VerifyError {
+    /// Bytes that no longer are a database are as changed as a changed entry.
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Damaged { what } => tampered("audit.db", what),
+            other => Self::Unreadable(other),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for VerifyError {
+    fn from(error: rusqlite::Error) -> Self {
+        Error::from(error).into()
+    }
+}
+
+pub(super) fn tampered(place: impl Into<String>, what: impl Into<String>) -> VerifyError {
+    VerifyError::Tampered(Tampered { place: place.into(), what: what.into() })
+}
+
+/// Verifies the log in a data directory, or a copy of its database.
+pub fn verify(path: &Path, options: &VerifyOptions) -> Result<Verified, VerifyError> {
+    let database = if path.is_dir() { schema::database(path) } else { path.to_owned() };
+    let dir = database.parent().map_or_else(PathBuf::new, Path::to_owned);
+    let public_key = match &options.public_key {
+        Some(key) => key.clone(),
+        None => key::public_key(&dir)?,
+    };
+    let mut witnesses = Witnesses::beside(&dir.join(CHECKPOINT_DIR), &public_key);
+    let mut witnessed = None;
+    if let Some(note) = &options.checkpoint {
+        let witness = outside(note, &public_key)?;
+        witnessed = Some(witness.checkpoint.size);
+        witnesses.add(witness);
+    }
+    let db = schema::open_reader(&database)?;
+    // One snapshot, whatever is appended meanwhile.
+    db.execute_batch("BEGIN")?;
+    refuse_triggers(&db)?;
+    let mut pass = Pass { witnesses, ..Pass::default() };
+    pass.entries(&db)?;
+    pass.witnesses.finish(pass.tree.size())?;
+    let (checkpoint, root) = pass.against_checkpoint(&db, &public_key)?;
+    pass.fold.against_tables(&db)?;
+    Ok(Verified {
+        entries: pass.tree.size(),
+        root: hex(&root)?,
+        checkpoint,
+        public_key: public_key.to_string(),
+        witnessed,
+        runs: pass.fold.runs(),
+        blobs: pass.fold.blobs(),
+        pruned: pass.fold.pruned(),
+    })
+}
+
+/// A checkpoint that was kept elsewhere.
+fn outside(note: &str, key: &VerifierKey) -> Result<Witness, VerifyError> {
+    let label = "the checkpoint kept elsewhere";
+    if note.len() > MAX_CHECKPOINT_BYTES {
+        return Err(tampered(
+            label,
+            format!("has {} bytes, at most {MAX_CHECKPOINT_BYTES} are read", note.len()),
+        ));
+    }
+    let checkpoint = Checkpoint::open(note, key).map_err(|error| tampered(label, error.to_string()))?;
+    Ok(Witness { label: label.to_owned(), checkpoint })
+}
+
+/// Triggers would change what is written; none of ours exist.
+fn refuse_triggers(db: &Connection) -> Result<(), VerifyError> {
+    let sql = "SELECT group_concat(name, ', ') FROM sqlite_schema WHERE type = 'trigger'";
+    let names: Option<String> = db.query_row(sql, [], |row| row.get(0))?;
+    match names {
+        None => Ok(()),
+        Some(names) => Err(tampered(
+            "audit.db",
+            format!("has triggers that do not belong to it: {}", names.escape_debug()),
+        )),
+    }
+}
+
+/// What is known after reading so many entries.
+#[derive(Default)]
+struct Pass {
+    tree: Frontier,
+    witnesses: Witnesses,
+    fold: Fold,
+}
+
+impl Pass {
+    fn entries(&mut self, db: &Connection) -> Result<(), VerifyError> {
+        let mut tiles = db.prepare("SELECT number, root FROM tile ORDER BY number")?;
+        let mut tiles = tiles.query([])?;
+        let sql = "SELECT seq, hash, body, time_ms, actor, run, version, kind FROM entry ORDER BY seq";
+        let mut statement = db.prepare(sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let expected = self.tree.size() + 1;
+            match row.get_ref(0)? {
+                ValueRef::Integer(seq) if u64::try_from(seq) == Ok(expected) => {}
+                ValueRef::Integer(seq) if seq < 1 => {
+                    return Err(tampered(format!("entry {seq}"), "was never written"));
+                }
+                _ => return Err(tampered(format!("entry {expected}"), "is missing")),
+            }
+            let place = || format!("entry {expected}");
+            let ValueRef::Text(body) = row.get_ref(2)? else {
+                return Err(tampered(place(), "its body is not text"));
+            };
+            let hash = tree::leaf(body);
+            if row.get_ref(1)? != ValueRef::Blob(&hash) {
+                return Err(tampered(place(), "the body does not match its hash"));
+            }
+            self.fold.entry(expected, body, &Columns::of(row)?).map_err(|what| tampered(place(), what))?;
+            if let Some(root) = self.tree.push(hash) {
+                let number = self.tree.size() / TILE_LEAVES - 1;
+                let same = match tiles.next()? {
+                    Some(tile) => {
+                        unsigned(tile.get(0)?)? == number && tile.get_ref(1)? == ValueRef::Blob(&root)
+                    }
+                    None => false,
+                };
+                if !same {
+                    let first = number * TILE_LEAVES + 1;
+                    let place = format!("entries {first} to {expected}");
+                    return Err(tampered(place, "are not the ones the tree was made of"));
+                }
+            }
+            self.witnesses.reached(&self.tree)?;
+        }
+        match tiles.next()? {
+            None => Ok(()),
+            Some(_) => {
+                Err(tampered(format!("entry {}", self.tree.size() + 1), "is missing: the tree knows more"))
+            }
+        }
+    }
+
+    /// The signed checkpoint inside of the database, and the root.
+    fn against_checkpoint(&self, db: &Connection, key: &VerifierKey) -> Result<(String, Hash), VerifyError> {
+        let place = "the signed checkpoint";
+        let row = TrustRow::read(db)?;
+        let checkpoint =
+            Checkpoint::open(&row.checkpoint, key).map_err(|error| tampered(place, error.to_string()))?;
+        let size = self.tree.size();
+        if checkpoint.size > size {
+            let what = format!("is missing: the signed checkpoint counts {} entries", checkpoint.size);
+            return Err(tampered(format!("entry {}", size + 1), what));
+        }
+        if checkpoint.size < size {
+            let what =
+                format!("is not covered by the signed checkpoint, which counts {} entries", checkpoint.size);
+            return Err(tampered(format!("entry {}", checkpoint.size + 1), what));
+        }
+        let root = self.tree.root();
+        if checkpoint.root != root {
+            let first = size - size % TILE_LEAVES + 1;
+            let place =
+                if first > size { "the entries".to_owned() } else { format!("entries {first} to {size}") };
+            return Err(tampered(place, "do not hash to the root of the signed checkpoint"));
+        }
+        if row.size != size || row.frontier != self.tree.to_bytes() {
+            return Err(tampered("the frontier of the tree", "is not that of the entries"));
+        }
+        Ok((row.checkpoint, root))
+    }
+}
+
+/// Everything of a row that the body says, too.
+pub(super) struct Columns<'a> {
+    pub(super) time_ms: ValueRef<'a>,
+    pub(super) actor: ValueRef<'a>,
+    pub(super) run: ValueRef<'a>,
+    pub(super) version: ValueRef<'a>,
+    pub(super) kind: ValueRef<'a>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(row: &'a rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        let (time_ms, actor, run) = (row.get_ref(3)?, row.get_ref(4)?, row.get_ref(5)?);
+        Ok(Self { time_ms, actor, run, version: row.get_ref(6)?, kind: row.get_ref(7)? })
+    }
+}
+
+fn hex(hash: &Hash) -> Result<Digest, VerifyError> {
+    let text = hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    Digest::new(text).map_err(|error| tampered("the root", error.to_string()))
+}

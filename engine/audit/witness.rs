@@ -1,0 +1,83 @@
+//! Checkpoints from outside of the database, and whether the log still contains what they were signed for.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::checkpoint::{Checkpoint, MAX_CHECKPOINT_BYTES};
+use super::key::VerifierKey;
+use super::tree::Frontier;
+use super::verify::{VerifyError, tampered};
+
+/// A checkpoint whose signature was checked.
+pub(super) struct Witness {
+    /// What people call it.
+    pub(super) label: String,
+    pub(super) checkpoint: Checkpoint,
+}
+
+/// All of them, by the size they were signed for.
+#[derive(Default)]
+pub(super) struct Witnesses {
+    waiting: BTreeMap<u64, Vec<Witness>>,
+}
+
+impl Witnesses {
+    /// Those that were written beside the log. What cannot be read or is not signed by this key says nothing: it may be
+    /// half a file from a full disk.
+    pub(super) fn beside(dir: &Path, key: &VerifierKey) -> Self {
+        let mut witnesses = Self::default();
+        let Ok(files) = std::fs::read_dir(dir) else { return witnesses };
+        for path in files.filter_map(|file| Some(file.ok()?.path())) {
+            let small = std::fs::metadata(&path).is_ok_and(|file| file.len() <= MAX_CHECKPOINT_BYTES as u64);
+            let Some(note) = small.then(|| std::fs::read_to_string(&path).ok()).flatten() else { continue };
+            if let Ok(checkpoint) = Checkpoint::open(&note, key) {
+                witnesses.add(Witness { label: format!("the checkpoint `{}`", path.display()), checkpoint });
+            }
+        }
+        witnesses
+    }
+
+    pub(super) fn add(&mut self, witness: Witness) {
+        self.waiting.entry(witness.checkpoint.size).or_default().push(witness);
+    }
+
+    /// The log has grown to this tree.
+    pub(super) fn reached(&mut self, tree: &Frontier) -> Result<(), VerifyError> {
+        let Some(next) = self.waiting.first_entry() else { return Ok(()) };
+        match *next.key() {
+            size if size > tree.size() => Ok(()),
+            // The tree of no entries is the same for all.
+            0 => {
+                next.remove();
+                self.reached(tree)
+            }
+            size => {
+                let root = tree.root();
+                match next.remove().into_iter().find(|witness| witness.checkpoint.root != root) {
+                    None => Ok(()),
+                    Some(witness) => Err(tampered(
+                        format!("entries 1 to {size}"),
+                        format!(
+                            "are not those that {} was signed for: history was written anew",
+                            witness.label
+                        ),
+                    )),
+                }
+            }
+        }
+    }
+
+    /// The log ends here.
+    pub(super) fn finish(&self, entries: u64) -> Result<(), VerifyError> {
+        match self.waiting.iter().next_back() {
+            Some((size, witnesses)) if *size > entries => {
+                let what = format!(
+                    "is missing: {} counts {size} entries; the tail was cut or an older copy put back",
+                    witnesses[0].label
+                );
+                Err(tampered(format!("entry {}", entries + 1), what))
+            }
+            _ => Ok(()),
+        }
+    }
+}
