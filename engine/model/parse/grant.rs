@@ -2,13 +2,14 @@
 
 use serde_json::Value;
 
+use super::kinds::parameter_of;
 use super::names::{IN_GRANTS, Sees, Visible};
 use super::reader::{Field, Reader};
 use crate::model::grant::{
     ContainerAction, ContainerGrant, GrantSet, Grants, Selector, StateAction, StateGrant, check_address,
     check_label,
 };
-use crate::model::runbook::{Part, Template};
+use crate::model::runbook::{ParameterType, Part, Template};
 use crate::model::suggestion;
 use crate::model::yaml::Content;
 
@@ -143,7 +144,14 @@ fn name(reader: &mut Reader, field: &Field<'_>) -> Option<Template> {
 
 fn count(reader: &mut Reader, field: &Field<'_>, least: u32) -> Option<Template> {
     match reader.template(field, &sees())? {
-        whole @ Template::Whole(_) => Some(whole),
+        Template::Whole(expression) => {
+            let parameter = parameter_of(&expression, &reader.parameters).filter(|p| p.kind != ParameterType::Integer);
+            if let Some((name, kind)) = parameter.map(|parameter| (parameter.name.clone(), parameter.kind.word())) {
+                let message = format!("`parameters.{name}` is of type `{kind}`, and this must be an integer");
+                reader.wrong(field, message, Some("make the parameter `type: integer`".to_owned()));
+            }
+            Some(Template::Whole(expression))
+        }
         Template::Value(value @ Value::Number(_)) => {
             reader.integer(field, least, MAX_COUNT).map(|_| Template::Value(value))
         }

@@ -65,6 +65,7 @@ pub(super) fn runbook(
     let timeout = duration(reader, "timeout").unwrap_or(DEFAULT_RUN_TIMEOUT);
     let resume_within = duration(reader, "resume_within").unwrap_or(DEFAULT_RESUME_WITHIN);
     let parameters = fields.get("parameters").map(|field| parameter::all(reader, &field)).unwrap_or_default();
+    reader.parameters.clone_from(&parameters);
     let triggers =
         fields.get("triggers").map(|field| trigger::all(reader, &field, &parameters)).unwrap_or_default();
     let grants = fields.get("grants").map(|field| grant::all(reader, &field)).unwrap_or_default();

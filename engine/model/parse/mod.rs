@@ -7,6 +7,7 @@ mod builtin;
 mod grant;
 mod habit;
 mod header;
+mod kinds;
 mod names;
 mod order;
 mod parameter;

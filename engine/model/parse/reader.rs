@@ -7,10 +7,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::habit;
+use super::kinds::parameter_of;
 use super::names::{Sees, Sighting};
 use crate::model::duration::parse_duration;
 use crate::model::expression::Expression;
-use crate::model::runbook::Template;
+use crate::model::runbook::{Parameter, ParameterType, Template};
 use crate::model::suggestion;
 use crate::model::template::OPEN;
 use crate::model::trouble::Trouble;
@@ -27,6 +28,17 @@ pub(super) const UNREADABLE: Template = Template::Text(Vec::new());
 pub(super) struct Reader {
     pub(super) troubles: Vec<Trouble>,
     pub(super) sightings: Vec<Sighting>,
+    /// Known once the parameters are read, which is before anything that uses them.
+    pub(super) parameters: Vec<Parameter>,
+}
+
+/// What a bare expression must come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wants {
+    /// True or false.
+    Truth,
+    /// A list.
+    List,
 }
 
 /// A map with known keys.
@@ -264,7 +276,7 @@ impl Reader {
     }
 
     /// A bare expression.
-    pub(super) fn expression(&mut self, field: &Field<'_>, sees: &Sees) -> Option<Expression> {
+    pub(super) fn expression(&mut self, field: &Field<'_>, sees: &Sees, wants: Wants) -> Option<Expression> {
         let text = match &field.node.content {
             Content::Scalar(scalar) if !scalar.value.is_null() => scalar.text.as_str(),
             Content::Scalar(_) => {
@@ -294,6 +306,7 @@ impl Reader {
         match Expression::parse(text, field.node.place.line) {
             Ok(expression) => {
                 self.see(field, &expression, leading, sees);
+                self.wants(field, &expression, wants);
                 Some(expression)
             }
             Err(error) => {
@@ -301,6 +314,23 @@ impl Reader {
                 self.note(place, format!("{}: {}", field.path, error.message), error.hint);
                 None
             }
+        }
+    }
+
+    fn wants(&mut self, field: &Field<'_>, expression: &Expression, wants: Wants) {
+        let Some(parameter) = parameter_of(expression, &self.parameters) else { return };
+        let (kind, wanted) = match wants {
+            Wants::Truth => (ParameterType::Boolean, "true or false"),
+            Wants::List => (ParameterType::List, "a list"),
+        };
+        if parameter.kind != kind {
+            let name = &parameter.name;
+            let message = format!("`parameters.{name}` is of type `{}`, and this must be {wanted}", parameter.kind.word());
+            let hint = match wants {
+                Wants::Truth => format!("compare it: `parameters.{name} == …`, or make it `type: boolean`"),
+                Wants::List => format!("write `[parameters.{name}]`, or make it `type: list`"),
+            };
+            self.wrong(field, message, Some(hint));
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::names::{IN_HOLDS, IN_ITEM, IN_STEP, IN_UNDO, IN_UNTIL, IN_UNTIL_ITEM, Sees, Visible};
 use super::order::Order;
-use super::reader::{Field, Fields, Reader, UNREADABLE};
+use super::reader::{Field, Fields, Reader, UNREADABLE, Wants};
 use super::uses;
 use crate::model::expression::Expression;
 use crate::model::ids::{Section, StepId};
@@ -115,7 +115,7 @@ fn draft<'n>(reader: &mut Reader, field: Field<'n>, context: &Context) -> Draft<
     let with = with(reader, &fields, &sees);
     let condition = fields
         .get("if")
-        .and_then(|field| reader.expression(&field, &Sees { words: IN_STEP, steps: before.clone() }));
+        .and_then(|field| reader.expression(&field, &Sees { words: IN_STEP, steps: before.clone() }, Wants::Truth));
     let for_each = for_each(reader, &fields, &before);
     let until = until(reader, &fields, each, &before);
     let retry = retry(reader, &fields);
@@ -204,7 +204,7 @@ fn for_each(reader: &mut Reader, fields: &Fields<'_>, before: &Visible) -> Optio
             reader.wrong(&field, "this must be a list or an expression, not a map", Some(hint));
             None
         }
-        Content::Scalar(_) => reader.expression(&field, &sees),
+        Content::Scalar(_) => reader.expression(&field, &sees, Wants::List),
     };
     let number = |reader: &mut Reader, key: &str, most: u32| {
         fields.get(key).and_then(|field| reader.integer(&field, 1, most)).unwrap_or(1)
@@ -267,7 +267,7 @@ fn until(reader: &mut Reader, fields: &Fields<'_>, each: bool, before: &Visible)
         return None;
     };
     let words = if each { IN_UNTIL_ITEM } else { IN_UNTIL };
-    let condition = reader.expression(&field, &Sees { words, steps: before.clone() });
+    let condition = reader.expression(&field, &Sees { words, steps: before.clone() }, Wants::Truth);
     let every = every.and_then(|field| reader.some_duration(&field)).unwrap_or(DEFAULT_EVERY);
     let timeout = fields.get("timeout").and_then(|field| Some((Reader::peek_duration(&field)?, field)));
     if let Some((_, field)) = timeout.filter(|(timeout, _)| *timeout < every) {
@@ -323,7 +323,7 @@ fn undo(reader: &mut Reader, field: &Field<'_>, position: usize) -> Option<Undo>
     let steps = Visible::Upto(position);
     let with = with(reader, &fields, &Sees { words: IN_UNDO, steps: steps.clone() });
     let holds =
-        fields.get("holds").and_then(|field| reader.expression(&field, &Sees { words: IN_HOLDS, steps }));
+        fields.get("holds").and_then(|field| reader.expression(&field, &Sees { words: IN_HOLDS, steps }, Wants::Truth));
     match uses? {
         uses @ Uses::Plugin { .. } => Some(Undo { uses, with, holds, line: field.key.line }),
         other => {

@@ -1,6 +1,7 @@
 //! `uses` and `with`: what performs a step, whether it exists, takes this input, and is granted what it needs.
 
 use super::grant::given;
+use super::kinds::mismatches;
 use super::reader::{Field, Fields, Reader, UNREADABLE};
 use super::step::Draft;
 use super::trigger::against;
@@ -126,7 +127,9 @@ fn unknown(reader: &mut Reader, used: &Use<'_, '_>, known: &Known<'_>) {
 fn input(reader: &mut Reader, used: &Use<'_, '_>, step_type: &StepType) {
     // Without `with` there is nothing to point at but the step itself.
     let with = used.field.node.get("with");
-    for Problem { path, message, hint } in template_problems(&step_type.input, used.with) {
+    let mut problems = template_problems(&step_type.input, used.with);
+    problems.extend(mismatches(&step_type.input, used.with, &reader.parameters));
+    for Problem { path, message, hint } in problems {
         let mut node = with.unwrap_or(used.field.node);
         let mut place = if with.is_some() { node.place } else { used.place("uses") };
         let mut at = format!("{}.with", used.field.path);
