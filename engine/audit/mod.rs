@@ -38,7 +38,7 @@ pub use moved::MAX_BLOB_BYTES;
 pub use queue::{MAX_WAITING_BYTES, MAX_WAITING_ENTRIES, MAX_WAITING_NOTES};
 pub use reader::{DEFAULT_LIMIT, EntryFilter, Growth, Reader, RunFilter};
 pub use reserve::{RESERVE_BYTES, RESERVE_FILE};
-pub use schema::{DATABASE_FILE, SCHEMA_VERSION};
+pub use schema::{DATABASE_FILE, SCHEMA_VERSION, sqlite_version};
 pub use tables::{MAX_NOTES, MAX_NOTES_PER_RUN};
 pub use tree::Hash;
 pub use verify::{Tampered, Verified, VerifyError, VerifyOptions, verify};

@@ -16,6 +16,11 @@ pub const DATABASE_FILE: &str = "audit.db";
 /// The format this program writes. Opening a newer one is refused.
 pub const SCHEMA_VERSION: u32 = 1;
 
+/// The version of the SQLite inside this program.
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
+}
+
 /// How long another program's lock on the database is waited for.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
 

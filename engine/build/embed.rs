@@ -12,6 +12,7 @@ pub(crate) fn write(root: &Path, out: &Path, plugins: &[Plugin]) -> Result<(), S
     let mut text = String::new();
     write_plugins(&mut text, out, plugins)?;
     write_texts(&mut text, "RUNBOOKS", &runbooks(root)?);
+    write_texts(&mut text, "SDK", &sdk(root)?);
     put(&out.join("embedded.rs"), text.as_bytes())
 }
 
@@ -46,6 +47,28 @@ fn runbooks(root: &Path) -> Result<Vec<(String, String)>, String> {
         Some((name, path.display().to_string()))
     });
     Ok(named.collect())
+}
+
+/// Everything a person needs to write a plugin of their own: path in their project, and file.
+fn sdk(root: &Path) -> Result<Vec<(String, String)>, String> {
+    let mut files = Vec::new();
+    for (folder, place) in [("plugins/sdk", "sdk"), ("plugins/pack", "pack"), ("wit", "wit")] {
+        collect(&root.join(folder), place, &mut files)?;
+    }
+    Ok(files)
+}
+
+fn collect(folder: &Path, place: &str, files: &mut Vec<(String, String)>) -> Result<(), String> {
+    for path in entries(folder)? {
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        let place = format!("{place}/{name}");
+        if path.is_dir() {
+            collect(&path, &place, files)?;
+        } else {
+            files.push((place, path.display().to_string()));
+        }
+    }
+    Ok(())
 }
 
 /// Writes only what differs, so that nothing is compiled again in vain.

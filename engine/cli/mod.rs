@@ -4,6 +4,7 @@
 mod completions;
 mod config;
 mod context;
+mod doctor;
 mod engine;
 mod follow;
 mod halt;
@@ -11,9 +12,11 @@ mod list;
 mod new;
 mod output;
 mod plan;
+mod plugin;
 mod render;
 mod run;
 mod runs;
+mod schema;
 mod service;
 mod session;
 mod show;
@@ -99,14 +102,18 @@ enum Command {
     Show(show::Show),
     Validate(validate::Validate),
     New(new::New),
+    Schema(schema::Schema),
     #[command(subcommand)]
     Runs(runs::Runs),
     #[command(subcommand)]
     Service(service::Service),
     #[command(subcommand)]
+    Plugin(plugin::Plugin),
+    #[command(subcommand)]
     State(state::State),
     #[command(subcommand)]
     Halt(halt::Halt),
+    Doctor(doctor::Doctor),
     #[command(subcommand)]
     Config(config::Config),
     Completions(completions::Completions),
@@ -123,10 +130,13 @@ impl Command {
             Self::Show(command) => command.run(context),
             Self::Validate(command) => command.run(context),
             Self::New(command) => command.run(context),
+            Self::Schema(command) => command.run(context),
             Self::Runs(command) => command.run(context),
             Self::Service(command) => command.run(context),
+            Self::Plugin(command) => command.run(context),
             Self::State(command) => command.run(context),
             Self::Halt(command) => command.run(context),
+            Self::Doctor(command) => command.run(context),
             Self::Config(command) => command.run(context),
             Self::Completions(command) => command.run(context),
             Self::Engine(command) => command.run(context),

@@ -2,12 +2,15 @@
 //! container daemon itself.
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Ended;
 use super::context::Context;
 use super::output::table::{Cell, Table};
-use super::run::carry_out;
+use super::render::value;
+use super::run::{carry_out, conclude};
+use super::session::Session;
+use super::watching::{Display, Watching};
 use super::wish::{Given, Manner, Wish};
 use crate::containers::Daemon;
 use crate::containers::types::Container;
@@ -157,6 +160,9 @@ pub(super) struct Logs {
     /// So many of each
     #[arg(long, value_name = "NUMBER")]
     lines: Option<u32>,
+    /// Of the life before the last start
+    #[arg(long)]
+    previous: bool,
 }
 
 /// Which service, and how.
@@ -172,7 +178,7 @@ impl Service {
     pub(super) fn run(self, context: &Context) -> Ended {
         match self {
             Self::List(_) => list(context),
-            Self::Status(status) => shorthand(context, "service-status", &status.whom, Vec::new()),
+            Self::Status(status) => look(context, ("service-status", replicas), &status.whom, Vec::new()),
             Self::Restart(restart) => restart.run(context),
             Self::Recreate(recreate) => recreate.run(context),
             Self::Scale(scale) => shorthand(
@@ -183,7 +189,7 @@ impl Service {
             ),
             Self::Resize(resize) => {
                 let mut pairs = Vec::new();
-                pairs.extend(resize.cpu.map(|cpu| ("cpu", cpu)));
+                pairs.extend(resize.cpu.map(|cpu| ("cpus", cpu)));
                 pairs.extend(resize.memory.map(|memory| ("memory", memory)));
                 shorthand(context, "service-resize", &resize.whom, pairs)
             }
@@ -193,8 +199,10 @@ impl Service {
                 shorthand(context, "service-stop", &stop.whom, pairs.into_iter().collect())
             }
             Self::Logs(logs) => {
-                let pairs = logs.lines.map(|lines| ("lines", lines.to_string()));
-                shorthand(context, "service-logs", &logs.whom, pairs.into_iter().collect())
+                let mut pairs = Vec::new();
+                pairs.extend(logs.lines.map(|lines| ("lines", lines.to_string())));
+                pairs.extend(logs.previous.then(|| ("previous", "true".to_owned())));
+                look(context, ("service-logs", lines), &logs.whom, pairs)
             }
         }
     }
@@ -212,19 +220,97 @@ impl Restart {
 
 impl Recreate {
     fn run(self, context: &Context) -> Ended {
-        let list = |list: Vec<String>| (!list.is_empty()).then(|| json!(list).to_string());
         let mut pairs = Vec::new();
         pairs.extend(self.image.map(|image| ("image", image)));
-        pairs.extend(list(self.env).map(|env| ("env", env)));
-        pairs.extend(list(self.label).map(|labels| ("labels", labels)));
+        for (set, remove, texts) in [("env", "remove_env", self.env), ("labels", "remove_labels", self.label)]
+        {
+            let (values, names) = split(texts);
+            pairs.extend((!values.is_empty()).then(|| (set, Value::Object(values).to_string())));
+            pairs.extend((!names.is_empty()).then(|| (remove, json!(names).to_string())));
+        }
         shorthand(context, "service-recreate", &self.whom, pairs)
     }
+}
+
+/// `NAME=VALUE` sets, `NAME` removes.
+fn split(texts: Vec<String>) -> (Map<String, Value>, Vec<String>) {
+    let mut values = Map::new();
+    let mut names = Vec::new();
+    for text in texts {
+        match text.split_once('=') {
+            Some((name, value)) => drop(values.insert(name.to_owned(), Value::from(value))),
+            None => names.push(text),
+        }
+    }
+    (values, names)
 }
 
 fn shorthand(context: &Context, runbook: &str, whom: &Whom, mut pairs: Vec<(&str, String)>) -> Ended {
     pairs.push(("service", whom.service.clone()));
     let wish = Wish::new(context, runbook, &Given::of(pairs), &whom.manner)?;
     carry_out(context, &wish, &whom.manner)
+}
+
+/// A run that only looks: not its story is shown but what it found.
+fn look(
+    context: &Context,
+    (runbook, show): (&str, fn(&Context, &Value)),
+    whom: &Whom,
+    mut pairs: Vec<(&str, String)>,
+) -> Ended {
+    pairs.push(("service", whom.service.clone()));
+    let wish = Wish::new(context, runbook, &Given::of(pairs), &whom.manner)?;
+    context.wait_many(async {
+        let session = Session::open(context).await?;
+        let ended = async {
+            let run = session.submit(&wish.request).await?;
+            let follower =
+                Watching::new(context, &session, run.clone(), Display::Nothing)?.to_rest(&run).await?;
+            let outputs = follower.view().outputs.unwrap_or_default();
+            if context.out.is_json() || follower.exit_code() != exit::SUCCEEDED {
+                conclude(context, &follower);
+            } else {
+                show(context, &outputs);
+            }
+            Ok(follower.exit_code())
+        };
+        let ended = ended.await;
+        session.close().await;
+        ended
+    })
+}
+
+/// What `service-status` found.
+fn replicas(context: &Context, outputs: &Value) {
+    let mut table = Table::new(&["CONTAINER", "STATE", "HEALTH", "RESTARTS", "IMAGE"]);
+    for one in outputs["containers"].as_array().into_iter().flatten() {
+        let text = |key: &str| value::short(&one[key]);
+        table.row(vec![
+            text("name").into(),
+            Cell::status(text("state")),
+            Cell::status(text("health")),
+            text("restart_count").into(),
+            text("image").into(),
+        ]);
+    }
+    context.out.raw(&table.render(context.out.paint, context.out.table_width()));
+    let number = |key: &str| value::short(&outputs[key]);
+    context.out.line(format!(
+        "{} replicas, {} running, {} healthy",
+        number("replicas"),
+        number("running"),
+        number("healthy")
+    ));
+}
+
+/// What `service-logs` found.
+fn lines(context: &Context, outputs: &Value) {
+    for one in outputs["containers"].as_array().into_iter().flatten() {
+        context.out.talk(context.out.talk_paint.dim(&format!("==== {}", value::short(&one["name"]))));
+        for line in one["logs"].as_str().unwrap_or_default().lines() {
+            context.out.line(crate::error::printable(line));
+        }
+    }
 }
 
 fn list(context: &Context) -> Ended {
@@ -289,6 +375,13 @@ fn document(name: &str, containers: &[Container]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_alone_removes() {
+        let (values, names) = split(vec!["A=b=c".to_owned(), "OLD".to_owned()]);
+        assert_eq!(Value::Object(values), json!({"A": "b=c"}));
+        assert_eq!(names, ["OLD"]);
+    }
 
     #[test]
     fn a_service_is_as_well_as_its_replicas() {

@@ -11,7 +11,7 @@ use super::context::Context;
 use crate::error::{Error, exit};
 use crate::executor::library::{self, LibraryError, MAX_FILES, yaml};
 use crate::model::ids::RunbookName;
-use crate::model::parse::{ChildSignature, Known, parse, peek};
+use crate::model::parse::{ChildSignature, Known, lints, parse, peek};
 use crate::model::runbook::Runbook;
 use crate::model::trouble::{Trouble, Troubles};
 
@@ -65,6 +65,13 @@ fn tell(context: &Context, results: &[(String, Result<Runbook, Troubles>)], brok
             Ok(runbook) => {
                 let ok = context.out.paint.green("ok");
                 context.out.line(format!("{ok} {file}: {} ({} steps)", runbook.name, runbook.steps.len()));
+                let doubts = lints(file, runbook);
+                if !doubts.is_empty() {
+                    let doubts =
+                        Troubles { file: file.clone(), text: runbook.text.clone(), troubles: doubts };
+                    context.out.warning(&format!("{file} is valid, but look again"));
+                    context.out.talk_raw(&doubts.render());
+                }
             }
             Err(troubles) => context.out.raw(&troubles.render()),
         }
@@ -85,7 +92,9 @@ fn counted(troubles: usize, files: usize) -> String {
 
 fn document((file, result): &(String, Result<Runbook, Troubles>)) -> Value {
     match result {
-        Ok(runbook) => json!({ "file": file, "valid": true, "runbook": runbook.name, "troubles": [] }),
+        Ok(runbook) => {
+            json!({ "file": file, "valid": true, "runbook": runbook.name, "troubles": [], "warnings": lints(file, runbook) })
+        }
         Err(troubles) => json!({ "file": file, "valid": false, "troubles": troubles.troubles }),
     }
 }

@@ -64,6 +64,7 @@ pub(crate) struct Watching<'a> {
     catalogue: Catalogue,
     display: Display,
     said: tree::Said,
+    story: story::Story,
     drawn: usize,
     last_frame: Instant,
     /// A line a person types; at most one is waited for.
@@ -99,6 +100,7 @@ impl<'a> Watching<'a> {
             catalogue: context.catalogue()?,
             display,
             said: tree::Said::default(),
+            story: story::Story::default(),
             drawn: 0,
             last_frame: Instant::now(),
             typing: JoinSet::new(),
@@ -159,7 +161,7 @@ impl<'a> Watching<'a> {
         for happening in happenings {
             match (self.display, happening) {
                 (Display::Lines, Happening::Entry(entry, event)) => {
-                    if let Some(line) = story::line(entry.time_ms, &event, out.paint) {
+                    if let Some(line) = self.story.line(entry.time_ms, &event, out.paint) {
                         out.line(line);
                     }
                 }
@@ -176,7 +178,12 @@ impl<'a> Watching<'a> {
                 (Display::Tree, Happening::Note(kept)) => {
                     self.said.push(&kept.note.path.to_string(), &kept.note.text);
                 }
-                (Display::Tree, Happening::Entry(..)) | (Display::Nothing, _) => {}
+                (Display::Tree, Happening::Entry(_, event)) => {
+                    if let Some((path, words)) = self.story.deed(&event) {
+                        self.said.push(&path, &words);
+                    }
+                }
+                (Display::Nothing, _) => {}
             }
         }
     }

@@ -17,6 +17,10 @@ pub struct Environment {
     pub docker_tls_verify: bool,
     /// `DOCKER_CERT_PATH`
     pub docker_cert_path: Option<PathBuf>,
+    /// `TMPDIR`
+    pub tmpdir: Option<PathBuf>,
+    /// `XDG_RUNTIME_DIR`
+    pub xdg_runtime_dir: Option<PathBuf>,
     /// `SUDO_USER`
     pub sudo_user: Option<String>,
     /// `NO_COLOR`
@@ -40,6 +44,8 @@ impl Environment {
             docker_host: text("DOCKER_HOST"),
             docker_tls_verify: text("DOCKER_TLS_VERIFY").is_some(),
             docker_cert_path: path("DOCKER_CERT_PATH"),
+            tmpdir: path("TMPDIR").filter(|path| path.is_absolute()),
+            xdg_runtime_dir: path("XDG_RUNTIME_DIR").filter(|path| path.is_absolute()),
             sudo_user: text("SUDO_USER"),
             no_color: text("NO_COLOR").is_some(),
             term: text("TERM"),

@@ -117,6 +117,13 @@ impl Settings {
         self.target_named(&self.target.0)
     }
 
+    /// Where an emergency may keep its entries when the data directory cannot be written, the likeliest first.
+    pub fn temporary(&self) -> Vec<PathBuf> {
+        let own = [self.environment.xdg_runtime_dir.clone(), self.environment.tmpdir.clone()];
+        let usual = ["/run", "/dev/shm", "/tmp", "/var/tmp"].map(PathBuf::from);
+        own.into_iter().flatten().chain(usual).filter(|path| path.is_dir()).collect()
+    }
+
     /// A target by its name.
     pub fn target_named(&self, name: &TargetName) -> Result<&Target, Error> {
         self.targets.iter().find(|target| target.name == *name).ok_or_else(|| {

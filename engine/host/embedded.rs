@@ -33,6 +33,11 @@ pub fn runbooks() -> impl Iterator<Item = (&'static str, &'static str)> {
     RUNBOOKS.iter().copied()
 }
 
+/// Path and text of every file of the kit for writing plugins: the SDK, the packer, the contract.
+pub fn sdk() -> impl Iterator<Item = (&'static str, &'static str)> {
+    SDK.iter().copied()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;

@@ -47,9 +47,11 @@ impl Paint {
     /// A text in the colour of a status.
     pub(crate) fn like(self, status: &str, text: &str) -> String {
         match status {
-            "succeeded" | "done" | "ok" => self.green(text),
-            "failed" | "stuck" | "in-doubt" | "fail" | "denied" => self.red(text),
-            "running" | "queued" => self.cyan(text),
+            "succeeded" | "done" | "ok" | "healthy" => self.green(text),
+            "failed" | "stuck" | "in-doubt" | "fail" | "denied" | "unhealthy" | "exited" | "dead" => {
+                self.red(text)
+            }
+            "running" | "queued" | "did" => self.cyan(text),
             "waiting" | "left" | "rolled-back" | "cancelled" | "warn" | "undone" => self.yellow(text),
             _ => self.dim(text),
         }

@@ -1,17 +1,60 @@
 //! A run as lines, one per thing that happened, where nothing can be redrawn.
 
-use serde_json::Value;
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
 
 use crate::cli::output::paint::Paint;
+use crate::cli::output::table::cut;
 use crate::cli::output::time;
 use crate::model::ids::StepPath;
-use crate::run::event::{Event, Outcome, Settlement, SkipReason, Wait};
+use crate::run::event::{CallId, Event, Outcome, Settlement, SkipReason, Wait};
 
-/// The line of an event, if people should see it: `12:03:04 restart running service.restart`.
-pub(crate) fn line(at_ms: u64, event: &Event, paint: Paint) -> Option<String> {
-    let (who, word, rest) = words(event)?;
-    Some(joined(at_ms, &who, (paint.like(word, word), &rest), paint))
+/// The most characters of what came of a step.
+const MAX_OUTPUT: usize = 160;
+
+/// Remembers what was announced, so that what came of it can name its target.
+#[derive(Debug, Default)]
+pub(crate) struct Story {
+    announced: HashMap<CallId, String>,
 }
+
+impl Story {
+    /// The line of an event, if people should see it: `12:03:04 restart running service.restart`.
+    pub(crate) fn line(&mut self, at_ms: u64, event: &Event, paint: Paint) -> Option<String> {
+        let (who, word, rest) = self.words(event)?;
+        Some(joined(at_ms, &who, (paint.like(word, word), &rest), paint))
+    }
+
+    /// What a call did, if the event is the end of one that changed something: the step, and words.
+    pub(crate) fn deed(&mut self, event: &Event) -> Option<(String, String)> {
+        match event {
+            Event::CallIntended { .. } | Event::CallFinished { .. } => {
+                self.words(event).map(|(who, _, rest)| (who, rest))
+            }
+            _ => None,
+        }
+    }
+
+    fn words(&mut self, event: &Event) -> Option<Words> {
+        match event {
+            Event::CallIntended { call, before, .. } => {
+                if let Some(name) = before.get("name").and_then(Value::as_str) {
+                    self.announced.insert(call.clone(), name.to_owned());
+                }
+                None
+            }
+            Event::CallFinished { call, function, outcome, arguments, .. } => {
+                let name = self.announced.remove(call);
+                called(&call.path, (function, name.as_deref()), outcome, arguments.is_none())
+            }
+            other => words(other),
+        }
+    }
+}
+
+/// Who, a status word, and the rest.
+type Words = (String, &'static str, String);
 
 /// The line of something a step said.
 pub(crate) fn note(at_ms: u64, path: &str, text: &str, paint: Paint) -> String {
@@ -28,8 +71,7 @@ fn joined(at_ms: u64, who: &str, (word, rest): (String, &str), paint: Paint) -> 
     line.trim_end().to_owned()
 }
 
-/// Who, a status word, and the rest.
-fn words(event: &Event) -> Option<(String, &'static str, String)> {
+fn words(event: &Event) -> Option<Words> {
     let run = || "run".to_owned();
     Some(match event {
         Event::Accepted(accepted) => (run(), "queued", accepted.runbook.to_string()),
@@ -49,10 +91,7 @@ fn words(event: &Event) -> Option<(String, &'static str, String)> {
             let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
             (path.to_string(), "running", format!("{uses}{again}"))
         }
-        Event::CallIntended { .. } => return None,
-        Event::CallFinished { call, function, outcome, arguments, .. } => {
-            return called(&call.path, function, outcome, arguments.is_none());
-        }
+        Event::CallIntended { .. } | Event::CallFinished { .. } | Event::Finished { .. } => return None,
         Event::CallDoubted { call, message } => (call.path.to_string(), "in-doubt", message.clone()),
         Event::CallSettled { call, decision } => {
             (call.path.to_string(), "running", settled(decision).to_owned())
@@ -70,36 +109,53 @@ fn words(event: &Event) -> Option<(String, &'static str, String)> {
             (run(), "running", format!("undo of {}", paths.join(", ")))
         }
         Event::UndoChecked { path, holds, message } => checked(path, *holds, message.as_deref()),
-        Event::Finished { .. } => return None,
     })
 }
 
 /// Only writes are told: they are announced first, so their arguments are not repeated; and whatever was refused.
 fn called(
     path: &StepPath,
-    function: &str,
+    (function, name): (&str, Option<&str>),
     outcome: &Outcome,
     announced: bool,
-) -> Option<(String, &'static str, String)> {
+) -> Option<Words> {
+    let target = name.map(|name| format!(" {name}")).unwrap_or_default();
     match outcome {
-        Outcome::Ok(_) if announced => Some((path.to_string(), "did", function.to_owned())),
+        Outcome::Ok(_) if announced => Some((path.to_string(), "did", format!("{function}{target}"))),
         Outcome::Ok(_) => None,
         Outcome::Error(failure) => {
-            Some((path.to_string(), "failed", format!("{function}: {}", failure.message)))
+            Some((path.to_string(), "failed", format!("{function}{target}: {}", failure.message)))
         }
     }
 }
 
-fn attempted(path: &StepPath, outcome: &Outcome, met: Option<bool>) -> (String, &'static str, String) {
+/// What came of a step in few words: what is nested is in `runs show`.
+fn brief(output: &Map<String, Value>) -> String {
+    let flat = |value: &Value| match value {
+        Value::Array(items) => {
+            !items.is_empty() && items.iter().all(|item| !item.is_object() && !item.is_array())
+        }
+        Value::Object(_) | Value::Null => false,
+        _ => true,
+    };
+    let flat: Map<String, Value> = output
+        .iter()
+        .filter(|(_, value)| flat(value))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    cut(&super::value::pairs(&flat), MAX_OUTPUT)
+}
+
+fn attempted(path: &StepPath, outcome: &Outcome, met: Option<bool>) -> Words {
     match outcome {
         Outcome::Ok(_) if met == Some(false) => (path.to_string(), "waiting", "not yet".to_owned()),
-        Outcome::Ok(Value::Object(output)) => (path.to_string(), "succeeded", super::value::pairs(output)),
+        Outcome::Ok(Value::Object(output)) => (path.to_string(), "succeeded", brief(output)),
         Outcome::Ok(_) => (path.to_string(), "succeeded", String::new()),
         Outcome::Error(failure) => (path.to_string(), "failed", failure.message.clone()),
     }
 }
 
-fn checked(path: &StepPath, holds: bool, message: Option<&str>) -> (String, &'static str, String) {
+fn checked(path: &StepPath, holds: bool, message: Option<&str>) -> Words {
     if holds {
         return (path.to_string(), "succeeded", "what it promised holds".to_owned());
     }
@@ -137,11 +193,12 @@ fn waits(wait: &Wait) -> String {
 mod tests {
     use super::*;
     use crate::model::effect::{Failure, FailureKind};
-    use crate::run::event::CallId;
     use serde_json::json;
 
     fn told(event: &Event) -> Option<String> {
-        line(1_000, event, Paint(false)).map(|line| line.split_once(' ').unwrap().1.to_owned())
+        Story::default()
+            .line(1_000, event, Paint(false))
+            .map(|line| line.split_once(' ').unwrap().1.to_owned())
     }
 
     fn call() -> CallId {
@@ -173,6 +230,21 @@ mod tests {
         let outcome = Outcome::Ok(json!({"restarted": ["a"]}));
         let ended = Event::AttemptFinished { path, attempt: 2, outcome, met: None, lines: Vec::new() };
         assert_eq!(told(&ended).unwrap(), r#"restart succeeded restarted = ["a"]"#);
+    }
+
+    #[test]
+    fn a_write_names_its_target() {
+        let mut story = Story::default();
+        let intended = Event::CallIntended {
+            call: call(),
+            function: "containers.stop".to_owned(),
+            arguments: json!({}),
+            effect: crate::model::effect::Effect::Idempotent,
+            before: json!({"name": "shop-web-1"}),
+        };
+        assert_eq!(story.line(1_000, &intended, Paint(false)), None);
+        let deed = story.deed(&finished(None, Outcome::Ok(json!(null)))).unwrap();
+        assert_eq!(deed, ("restart".to_owned(), "containers.stop shop-web-1".to_owned()));
     }
 
     #[test]

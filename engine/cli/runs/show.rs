@@ -62,9 +62,10 @@ impl Show {
         }
         if self.log {
             out.line("");
+            let mut story = story::Story::default();
             for happening in happenings {
                 let line = match happening {
-                    Happening::Entry(entry, event) => story::line(entry.time_ms, &event, out.paint),
+                    Happening::Entry(entry, event) => story.line(entry.time_ms, &event, out.paint),
                     Happening::Note(kept) => Some(story::note(
                         kept.time_ms,
                         &kept.note.path.to_string(),

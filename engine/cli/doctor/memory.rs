@@ -1,0 +1,118 @@
+//! What the engine keeps: the audit log and how it grows, the plugin cache, what is unfinished.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::Check;
+use super::machine::free_bytes;
+use crate::api::client::Client;
+use crate::audit::{self, Reader};
+use crate::cli::output::size;
+use crate::clock;
+use crate::config::Settings;
+use crate::error::Error;
+use crate::executor::emergency;
+
+/// An entry newer than now by more than this: the clock was set back.
+const CLOCK_SLACK_MS: u64 = 60_000;
+
+/// Fewer days of disk left are worth a warning.
+const FEW_DAYS: u64 = 30;
+
+/// Everything that can be told from the files alone.
+pub(super) fn checks(settings: &Settings) -> Vec<Check> {
+    let mut checks = vec![Check::ok("sqlite", audit::sqlite_version())];
+    match Reader::open(&settings.data.path).map_err(Error::from).and_then(|reader| log(settings, &reader)) {
+        Ok(found) => checks.extend(found),
+        Err(_) if !settings.data.path.join(audit::DATABASE_FILE).exists() => {
+            checks.push(Check::ok("audit log", "none yet, made by the first run"));
+        }
+        Err(error) => {
+            let todo = error.hint.unwrap_or_else(|| "`runbook audit verify` tells more".to_owned());
+            checks.push(Check::fail("audit log", error.message, todo));
+        }
+    }
+    checks.push(cache(settings));
+    let segments = emergency::segments(&settings.data.path, &settings.temporary());
+    if !segments.is_empty() {
+        let found = format!("{} emergency segments were not joined", segments.len());
+        checks.push(Check::warn("emergency", found, "`runbook audit join` takes them into the audit log"));
+    }
+    checks
+}
+
+fn log(settings: &Settings, reader: &Reader) -> Result<Vec<Check>, Error> {
+    let growth = reader.growth()?;
+    let mut found = format!(
+        "{} entries, {}, grows by {} a day",
+        growth.entries,
+        size::bytes(growth.bytes),
+        size::bytes(growth.bytes_per_day)
+    );
+    let days = free_bytes(&settings.data.path).and_then(|free| free.checked_div(growth.bytes_per_day));
+    if let Some(days) = days {
+        found.push_str(&format!(", {days} days of disk left"));
+    }
+    let mut checks = vec![match days {
+        Some(days) if days < FEW_DAYS => {
+            Check::warn("audit log", found, "give it a larger disk, or move the data directory")
+        }
+        _ => Check::ok("audit log", found),
+    }];
+    let now_ms = clock::now_ms();
+    if growth.last_ms > now_ms + CLOCK_SLACK_MS {
+        let found = format!("the newest entry is from {}, later than now", clock::rfc3339(growth.last_ms));
+        checks.push(Check::fail("clock", found, "the clock was set back: set it, and keep it by NTP"));
+    }
+    checks.push(unfinished(reader)?);
+    Ok(checks)
+}
+
+fn unfinished(reader: &Reader) -> Result<Check, Error> {
+    let rows = reader.unfinished()?;
+    let stuck = rows.iter().filter(|row| matches!(row.status.as_str(), "in-doubt" | "left")).count();
+    let found = format!("{} unfinished, {stuck} of them need a person", rows.len());
+    Ok(if stuck == 0 {
+        Check::ok("runs", found)
+    } else {
+        Check::warn("runs", found, "`runbook runs list --unfinished`, then `runs resume` or `runs settle`")
+    })
+}
+
+fn cache(settings: &Settings) -> Check {
+    let folder = settings.data.path.join("cache");
+    let Ok(found) = std::fs::metadata(&folder) else {
+        return Check::ok("plugin cache", "empty: the first step of each plugin compiles it");
+    };
+    let mode = found.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        let todo = format!("`chmod 700 {}`: compiled code must be nobody else's to change", folder.display());
+        return Check::warn("plugin cache", format!("has mode {mode:o}"), todo);
+    }
+    let files = std::fs::read_dir(&folder).map(Iterator::count).unwrap_or_default();
+    Check::ok("plugin cache", format!("{files} compiled plugins"))
+}
+
+/// Whether there is an engine, and whether it is well.
+pub(super) async fn engine(settings: &Settings) -> Check {
+    match Client::new(&settings.data.path).health().await {
+        Ok(None) => Check::ok("engine", "none runs; the next command that needs one is it"),
+        Ok(Some(health)) if health.version != env!("CARGO_PKG_VERSION") => Check::warn(
+            "engine",
+            format!(
+                "process {} has version {}, this is {}",
+                health.pid,
+                health.version,
+                env!("CARGO_PKG_VERSION")
+            ),
+            "let it finish; the next one is of this version",
+        ),
+        Ok(Some(health)) => {
+            Check::ok("engine", format!("process {}, works on {} runs", health.pid, health.busy))
+        }
+        Err(error) => Check::fail(
+            "engine",
+            error.message,
+            error.hint.unwrap_or_else(|| "look at the process".to_owned()),
+        ),
+    }
+}
