@@ -12,6 +12,7 @@ fn main() {
         describe("diagnose", &runbook_diagnose::steps()),
         describe("http", &runbook_http::steps()),
         describe("service", &runbook_service::steps()),
+        describe("state", &runbook_state::steps()),
     ];
     println!("{}", Value::from(plugins.to_vec()));
 }
