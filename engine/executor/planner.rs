@@ -124,8 +124,12 @@ impl<'e> Simulation<'e> {
             for _ in 0..MAX_DECISIONS {
                 let now_ms = self.overlay().now_ms();
                 let actions = self.sketch.with(|state| next(&runbook, state, now_ms, &InFlight::default()));
+                // Time passes only when nothing else can be done.
+                let only_time = actions.iter().all(|a| matches!(a, Action::Wait { .. } | Action::Idle));
                 for action in actions {
-                    self.act(action).await?;
+                    if only_time || !matches!(action, Action::Wait { .. }) {
+                        self.act(action).await?;
+                    }
                 }
                 if let Some(end) = self.sketch.with(|state| state.end().cloned()) {
                     return Ok(end);
@@ -232,7 +236,7 @@ fn steps(runbook: &Runbook, state: &State) -> Vec<PlannedStep> {
     for (path, progress) in state.paths() {
         let Some((_, attempt)) = progress.last() else {
             if let Some(skipped) = &progress.skipped {
-                all.push(step(path, "", "skipped", Some(words(skipped))));
+                all.push(step(path, "", "skipped", Some(skipped.to_string())));
             }
             continue;
         };
@@ -257,18 +261,6 @@ fn steps(runbook: &Runbook, state: &State) -> Vec<PlannedStep> {
 
 fn step(path: &StepPath, uses: &str, fate: &str, note: Option<String>) -> PlannedStep {
     PlannedStep { path: path.clone(), uses: uses.to_owned(), fate: fate.to_owned(), note }
-}
-
-fn words(reason: &crate::run::event::SkipReason) -> String {
-    use crate::run::event::SkipReason;
-    match reason {
-        SkipReason::Condition => "its `if` does not hold".to_owned(),
-        SkipReason::NoItems => "there are no items".to_owned(),
-        SkipReason::Failed(step) => format!("step `{step}` failed"),
-        SkipReason::StopAfter => "enough items failed".to_owned(),
-        SkipReason::Cancelled => "the run is being cancelled".to_owned(),
-        SkipReason::Person => "a person said so".to_owned(),
-    }
 }
 
 /// Of runbook, plugins, parameters, target, fates, and writes with what was seen of each target when it was first touched:

@@ -2,11 +2,13 @@
 //!
 //! There is no recovery path: a run found unfinished is carried on by the same loop, with a journal that is not empty.
 
+use std::collections::HashMap;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::engine::Inner;
 use super::journal::{Error, Journal};
@@ -15,10 +17,10 @@ use super::refusal::Refusal;
 use super::request::Command;
 use crate::clock;
 use crate::host::{Mode, Performed, RunContext, RunParts, Stop, World};
-use crate::model::ids::{RunId, RunbookName};
+use crate::model::ids::{RunId, RunbookName, StepPath};
 use crate::model::runbook::Runbook;
 use crate::run::event::{CallId, EndStatus, Event, Outcome};
-use crate::run::next::{Action, Ended, InFlight, finish, next};
+use crate::run::next::{Action, Ended, InFlight, abandon, finish, next};
 use crate::run::state::{RunStatus, State};
 
 /// The longest a run sleeps before it asks again what to do.
@@ -60,6 +62,8 @@ pub(super) struct Runner {
     rest: watch::Sender<Rest>,
     in_flight: InFlight,
     work: JoinSet<Done>,
+    /// Which attempt a piece of work is, should it die.
+    workers: HashMap<tokio::task::Id, (StepPath, u32)>,
     draining: bool,
 }
 
@@ -96,6 +100,7 @@ impl Runner {
             rest,
             in_flight: InFlight::default(),
             work: JoinSet::new(),
+            workers: HashMap::new(),
             draining: false,
         }
     }
@@ -165,16 +170,19 @@ impl Runner {
             match action {
                 Action::Append(_) => unreachable!("decisions come alone"),
                 Action::Perform(perform) => {
-                    self.in_flight.attempts.insert((perform.path.clone(), perform.attempt));
-                    self.work.spawn(performing::perform(self.parts(), perform));
+                    let place = (perform.path.clone(), perform.attempt);
+                    let work = performing::perform(self.parts(), perform);
+                    self.begin_work(place, work);
                 }
                 Action::StartChild(start) => {
-                    self.in_flight.attempts.insert((start.path.clone(), start.attempt));
-                    self.work.spawn(performing::start_child(self.parts(), start));
+                    let place = (start.path.clone(), start.attempt);
+                    let work = performing::start_child(self.parts(), start);
+                    self.begin_work(place, work);
                 }
                 Action::AwaitChild { path, attempt, run } => {
-                    self.in_flight.attempts.insert((path.clone(), attempt));
-                    self.work.spawn(performing::await_child(Arc::clone(&self.inner), path, attempt, run));
+                    let place = (path.clone(), attempt);
+                    let work = performing::await_child(Arc::clone(&self.inner), path, attempt, run);
+                    self.begin_work(place, work);
                 }
                 Action::CancelChild { run, reason, undo } => {
                     self.in_flight.told.insert(run.clone());
@@ -187,6 +195,11 @@ impl Runner {
             }
         }
         wake_ms
+    }
+
+    fn begin_work(&mut self, place: (StepPath, u32), work: impl Future<Output = Done> + Send + 'static) {
+        self.in_flight.attempts.insert(place.clone());
+        self.workers.insert(self.work.spawn(work).id(), place);
     }
 
     fn parts(&self) -> performing::Parts {
@@ -203,9 +216,12 @@ impl Runner {
         let sleep =
             wake_ms.map_or(LONGEST_SLEEP, |at| Duration::from_millis(at.saturating_sub(clock::now_ms())));
         tokio::select! {
-            Some(done) = self.work.join_next() => match done {
-                Ok(done) => self.take_in(done).await,
-                Err(error) => Err(Quit::Audit(format!("an attempt died: {error}"))),
+            Some(done) = self.work.join_next_with_id() => match done {
+                Ok((id, done)) => {
+                    self.workers.remove(&id);
+                    self.take_in(done).await
+                }
+                Err(error) => self.died(&error).await,
             },
             Some(message) = self.inbox.recv() => self.hear(message).await,
             () = tokio::time::sleep(sleep.min(LONGEST_SLEEP)) => Ok(()),
@@ -258,14 +274,26 @@ impl Runner {
             Stop::Halted(reason) => self.leave(format!("halted: {reason}")).await,
             Stop::Diverged(what) => {
                 let message = format!("replay of step `{step}` diverged from the journal: {what}");
-                let event =
-                    Event::Finished { status: EndStatus::Stuck, outputs: serde_json::json!({}), message };
+                for event in self.journal.with(|state| abandon(state, &message)) {
+                    self.journal.append(&event, None).await?;
+                }
+                let outputs = serde_json::json!({});
+                let event = Event::Finished { status: EndStatus::Stuck, outputs, message };
                 Ok(self.journal.append(&event, None).await?)
             }
             Stop::JournalEnds => Err(Quit::Audit("an attempt was only replayed".to_owned())),
             Stop::Fenced => Err(Quit::Audit(why.to_string())),
             Stop::Audit(what) => Err(Quit::Audit(what)),
         }
+    }
+
+    /// Our own fault, and no reason to guess: the attempt's calls may be half recorded, so a person looks at it first.
+    async fn died(&mut self, error: &JoinError) -> Result<(), Quit> {
+        let Some(place) = self.workers.remove(&error.id()) else { return Ok(()) };
+        self.in_flight.attempts.remove(&place);
+        tracing::error!(run = %self.journal.run(), step = %place.0, "a task of the engine died");
+        self.leave(format!("the engine failed inside step `{}`: this is a defect of `runbook`", place.0))
+            .await
     }
 
     async fn leave(&self, reason: String) -> Result<(), Quit> {
@@ -349,7 +377,7 @@ impl Runner {
             if self.draining {
                 return Err(Quit::Drained);
             }
-            if self.journal.with(|state| state.cancel().is_some() || state.left().is_some()) {
+            if self.journal.with(|state| state.cancel().is_some() || state.end().is_some()) {
                 return Ok(());
             }
         }

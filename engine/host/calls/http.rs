@@ -191,6 +191,8 @@ impl Send {
 }
 
 fn client(host: &str, at: SocketAddr) -> reqwest::Result<reqwest::Client> {
+    // One crypto provider for the whole binary; a second installation changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
