@@ -12,7 +12,7 @@ pub(crate) fn write(root: &Path, out: &Path, plugins: &[Plugin]) -> Result<(), S
     let mut text = String::new();
     write_plugins(&mut text, out, plugins)?;
     write_texts(&mut text, "RUNBOOKS", &runbooks(root)?);
-    write_texts(&mut text, "SDK", &sdk(root)?);
+    write_texts(&mut text, "PROJECT", &project(root)?);
     put(&out.join("embedded.rs"), text.as_bytes())
 }
 
@@ -49,23 +49,29 @@ fn runbooks(root: &Path) -> Result<Vec<(String, String)>, String> {
     Ok(named.collect())
 }
 
-/// Everything a person needs to write a plugin of their own: path in their project, and file.
-fn sdk(root: &Path) -> Result<Vec<(String, String)>, String> {
+/// The files of a new plugin's project, by their place in it: the template, and copies of the contract, the SDK and the
+/// builder, so that it stands alone.
+fn project(root: &Path) -> Result<Vec<(String, String)>, String> {
+    let (sdk, pack) = (root.join("plugins/sdk"), root.join("plugins/pack"));
     let mut files = Vec::new();
-    for (folder, place) in [("plugins/sdk", "sdk"), ("plugins/pack", "pack"), ("wit", "wit")] {
-        collect(&root.join(folder), place, &mut files)?;
+    collect(&sdk.join("template"), "", &mut files)?;
+    collect(&root.join("wit"), "wit/", &mut files)?;
+    for (package, place) in [(sdk, "vendor/sdk/"), (pack, "vendor/pack/")] {
+        files.push((format!("{place}Cargo.toml"), package.join("Cargo.toml").display().to_string()));
+        collect(&package.join("src"), &format!("{place}src/"), &mut files)?;
     }
+    files.push(("Cargo.lock".to_owned(), root.join("plugins/Cargo.lock").display().to_string()));
     Ok(files)
 }
 
+/// Every file under a folder, with `place` before its path.
 fn collect(folder: &Path, place: &str, files: &mut Vec<(String, String)>) -> Result<(), String> {
     for path in entries(folder)? {
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-        let place = format!("{place}/{name}");
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if path.is_dir() {
-            collect(&path, &place, files)?;
+            collect(&path, &format!("{place}{name}/"), files)?;
         } else {
-            files.push((place, path.display().to_string()));
+            files.push((format!("{place}{name}"), path.display().to_string()));
         }
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! What the binary carries with it: our plugins with their descriptions, and the standard library of runbooks.
 //! Written by `engine/build.rs`. Knows nothing of plugins a person has added.
 
+use crate::model::ids::PluginName;
 use crate::model::step_type::{Catalogue, PluginDescription};
 
 struct Embedded {
@@ -33,21 +34,28 @@ pub fn runbooks() -> impl Iterator<Item = (&'static str, &'static str)> {
     RUNBOOKS.iter().copied()
 }
 
-/// Path and text of every file of the kit for writing plugins: the SDK, the packer, the contract.
-pub fn sdk() -> impl Iterator<Item = (&'static str, &'static str)> {
-    SDK.iter().copied()
+/// Path and content of every file of a new plugin's project, which builds and tests by itself.
+pub fn project(name: &PluginName) -> impl Iterator<Item = (&'static str, String)> {
+    PROJECT.iter().map(move |(path, text)| {
+        // A file of this name would hide the folder it lies in here.
+        let path = if *path == "gitignore" { ".gitignore" } else { path };
+        (path, text.replace("{{name}}", name.as_str()))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::fs;
+    use std::path::Path;
+    use std::process::Command;
 
     use serde_json::{Map, Value, json};
 
-    use super::{PLUGINS, catalogue, component, runbooks};
+    use super::{PLUGINS, catalogue, component, project, runbooks};
     use crate::model::expression::{Expression, Scope};
     use crate::model::grant::Grants;
-    use crate::model::ids::{Digest, RunbookName};
+    use crate::model::ids::{Digest, PluginName, RunbookName};
     use crate::model::input::check;
     use crate::model::parameters::resolve;
     use crate::model::parse::{Known, lints, parse, signature};
@@ -143,6 +151,24 @@ mod tests {
                 assert!(!step.input.to_string().contains("$ref"), "`{}.{}`", plugin.name, step.name);
             }
         }
+    }
+
+    #[test]
+    fn a_new_project_tests_itself() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (path, text) in project(&PluginName::new("my-own").expect("a name")) {
+            assert!(!text.contains("{{name}}"), "{path}");
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+            fs::write(path, text).expect("a file");
+        }
+        // The crates it needs are built already, for our own plugins.
+        let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/plugins");
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.current_dir(folder.path()).args(["test", "--lib", "--target-dir"]).arg(target);
+        let output = cargo.output().expect("cargo runs");
+        let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && told.contains("it_names_the_unhealthy_one ... ok"), "{told}");
     }
 
     #[test]

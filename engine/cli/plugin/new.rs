@@ -50,18 +50,8 @@ fn write(folder: &Path, name: &PluginName) -> Result<(), Error> {
     if folder.exists() {
         return Err(Error::usage(format!("`{}` exists", folder.display())).hint("name another with --folder"));
     }
-    let own = [
-        ("Cargo.toml", MANIFEST.replace("NAME", name.as_str())),
-        ("src/lib.rs", SOURCE.replace("NAME", name.as_str())),
-        (".gitignore", "target\n".to_owned()),
-        ("README.md", README.replace("NAME", name.as_str())),
-    ];
-    for (path, text) in own {
+    for (path, text) in embedded::project(name) {
         put(&folder.join(path), &text)?;
-    }
-    for (path, text) in embedded::sdk() {
-        // Here the contract lies beside the SDK, in our own tree a folder further up.
-        put(&folder.join(path), &text.replace("\"../../wit/", "\"../wit/"))?;
     }
     Ok(())
 }
@@ -72,107 +62,24 @@ fn put(path: &Path, text: &str) -> Result<(), Error> {
     written.map_err(|error| Error::file(path, "write", &error))
 }
 
-const MANIFEST: &str = r#"[workspace]
-resolver = "3"
-members = ["pack", "sdk"]
-
-[package]
-name = "NAME"
-version = "0.1.0"
-edition = "2024"
-
-[lib]
-crate-type = ["cdylib", "rlib"]
-
-[dependencies]
-runbook-plugin = { path = "sdk" }
-schemars = "1"
-serde = { version = "1", features = ["derive"] }
-
-[profile.release]
-codegen-units = 1
-lto = true
-opt-level = "s"
-panic = "abort"
-strip = true
-"#;
-
-const SOURCE: &str = r#"//! The plugin `NAME`.
-
-use runbook_plugin::{Context, Deserialize, Error, Host, JsonSchema, Serialize, Step};
-
-/// What this plugin performs: name, one sentence, the grants it may need.
-pub fn steps<H: Host + 'static>() -> Vec<Step<H>> {
-    vec![Step::new("count", "Count the replicas of a service.", &["containers.read"], count)]
-}
-
-runbook_plugin::export!(steps);
-
-/// The input of `NAME.count`: the fields of `with`, their comments are shown to people.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Input {
-    /// `project/service`, or the service alone where it is unique.
-    pub service: String,
-}
-
-/// What came of it: `steps.ID.output` in the runbook.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct Output {
-    /// All replicas.
-    pub replicas: usize,
-    /// How many serve.
-    pub available: usize,
-}
-
-fn count(host: &impl Host, _: &Context, input: &Input) -> Result<Output, Error> {
-    let replicas = host.service(&input.service)?;
-    let available = replicas.iter().filter(|replica| replica.available()).count();
-    host.info(&format!("{available} of {} replicas of {} serve", replicas.len(), input.service));
-    Ok(Output { replicas: replicas.len(), available })
-}
-
-#[cfg(test)]
-mod tests {
-    use runbook_plugin::mock::World;
-
-    use super::{Input, count};
-
-    #[test]
-    fn it_counts() {
-        let world = World::new().with_service("shop/web", 3);
-        let input = Input { service: "shop/web".to_owned() };
-        let output = count(&world, &world.context(), &input).expect("the service exists");
-        assert_eq!((output.replicas, output.available), (3, 3));
-    }
-}
-"#;
-
-const README: &str = "# The plugin `NAME`
-
-    cargo test                                  # native, against a small world of containers
-    cargo run -p runbook-pack -- NAME           # makes target/plugins/NAME.wasm
-    runbook plugin add target/plugins/NAME.wasm
-
-Then a runbook can say `uses: NAME.count`. `sdk/` and `wit/` are the contract with the engine, `pack/` makes the
-component; leave them as they are.
-";
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_project_has_the_contract_beside_the_sdk() {
+    fn a_project_is_whole_and_never_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         let project = folder.path().join("queue");
         write(&project, &PluginName::new("queue").unwrap()).unwrap();
-        for path in ["Cargo.toml", "src/lib.rs", "sdk/src/lib.rs", "pack/src/main.rs", "wit/types/types.wit"]
-        {
+        for path in [
+            "Cargo.toml",
+            "src/lib.rs",
+            "vendor/sdk/src/lib.rs",
+            "vendor/pack/src/main.rs",
+            "wit/types/types.wit",
+        ] {
             assert!(project.join(path).is_file(), "{path}");
         }
-        let sdk = std::fs::read_to_string(project.join("sdk/src/lib.rs")).unwrap();
-        assert!(sdk.contains("\"../wit/types\"") && !sdk.contains("../../wit"));
         assert!(write(&project, &PluginName::new("queue").unwrap()).is_err());
     }
 }

@@ -1,5 +1,5 @@
-//! `cargo run -p runbook-pack -- PACKAGE`: builds a plugin of this workspace and writes its component to
-//! `target/plugins/PACKAGE.wasm`, ready for `runbook plugin add`.
+//! `cargo run -p runbook-pack -- NAME`: builds the package `runbook-NAME` of this workspace and writes its component to
+//! `target/plugins/NAME.wasm`, ready for `runbook plugin add`.
 
 use std::env;
 use std::fs;
@@ -10,10 +10,10 @@ use std::process::ExitCode;
 use runbook_pack::{Component, Guests, Toolchain};
 
 fn main() -> ExitCode {
-    let packages: Vec<String> = env::args().skip(1).collect();
-    let written = match packages.as_slice() {
-        [package] if !package.starts_with('-') => pack(package),
-        _ => Err("usage: cargo run -p runbook-pack -- PACKAGE".to_owned()),
+    let names: Vec<String> = env::args().skip(1).collect();
+    let written = match names.as_slice() {
+        [name] if !name.starts_with('-') => pack(name),
+        _ => Err("usage: cargo run -p runbook-pack -- NAME".to_owned()),
     };
     match written {
         Ok(path) => {
@@ -27,12 +27,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn pack(package: &str) -> Result<PathBuf, String> {
+fn pack(name: &str) -> Result<PathBuf, String> {
     let target_dir = env::current_dir().map_err(|e| e.to_string())?.join("target/plugins");
-    let packages = [package.to_owned()];
+    let packages = [format!("runbook-{name}")];
     let modules = Guests { workspace: Path::new("."), target_dir: &target_dir, packages: &packages }
         .build(&Toolchain::find()?)?;
-    let path = target_dir.join(package).with_extension("wasm");
+    let path = target_dir.join(format!("{name}.wasm"));
     for module in modules {
         let component = Component::from_module(&module)?;
         fs::write(&path, component.bytes).map_err(|e| format!("cannot write `{}`: {e}", path.display()))?;
