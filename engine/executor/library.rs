@@ -85,7 +85,8 @@ impl Library {
         Self { embedded: embedded.collect(), folder: folder.into() }
     }
 
-    /// Everything that has a name, sorted by it; files without one are left out.
+    /// Everything that has a name, sorted by it; files without one are left out. A file that is a runbook of the
+    /// library to the letter is that runbook and no second one: our own repository holds the library in `./runbooks`.
     pub fn all(&self) -> Result<Vec<Found>, LibraryError> {
         let embedded = self.embedded.iter().filter_map(|(name, text)| {
             let file = format!("library/{}", name.trim_end_matches(".yaml"));
@@ -94,7 +95,9 @@ impl Library {
         let mut all: Vec<Found> = embedded.collect();
         for path in self.files()? {
             let text = read(&path)?;
-            all.extend(found(path.display().to_string(), Cow::Owned(text)));
+            if self.embedded.iter().all(|(_, known)| *known != text) {
+                all.extend(found(path.display().to_string(), Cow::Owned(text)));
+            }
         }
         all.sort_by(|a, b| (&a.name, &a.file).cmp(&(&b.name, &b.file)));
         Ok(all)
@@ -259,6 +262,13 @@ mod tests {
         let error = library.find("service-restart").unwrap_err().to_string();
         assert!(error.contains("library/service-restart"), "{error}");
         assert!(error.contains(&folder.path().join("x.yaml").display().to_string()), "{error}");
+    }
+
+    #[test]
+    fn a_copy_to_the_letter_is_the_same_runbook() {
+        let (_folder, library) = folder(&[("service-restart.yaml", EMBEDDED[0].1)]);
+        assert_eq!(library.find("service-restart").unwrap().file, "library/service-restart");
+        assert_eq!(library.all().unwrap().len(), 2);
     }
 
     #[test]
