@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::future::Future;
+use std::path::PathBuf;
 
 use tokio::runtime::Builder;
 
@@ -37,6 +38,12 @@ impl Context {
         }
         let settings = Settings::gather(&self.flags)?;
         Ok(self.settings.get_or_init(|| settings))
+    }
+
+    /// The same with another data directory.
+    pub(crate) fn at(&self, data_dir: PathBuf) -> Self {
+        let flags = Flags { data_dir: Some(data_dir), ..self.flags.clone() };
+        Self::new(flags, self.out.again())
     }
 
     /// What the flags said.

@@ -1,10 +1,12 @@
 //! The command line: one file per command, nothing that another face would need too. Commands ask [`crate::executor`]
 //! (in this process or over the socket) and read [`crate::audit`]; they decide nothing about runs.
 
+mod audit;
 mod completions;
 mod config;
 mod context;
 mod doctor;
+mod emergency;
 mod engine;
 mod follow;
 mod halt;
@@ -106,6 +108,8 @@ enum Command {
     #[command(subcommand)]
     Runs(runs::Runs),
     #[command(subcommand)]
+    Audit(audit::Audit),
+    #[command(subcommand)]
     Service(service::Service),
     #[command(subcommand)]
     Plugin(plugin::Plugin),
@@ -132,6 +136,7 @@ impl Command {
             Self::New(command) => command.run(context),
             Self::Schema(command) => command.run(context),
             Self::Runs(command) => command.run(context),
+            Self::Audit(command) => command.run(context),
             Self::Service(command) => command.run(context),
             Self::Plugin(command) => command.run(context),
             Self::State(command) => command.run(context),

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::Ended;
 use super::context::Context;
+use super::emergency;
 use super::render::{self, value};
 use super::session::Session;
 use super::watching::{Display, Watching};
@@ -21,6 +22,7 @@ use crate::model::runbook::Risk;
   runbook run ./my.yaml --params night.yaml --yes
   runbook run service-restart -p service=shop/web --plan DIGEST      what `runbook plan` showed, or nothing
   runbook run service-restart -p service=shop/web --detach           `runbook runs watch last` attaches
+  runbook run service-restart -p service=shop/web --emergency --reason 'disk full'
 
 On a terminal a run that writes shows its plan and asks; elsewhere it goes ahead, unless its risk is high: then it
 needs --yes. Ctrl-C stops it at the next safe point and asks what is to become of it.")]
@@ -43,6 +45,9 @@ impl Run {
 
 /// Asks if it must, submits, follows, and ends with the run's own exit code.
 pub(super) fn carry_out(context: &Context, wish: &Wish, manner: &Manner) -> Ended {
+    if manner.emergency {
+        return emergency::carry_out(context, wish, emergency::reason(manner.reason.as_ref())?);
+    }
     let asks = must_ask(context, wish, manner)?;
     context.wait_many(async {
         let session = if manner.detach {
@@ -63,8 +68,8 @@ async fn on(context: &Context, session: &Session, wish: &Wish, (asks, detach): (
             return Err(Error::new(crate::error::Kind::Interrupted, "nothing was done"));
         }
     }
-    let run = session.submit(&wish.request).await?;
     if detach {
+        let run = session.submit(&wish.request).await?;
         if context.out.is_json() {
             context
                 .out
@@ -75,6 +80,12 @@ async fn on(context: &Context, session: &Session, wish: &Wish, (asks, detach): (
         }
         return Ok(exit::SUCCEEDED);
     }
+    submit_and_follow(context, session, wish).await
+}
+
+/// Until it is over or rests.
+pub(super) async fn submit_and_follow(context: &Context, session: &Session, wish: &Wish) -> Ended {
+    let run = session.submit(&wish.request).await?;
     let watching = Watching::new(context, session, run.clone(), Display::of(context))?;
     let follower = watching.to_rest(&run).await?;
     conclude(context, &follower);

@@ -52,6 +52,9 @@ pub(super) struct Manner {
     /// Hand it to an engine in the background and return at once
     #[arg(long)]
     pub(super) detach: bool,
+    /// The data directory is full, damaged, or its engine hangs: fence it, and write to a segment of its own
+    #[arg(long, requires = "reason", conflicts_with_all = ["detach", "plan", "step"])]
+    pub(super) emergency: bool,
     /// A second request with the same key is the same run
     #[arg(long, value_name = "KEY")]
     dedupe: Option<String>,

@@ -76,6 +76,11 @@ impl Output {
         }
     }
 
+    /// The same places once more.
+    pub(crate) fn again(&self) -> Self {
+        Self { closed: AtomicBool::new(self.closed()), ..*self }
+    }
+
     /// Whether programs read it.
     pub(crate) fn is_json(&self) -> bool {
         self.format == Format::Json

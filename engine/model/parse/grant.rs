@@ -145,8 +145,11 @@ fn name(reader: &mut Reader, field: &Field<'_>) -> Option<Template> {
 fn count(reader: &mut Reader, field: &Field<'_>, least: u32) -> Option<Template> {
     match reader.template(field, &sees())? {
         Template::Whole(expression) => {
-            let parameter = parameter_of(&expression, &reader.parameters).filter(|p| p.kind != ParameterType::Integer);
-            if let Some((name, kind)) = parameter.map(|parameter| (parameter.name.clone(), parameter.kind.word())) {
+            let parameter =
+                parameter_of(&expression, &reader.parameters).filter(|p| p.kind != ParameterType::Integer);
+            if let Some((name, kind)) =
+                parameter.map(|parameter| (parameter.name.clone(), parameter.kind.word()))
+            {
                 let message = format!("`parameters.{name}` is of type `{kind}`, and this must be an integer");
                 reader.wrong(field, message, Some("make the parameter `type: integer`".to_owned()));
             }

@@ -8,9 +8,14 @@ use crate::model::input::{Problem, resolved};
 use crate::model::runbook::{Parameter, ParameterType, Template};
 
 /// The parameter that an expression is, if it is nothing else.
-pub(super) fn parameter_of<'p>(expression: &Expression, parameters: &'p [Parameter]) -> Option<&'p Parameter> {
+pub(super) fn parameter_of<'p>(
+    expression: &Expression,
+    parameters: &'p [Parameter],
+) -> Option<&'p Parameter> {
     match expression.as_reference()?.path.as_slice() {
-        [word, name] if word == "parameters" => parameters.iter().find(|parameter| parameter.name.as_str() == name),
+        [word, name] if word == "parameters" => {
+            parameters.iter().find(|parameter| parameter.name.as_str() == name)
+        }
         _ => None,
     }
 }
@@ -77,8 +82,11 @@ fn whole(schema: &Value, parameter: &Parameter, at: &mut Walk<'_>) {
         return;
     }
     let name = &parameter.name;
-    let message =
-        format!("`parameters.{name}` is of type `{}`, and this must be {}", parameter.kind.word(), wanted(schema));
+    let message = format!(
+        "`parameters.{name}` is of type `{}`, and this must be {}",
+        parameter.kind.word(),
+        wanted(schema)
+    );
     let scalar = !matches!(parameter.kind, ParameterType::List | ParameterType::Map);
     let hint = if allows(schema, &["string"]) && scalar {
         format!("write `${{{{ string(parameters.{name}) }}}}`, or give the parameter another type")
@@ -92,7 +100,9 @@ fn whole(schema: &Value, parameter: &Parameter, at: &mut Walk<'_>) {
 fn allows(schema: &Value, types: &[&str]) -> bool {
     match schema.get("type") {
         Some(Value::String(only)) => types.contains(&only.as_str()),
-        Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).any(|one| types.contains(&one)),
+        Some(Value::Array(several)) => {
+            several.iter().filter_map(Value::as_str).any(|one| types.contains(&one))
+        }
         _ => true,
     }
 }

@@ -325,7 +325,10 @@ impl Reader {
         };
         if parameter.kind != kind {
             let name = &parameter.name;
-            let message = format!("`parameters.{name}` is of type `{}`, and this must be {wanted}", parameter.kind.word());
+            let message = format!(
+                "`parameters.{name}` is of type `{}`, and this must be {wanted}",
+                parameter.kind.word()
+            );
             let hint = match wants {
                 Wants::Truth => format!("compare it: `parameters.{name} == …`, or make it `type: boolean`"),
                 Wants::List => format!("write `[parameters.{name}]`, or make it `type: list`"),

@@ -113,9 +113,9 @@ fn draft<'n>(reader: &mut Reader, field: Field<'n>, context: &Context) -> Draft<
     let words = if each { IN_ITEM } else { IN_STEP };
     let sees = Sees { words, steps: before.clone() };
     let with = with(reader, &fields, &sees);
-    let condition = fields
-        .get("if")
-        .and_then(|field| reader.expression(&field, &Sees { words: IN_STEP, steps: before.clone() }, Wants::Truth));
+    let condition = fields.get("if").and_then(|field| {
+        reader.expression(&field, &Sees { words: IN_STEP, steps: before.clone() }, Wants::Truth)
+    });
     let for_each = for_each(reader, &fields, &before);
     let until = until(reader, &fields, each, &before);
     let retry = retry(reader, &fields);
@@ -322,8 +322,9 @@ fn undo(reader: &mut Reader, field: &Field<'_>, position: usize) -> Option<Undo>
     let uses = uses::read(reader, &fields);
     let steps = Visible::Upto(position);
     let with = with(reader, &fields, &Sees { words: IN_UNDO, steps: steps.clone() });
-    let holds =
-        fields.get("holds").and_then(|field| reader.expression(&field, &Sees { words: IN_HOLDS, steps }, Wants::Truth));
+    let holds = fields
+        .get("holds")
+        .and_then(|field| reader.expression(&field, &Sees { words: IN_HOLDS, steps }, Wants::Truth));
     match uses? {
         uses @ Uses::Plugin { .. } => Some(Undo { uses, with, holds, line: field.key.line }),
         other => {
