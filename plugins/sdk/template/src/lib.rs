@@ -1,20 +1,16 @@
 //! The plugin `{{name}}`.
 
-use runbook_plugin::{Context, Deserialize, Error, Health, Host, JsonSchema, Serialize, Step};
+use runbook_plugin::{Context, Deserialize, Error, Host, JsonSchema, Serialize, Step};
 
-/// What this plugin performs: one line for each step type.
+/// What this plugin performs: name, one sentence, the grants without which it cannot work.
 pub fn steps<H: Host + 'static>() -> Vec<Step<H>> {
-    vec![Step::new(
-        "unhealthy",
-        "Name the replicas of a service that are unhealthy.",
-        &["containers.read"],
-        unhealthy,
-    )]
+    vec![Step::new("count", "Count the replicas of a service.", &["containers.read"], count)]
 }
 
 runbook_plugin::export!(steps);
 
-/// The input of `{{name}}.unhealthy`. The comments of its fields are what people read in `runbook plugin show`.
+/// The input of `{{name}}.count`, in a runbook `with`. People read the comments of its fields in
+/// `runbook plugin show {{name}}`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
@@ -22,22 +18,20 @@ pub struct Input {
     pub service: String,
 }
 
-/// What came of it.
+/// What came of it, in a runbook `steps.ID.output`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Output {
-    /// Their names.
-    pub names: Vec<String>,
+    /// All replicas.
+    pub replicas: usize,
+    /// How many serve.
+    pub available: usize,
 }
 
-fn unhealthy(host: &impl Host, _: &Context, input: &Input) -> Result<Output, Error> {
+fn count(host: &impl Host, _: &Context, input: &Input) -> Result<Output, Error> {
     let replicas = host.service(&input.service)?;
-    let names: Vec<String> = replicas
-        .into_iter()
-        .filter(|c| c.health == Health::Unhealthy)
-        .map(|c| c.name)
-        .collect();
-    host.info(&format!("{} unhealthy", names.len()));
-    Ok(Output { names })
+    let available = replicas.iter().filter(|replica| replica.available()).count();
+    host.info(&format!("{available} of {} serve", replicas.len()));
+    Ok(Output { replicas: replicas.len(), available })
 }
 
 #[cfg(test)]
@@ -45,18 +39,14 @@ mod tests {
     use runbook_plugin::Health;
     use runbook_plugin::mock::World;
 
-    use super::{Input, unhealthy};
+    use super::{Input, count};
 
     #[test]
-    fn it_names_the_unhealthy_one() {
-        let world = World::new().with_service("shop/web", 2);
-        world.change("shop-web-2", |container| {
-            container.health = Health::Unhealthy
-        });
-        let input = Input {
-            service: "shop/web".to_owned(),
-        };
-        let output = unhealthy(&world, &world.context(), &input).expect("it works");
-        assert_eq!(output.names, ["shop-web-2"]);
+    fn it_counts_those_that_serve() {
+        let world = World::new().with_service("shop/web", 3);
+        world.change("shop-web-2", |container| container.health = Health::Unhealthy);
+        let input = Input { service: "shop/web".to_owned() };
+        let output = count(&world, &world.context(), &input).expect("the service exists");
+        assert_eq!((output.replicas, output.available), (3, 2));
     }
 }
