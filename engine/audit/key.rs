@@ -128,9 +128,13 @@ impl SignerKey {
         let seed = BASE64.encode(tagged(self.secret.as_bytes()));
         let text = format!("{PRIVATE}{}+{id:08x}+{seed}\n", self.public.name);
         let write = || -> std::io::Result<()> {
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            // Half a key would look like a damaged one for ever.
+            let half = dir.join(format!("{PRIVATE_KEY_FILE}.new"));
+            let mut file =
+                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&half)?;
             file.write_all(text.as_bytes())?;
-            file.sync_data()
+            file.sync_data()?;
+            std::fs::rename(&half, &path)
         };
         write().map_err(|error| Error::io("write", &path, &error))?;
         self.publish(dir)
@@ -143,6 +147,8 @@ impl SignerKey {
         match read_short(&path)? {
             None => {}
             Some(found) if found == text => return Ok(()),
+            // Cut off when the machine stopped.
+            Some(found) if text.starts_with(&found) => {}
             Some(_) => {
                 let what = format!("`{}` is not the public key of `{PRIVATE_KEY_FILE}`", path.display());
                 return Err(Error::damaged(what));

@@ -272,11 +272,6 @@ impl Reader {
         Ok(Growth { bytes, entries: self.last_seq()?, first_ms, last_ms, bytes_per_day })
     }
 
-    /// The connection, for those in this module who ask what is not asked often.
-    pub(super) fn connection(&self) -> &Connection {
-        &self.db
-    }
-
     fn entry_of(&self, seq: u64, body: &[u8]) -> Result<Entry, Error> {
         Body::parse(seq, body)?.into_entry(&mut |digest| self.blob(digest))
     }

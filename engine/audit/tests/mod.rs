@@ -1,6 +1,8 @@
 //! The log as its callers see it, on real files.
 
 mod appending;
+mod crashing;
+mod exporting;
 mod reading;
 mod tampering;
 

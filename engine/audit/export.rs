@@ -1,0 +1,245 @@
+//! The log as a file for strangers: a line that holds the signed checkpoint and the public key, then the exact body of
+//! every entry, one to a line. Or a directory that holds the same in three files, and the blobs.
+//!
+//! `SHA-256(0x00 || line)` are the leaves of the tree whose root the checkpoint signs (RFC 6962), so that any program can
+//! verify it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, BufWriter, Read as _, Write};
+use std::path::Path;
+
+use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
+
+use crate::model::ids::Digest;
+
+use super::body::MAX_ENTRY_BYTES;
+use super::checkpoint::{Checkpoint, MAX_CHECKPOINT_BYTES};
+use super::error::Error;
+use super::fold::Fold;
+use super::key::{self, PUBLIC_KEY_FILE, VerifierKey};
+use super::opening::TrustRow;
+use super::schema;
+use super::tree::{self, Frontier};
+use super::verify::{VerifyError, tampered};
+
+/// What the first line of an export says it is.
+pub const EXPORT_FORMAT: &str = "runbook-audit-export/1";
+
+/// The entries in an exported directory.
+pub const ENTRIES_FILE: &str = "entries.jsonl";
+
+/// The signed checkpoint in an exported directory.
+pub const CHECKPOINT_FILE: &str = "checkpoint.note";
+
+/// The blobs in an exported directory, each named by its digest.
+pub const BLOBS_DIR: &str = "blobs";
+
+/// The longest first line that is read, in bytes.
+const MAX_HEADER_BYTES: usize = 2 * MAX_CHECKPOINT_BYTES;
+
+/// What was exported, or found in an export.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Exported {
+    /// How many entries.
+    pub entries: u64,
+    /// The signed checkpoint over them.
+    pub checkpoint: String,
+    /// The key that signed it.
+    pub public_key: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    checkpoint: String,
+    entries: u64,
+    format: String,
+    public_key: String,
+}
+
+/// Exports the log in a data directory. To a directory if `to` is one or ends in a slash, else to a file; nothing that
+/// exists is overwritten.
+pub fn export(dir: &Path, to: &Path) -> Result<Exported, Error> {
+    let (db, header) = snapshot(dir)?;
+    if to.is_dir() || to.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        export_directory(&db, &header, to)?;
+    } else {
+        create(to, |file| {
+            write_header(&header, file)?;
+            write_bodies(&db, file)
+        })?;
+    }
+    Ok(header.into())
+}
+
+/// The export as bytes, in the form of one file.
+pub(super) fn export_bytes(dir: &Path) -> Result<(Vec<u8>, Exported), Error> {
+    let (db, header) = snapshot(dir)?;
+    let mut bytes = Vec::new();
+    let written = write_header(&header, &mut bytes).and_then(|()| write_bodies(&db, &mut bytes));
+    written.map_err(|failure| failure.at(dir))?;
+    Ok((bytes, header.into()))
+}
+
+/// Verifies an export with nothing but the public key.
+pub fn verify_export(path: &Path, public_key: &VerifierKey) -> Result<Exported, VerifyError> {
+    let read = |path: &Path| {
+        File::open(path).map_err(|error| VerifyError::Unreadable(Error::io("read", path, &error)))
+    };
+    if !path.is_dir() {
+        return verify_stream(&mut BufReader::new(read(path)?), public_key);
+    }
+    let mut checkpoint = String::new();
+    let note = path.join(CHECKPOINT_FILE);
+    (read(&note)?.take(MAX_CHECKPOINT_BYTES as u64).read_to_string(&mut checkpoint))
+        .map_err(|error| VerifyError::Unreadable(Error::io("read", &note, &error)))?;
+    let mut entries = BufReader::new(read(&path.join(ENTRIES_FILE))?);
+    verify_bodies(&mut entries, checkpoint, public_key)
+}
+
+/// Verifies an export in the form of one file.
+pub(super) fn verify_stream(lines: &mut impl BufRead, key: &VerifierKey) -> Result<Exported, VerifyError> {
+    let line = next_line(lines, MAX_HEADER_BYTES)
+        .and_then(|line| line.ok_or_else(|| "is missing".to_owned()))
+        .map_err(|what| tampered("the first line", what))?;
+    let header: Header =
+        serde_json::from_slice(&line).map_err(|error| tampered("the first line", error.to_string()))?;
+    if header.format != EXPORT_FORMAT {
+        let what = format!("says the format is `{}`, not `{EXPORT_FORMAT}`", header.format.escape_debug());
+        return Err(tampered("the first line", what));
+    }
+    verify_bodies(lines, header.checkpoint, key)
+}
+
+fn verify_bodies(lines: &mut impl BufRead, note: String, key: &VerifierKey) -> Result<Exported, VerifyError> {
+    let checkpoint =
+        Checkpoint::open(&note, key).map_err(|error| tampered("the signed checkpoint", error.to_string()))?;
+    let (mut tree, mut fold) = (Frontier::default(), Fold::default());
+    loop {
+        let seq = tree.size() + 1;
+        let place = || format!("entry {seq}");
+        let Some(body) = next_line(lines, MAX_ENTRY_BYTES).map_err(|what| tampered(place(), what))? else {
+            break;
+        };
+        if seq > checkpoint.size {
+            let what = format!("is not covered by the signed checkpoint, which counts {}", checkpoint.size);
+            return Err(tampered(place(), what));
+        }
+        fold.body(seq, &body).map_err(|what| tampered(place(), what))?;
+        tree.push(tree::leaf(&body));
+    }
+    if tree.size() < checkpoint.size {
+        let what = format!("is missing: the signed checkpoint counts {} entries", checkpoint.size);
+        return Err(tampered(format!("entry {}", tree.size() + 1), what));
+    }
+    if tree.root() != checkpoint.root {
+        return Err(tampered("the entries", "do not hash to the root of the signed checkpoint"));
+    }
+    Ok(Exported { entries: tree.size(), checkpoint: note, public_key: key.to_string() })
+}
+
+fn next_line(lines: &mut impl BufRead, limit: usize) -> Result<Option<Vec<u8>>, String> {
+    let mut line = Vec::new();
+    lines
+        .take(limit as u64 + 1)
+        .read_until(b'\n', &mut line)
+        .map_err(|error| format!("cannot be read: {error}"))?;
+    match line.pop() {
+        None => Ok(None),
+        Some(b'\n') => Ok(Some(line)),
+        Some(_) if line.len() >= limit => Err(format!("is longer than {limit} bytes")),
+        Some(_) => Err("is cut off".to_owned()),
+    }
+}
+
+/// One snapshot of the database with its checkpoint.
+fn snapshot(dir: &Path) -> Result<(Connection, Header), Error> {
+    let db = schema::open_reader(&schema::database(dir))?;
+    db.execute_batch("BEGIN")?;
+    let row = TrustRow::read(&db)?;
+    let public_key = key::public_key(dir)?.to_string();
+    let header = Header {
+        checkpoint: row.checkpoint,
+        entries: row.size,
+        format: EXPORT_FORMAT.to_owned(),
+        public_key,
+    };
+    Ok((db, header))
+}
+
+fn export_directory(db: &Connection, header: &Header, to: &Path) -> Result<(), Error> {
+    let blobs = to.join(BLOBS_DIR);
+    std::fs::create_dir_all(&blobs).map_err(|error| Error::io("make the directory", &blobs, &error))?;
+    create(&to.join(ENTRIES_FILE), |file| write_bodies(db, file))?;
+    create(&to.join(CHECKPOINT_FILE), |file| Ok(file.write_all(header.checkpoint.as_bytes())?))?;
+    create(&to.join(PUBLIC_KEY_FILE), |file| Ok(writeln!(file, "{}", header.public_key)?))?;
+    each_blob(db, |digest, bytes| create(&blobs.join(digest.as_str()), |file| Ok(file.write_all(bytes)?)))
+}
+
+/// Visits every blob.
+pub(super) fn each_blob(
+    db: &Connection,
+    mut visit: impl FnMut(&Digest, &[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut statement = db.prepare("SELECT digest, bytes FROM blob")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let digest: String = row.get(0)?;
+        // Becomes a file's name: must be nothing but a digest.
+        let digest = Digest::new(digest).map_err(|error| Error::damaged(error.to_string()))?;
+        visit(&digest, row.get_ref(1)?.as_bytes().unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+fn write_header(header: &Header, to: &mut impl Write) -> Result<(), Failure> {
+    serde_json::to_writer(&mut *to, header).map_err(std::io::Error::from)?;
+    Ok(to.write_all(b"\n")?)
+}
+
+fn write_bodies(db: &Connection, to: &mut impl Write) -> Result<(), Failure> {
+    let mut statement = db.prepare("SELECT body FROM entry ORDER BY seq")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        to.write_all(row.get_ref(0)?.as_bytes().unwrap_or_default())?;
+        to.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+/// Makes a new file and writes it whole, synced.
+fn create(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> Result<(), Failure>) -> Result<(), Error> {
+    let make = || -> Result<(), Failure> {
+        let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        let mut file = BufWriter::new(file);
+        write(&mut file)?;
+        file.flush()?;
+        Ok(file.get_ref().sync_data()?)
+    };
+    make().map_err(|failure| failure.at(path))
+}
+
+/// Of the file that is written or the database that is read.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    File(#[from] std::io::Error),
+    #[error(transparent)]
+    Database(#[from] rusqlite::Error),
+}
+
+impl Failure {
+    fn at(self, path: &Path) -> Error {
+        match self {
+            Self::File(error) => Error::io("write", path, &error),
+            Self::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<Header> for Exported {
+    fn from(header: Header) -> Self {
+        Self { entries: header.entries, checkpoint: header.checkpoint, public_key: header.public_key }
+    }
+}
