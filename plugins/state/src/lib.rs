@@ -67,9 +67,8 @@ fn get(host: &impl Host, _: &Context, input: &Get) -> Result<Found, Error> {
     match host.get(&input.bucket, &input.key)? {
         None => Ok(Found { found: false, value: input.default.clone() }),
         Some(text) => {
-            let value = serde_json::from_str(&text).map_err(|e| {
-                Error::conflict("state.not-json", &format!("the value kept is not JSON: {e}"))
-            })?;
+            let value = serde_json::from_str(&text)
+                .map_err(|e| Error::conflict("state.not-json", format!("the value kept is not JSON: {e}")))?;
             Ok(Found { found: true, value })
         }
     }
