@@ -25,7 +25,7 @@ const PAGE: usize = 1_000;
 /// Notes read at once.
 const NOTES: usize = 200;
 
-/// The code of a failure because of the halt switch.
+/// In the code of a failure, and at the beginning of why a run was left: the halt switch was on.
 const HALTED: &str = "halted";
 
 /// A run as far as it has been read.
@@ -128,7 +128,17 @@ impl Follower {
 
     /// The view with what goes around it.
     pub(crate) fn told<'a>(&'a self, view: &'a RunView) -> Told<'a> {
-        Told { view, parameters: &self.parameters, now_ms: clock::now_ms() }
+        Told { view, parameters: &self.parameters, given: self.given(), now_ms: clock::now_ms() }
+    }
+
+    /// The parameters that are not what they are by default.
+    fn given(&self) -> Vec<(&str, &Value)> {
+        let declared = self.runbook.as_ref().map(|runbook| runbook.parameters.as_slice()).unwrap_or_default();
+        let default = |name: &str| declared.iter().find(|one| one.name.as_str() == name)?.default.as_ref();
+        let all = self.parameters.as_object().into_iter().flatten();
+        all.map(|(name, value)| (name.as_str(), value))
+            .filter(|(name, value)| default(name) != Some(*value))
+            .collect()
     }
 
     /// What it was fixed to when it was accepted.
@@ -157,6 +167,9 @@ impl Follower {
         match self.state.status() {
             RunStatus::Ended(status) => exit::of_end(status, cause(&self.view())),
             RunStatus::InDoubt => exit::IN_DOUBT,
+            RunStatus::Left if self.state.left().is_some_and(|reason| reason.starts_with(HALTED)) => {
+                exit::HALTED
+            }
             RunStatus::Left => exit::CANCELLED,
             _ => exit::SUCCEEDED,
         }

@@ -143,6 +143,13 @@ impl Session {
         }
     }
 
+    /// Until the engine here knows, too, that a run rests: its log is read faster than its tasks end.
+    pub(crate) async fn rested(&self, run: &RunId) {
+        if let Place::Here(here) = &self.place {
+            let _ = tokio::time::timeout(PATIENCE, here.engine.settled(run)).await;
+        }
+    }
+
     /// Returns as soon as there may be something new in the audit log.
     pub(crate) async fn news(&self, committed: &mut Option<watch::Receiver<u64>>, pause: Duration) {
         if let (Place::Here(here), None) = (&self.place, &*committed) {

@@ -129,6 +129,7 @@ impl<'a> Watching<'a> {
             self.draw(fresh);
             if self.rests() {
                 self.draw(true);
+                self.session.rested(run).await;
                 return Ok(self.follower);
             }
             self.tell_of_queue();
@@ -317,9 +318,9 @@ impl<'a> Watching<'a> {
         Ok(())
     }
 
-    /// A run that waits for its lock looks as if nothing happened: say so, once.
+    /// A tree of a run that waits for its lock looks as if nothing happened: say so, once.
     fn tell_of_queue(&mut self) {
-        if self.told_of_queue || self.since.elapsed() < QUEUE_PATIENCE || self.display == Display::Documents {
+        if self.told_of_queue || self.since.elapsed() < QUEUE_PATIENCE || self.display != Display::Tree {
             return;
         }
         let view = self.follower.view();

@@ -13,12 +13,14 @@ use crate::run::view::{RunView, StepView};
 const MAX_LINES: usize = 12;
 
 /// What is told of a run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Told<'a> {
     /// Its view.
     pub(crate) view: &'a RunView,
     /// Its parameters, complete.
     pub(crate) parameters: &'a Value,
+    /// Those that are not what they are by default.
+    pub(crate) given: Vec<(&'a str, &'a Value)>,
     /// The time, milliseconds since 1970.
     pub(crate) now_ms: u64,
 }
@@ -61,7 +63,7 @@ impl Told<'_> {
         }
         text.push('\n');
         if let Some(Value::Object(outputs)) = &self.view.outputs {
-            for (name, output) in outputs {
+            for (name, output) in outputs.iter().filter(|(_, output)| !output.is_null()) {
                 text.push_str(&format!("  {name} = {}\n", value::short(output)));
             }
         }
@@ -199,10 +201,8 @@ impl Told<'_> {
 
     fn again(&self) -> String {
         let mut command = format!("runbook run {}", self.runbook());
-        if let Value::Object(parameters) = self.parameters {
-            for (name, value) in parameters {
-                command.push_str(&format!(" {}", value::flag(name, value)));
-            }
+        for (name, value) in &self.given {
+            command.push_str(&format!(" {}", value::flag(name, value)));
         }
         command
     }
@@ -284,7 +284,8 @@ pub(crate) mod tests {
     }
 
     fn told<'a>(view: &'a RunView, parameters: &'a Value) -> Told<'a> {
-        Told { view, parameters, now_ms: 20_000 }
+        let given = parameters.as_object().unwrap().iter().map(|(name, value)| (name.as_str(), value));
+        Told { view, parameters, given: given.collect(), now_ms: 20_000 }
     }
 
     #[test]
