@@ -4,6 +4,7 @@
 //! Reads in one pass over its own connection and trusts nothing it finds but the public key. Against someone who owns the
 //! machine and its key only a checkpoint that was kept elsewhere helps; without one the result says so.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -101,10 +102,10 @@ pub fn verify(path: &Path, options: &VerifyOptions) -> Result<Verified, VerifyEr
         None => key::public_key(&dir)?,
     };
     let mut witnesses = Witnesses::beside(&dir.join(CHECKPOINT_DIR), &public_key);
-    let mut witnessed = None;
+    let mut vouched_size = None;
     if let Some(note) = &options.checkpoint {
         let witness = outside(note, &public_key)?;
-        witnessed = Some(witness.checkpoint.size);
+        vouched_size = Some(witness.checkpoint.size);
         witnesses.add(witness);
     }
     let db = schema::open_reader(&database)?;
@@ -121,7 +122,7 @@ pub fn verify(path: &Path, options: &VerifyOptions) -> Result<Verified, VerifyEr
         root: hex(&root)?,
         checkpoint,
         public_key: public_key.to_string(),
-        witnessed,
+        witnessed: vouched_size,
         runs: pass.fold.runs(),
         blobs: pass.fold.blobs(),
         pruned: pass.fold.pruned(),
@@ -258,6 +259,9 @@ impl<'a> Columns<'a> {
 }
 
 fn hex(hash: &Hash) -> Result<Digest, VerifyError> {
-    let text = hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let mut text = String::with_capacity(64);
+    for byte in hash {
+        let _ = write!(text, "{byte:02x}");
+    }
     Digest::new(text).map_err(|error| tampered("the root", error.to_string()))
 }

@@ -1,6 +1,7 @@
 //! What leaves the machine: exports, receipts, segments to be joined.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -94,6 +95,27 @@ fn every_change_to_an_export_is_found() {
             (start..start + 120).contains(&at) && at < lines[0].len()
         });
         assert!(harmless || verify_export(&file, &key).is_err(), "byte {at} of {}", text.len());
+    }
+}
+
+/// A verifier that shares no code with ours: Python's standard library and openssl.
+#[test]
+fn a_stranger_agrees_with_us() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts/verify-export.py");
+    let at_hand = |program: &str| Command::new(program).arg("--help").output().is_ok();
+    if !at_hand("python3") || !at_hand("openssl") {
+        return;
+    }
+    for entries in [2, 3, 64, 77] {
+        let dir = log(entries);
+        let (_out, file) = exported(&dir);
+        let key = public_key(dir.path()).unwrap().to_string();
+        let stranger = || Command::new("python3").arg(&script).arg(&file).arg(&key).output().unwrap();
+        let said = stranger();
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        let changed = std::fs::read_to_string(&file).unwrap().replacen("\"ann\"", "\"eve\"", 1);
+        std::fs::write(&file, changed).unwrap();
+        assert!(!stranger().status.success());
     }
 }
 
