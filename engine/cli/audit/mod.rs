@@ -1,5 +1,7 @@
 //! `runbook audit`: what was asked, decided and done, and the proof that nobody changed it since.
 
+mod export;
+pub(super) mod join;
 mod show;
 mod tail;
 mod verify;
@@ -18,6 +20,9 @@ pub(super) enum Audit {
     Tail(tail::Tail),
     Show(show::Show),
     Verify(verify::Verify),
+    Export(export::Export),
+    Prove(export::Prove),
+    Join(join::Join),
     Key(Key),
 }
 
@@ -33,6 +38,9 @@ impl Audit {
             Self::Tail(command) => command.run(context),
             Self::Show(command) => command.run(context),
             Self::Verify(command) => command.run(context),
+            Self::Export(command) => command.run(context),
+            Self::Prove(command) => command.run(context),
+            Self::Join(command) => command.run(context),
             Self::Key(_) => key(context),
         }
     }

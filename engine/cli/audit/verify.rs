@@ -1,16 +1,24 @@
 //! `runbook audit verify`.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
 
 use crate::audit::{
-    MAX_CHECKPOINT_BYTES, Tampered, Verified, VerifierKey, VerifyError, VerifyOptions, verify,
+    ENTRIES_FILE, Exported, MAX_CHECKPOINT_BYTES, MAX_ENTRY_BYTES, Proven, Receipt, Tampered, Verified,
+    VerifierKey, VerifyError, VerifyOptions, verify, verify_export, verify_receipt,
 };
 use crate::cli::Ended;
 use crate::cli::context::Context;
 use crate::error::{Error, Kind, exit};
+
+/// How a database begins.
+const SQLITE: &[u8; 16] = b"SQLite format 3\0";
+
+/// A receipt is an entry, as JSON inside JSON, and a short proof.
+const MAX_RECEIPT_BYTES: u64 = 8 * MAX_ENTRY_BYTES as u64;
 
 /// Check every byte of the audit log against its signed checkpoints
 #[derive(Debug, Args)]
@@ -18,10 +26,11 @@ use crate::error::{Error, Kind, exit};
   runbook audit verify
   runbook audit verify --checkpoint /mnt/elsewhere/checkpoint      also finds a cut tail or an old copy
   runbook audit verify /backup/audit.db --public-key runbook.pub
+  runbook audit verify log.jsonl --public-key runbook.pub          an export, or a receipt of `audit prove`
 
 Exit code 5 if anything is not what was written; the place is named.")]
 pub(in crate::cli) struct Verify {
-    /// A data directory or a copy of its database [default: the data directory]
+    /// A data directory, a copy of its database, an export or a receipt [default: the data directory]
     path: Option<PathBuf>,
     /// A checkpoint of this log that was kept elsewhere
     #[arg(long, value_name = "FILE")]
@@ -41,14 +50,83 @@ impl Verify {
             checkpoint: self.checkpoint.as_deref().map(note).transpose()?,
             public_key: self.public_key.as_deref().map(key).transpose()?,
         };
-        match verify(&path, &options) {
-            Ok(verified) => {
-                good(context, &verified);
-                Ok(exit::SUCCEEDED)
+        let verified = match (kind(&path), options.public_key.clone()) {
+            (Kept::Log, _) => verify(&path, &options).map(|verified| good(context, &verified)),
+            (_, None) => {
+                return Err(Error::usage(
+                    "whom must it be from? an export or a receipt proves nothing without the public key",
+                )
+                .hint("give it with --public-key; its owner prints it with `runbook audit key`"));
             }
+            (Kept::Export, Some(key)) => {
+                verify_export(&path, &key).map(|exported| exported_well(context, &exported))
+            }
+            (Kept::Receipt(receipt), Some(key)) => {
+                verify_receipt(&receipt, &key, None).map(|proven| proven_well(context, &proven))
+            }
+        };
+        match verified {
+            Ok(()) => Ok(exit::SUCCEEDED),
             Err(VerifyError::Tampered(tampered)) => Err(bad(&tampered)),
             Err(VerifyError::Unreadable(error)) => Err(error.into()),
         }
+    }
+}
+
+/// What a path holds.
+enum Kept {
+    /// A data directory or a copy of its database.
+    Log,
+    /// What `audit export` wrote.
+    Export,
+    /// What `audit prove` printed.
+    Receipt(Box<Receipt>),
+}
+
+fn kind(path: &Path) -> Kept {
+    if path.is_dir() {
+        return if path.join(ENTRIES_FILE).exists() { Kept::Export } else { Kept::Log };
+    }
+    let mut head = [0; SQLITE.len()];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    if read.is_err() || head == *SQLITE {
+        return Kept::Log;
+    }
+    let receipt = std::fs::metadata(path).is_ok_and(|found| found.len() <= MAX_RECEIPT_BYTES);
+    let receipt = receipt.then(|| std::fs::read(path).ok()).flatten();
+    match receipt.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+        Some(receipt) => Kept::Receipt(Box::new(receipt)),
+        None => Kept::Export,
+    }
+}
+
+fn exported_well(context: &Context, exported: &Exported) {
+    if context.out.is_json() {
+        let mut document = json!(exported);
+        document["verified"] = json!(true);
+        context.out.json(&document);
+    } else {
+        let verified = context.out.paint.green("verified");
+        context.out.line(format!(
+            "{verified} an export of {} entries, signed by {}",
+            exported.entries, exported.public_key
+        ));
+    }
+}
+
+fn proven_well(context: &Context, proven: &Proven) {
+    if context.out.is_json() {
+        context.out.json(&json!({
+            "verified": true, "entry": proven.seq, "entries": proven.entries, "body": proven.body,
+        }));
+        return;
+    }
+    let verified = context.out.paint.green("verified");
+    context
+        .out
+        .line(format!("{verified} entry {} stands in a log of {} entries", proven.seq, proven.entries));
+    if let Some(body) = &proven.body {
+        context.out.line(body);
     }
 }
 

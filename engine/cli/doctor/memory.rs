@@ -6,11 +6,11 @@ use super::Check;
 use super::machine::free_bytes;
 use crate::api::client::Client;
 use crate::audit::{self, Reader};
+use crate::cli::audit::join::unjoined;
 use crate::cli::output::size;
 use crate::clock;
 use crate::config::Settings;
 use crate::error::Error;
-use crate::executor::emergency;
 
 /// An entry newer than now by more than this: the clock was set back.
 const CLOCK_SLACK_MS: u64 = 60_000;
@@ -32,7 +32,7 @@ pub(super) fn checks(settings: &Settings) -> Vec<Check> {
         }
     }
     checks.push(cache(settings));
-    let segments = emergency::segments(&settings.data.path, &settings.temporary());
+    let segments = unjoined(settings);
     if !segments.is_empty() {
         let found = format!("{} emergency segments were not joined", segments.len());
         checks.push(Check::warn("emergency", found, "`runbook audit join` takes them into the audit log"));
