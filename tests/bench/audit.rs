@@ -1,0 +1,72 @@
+//! The audit log alone: appending in groups, verifying, listing.
+
+use std::time::Instant;
+
+use runbook::audit::{Audit, Draft, Options, Reader, RunFilter, RunRow, VerifyOptions, verify};
+use runbook::model::ids::{RunId, RunbookName, TargetName};
+use runbook::run::event::TriggerKind;
+use serde_json::json;
+
+use crate::figure::{Board, Goal, median, ms};
+use crate::steps::scratch;
+
+const ENTRIES: u32 = 100_000;
+const VERIFIED: u32 = 1_000_000;
+const RUNS: u32 = 100_000;
+
+fn draft(n: u32) -> Draft {
+    Draft::fact("bench", "bench.fact", json!({ "n": n, "text": "about as much as a small call holds in its entry" }))
+}
+
+/// Small appends from many tasks, committed in groups.
+pub(crate) fn groups(board: &mut Board) {
+    let dir = scratch();
+    let audit = Audit::open(dir.path(), &Options::default()).unwrap();
+    let started = Instant::now();
+    let mut tickets: Vec<_> = (0..ENTRIES).map(|n| audit.submit(vec![draft(n)], None)).collect();
+    let last = tickets.pop().unwrap();
+    last.wait().unwrap();
+    let each = f64::from(ENTRIES) / started.elapsed().as_secs_f64();
+    board.figure("entries appended one by one, committed in groups", each, "entries/s", Goal::AtLeast(40_000.0));
+    audit.close().unwrap();
+}
+
+/// A million entries verified, and the newest 50 of 100,000 runs listed.
+pub(crate) fn many_entries(board: &mut Board) {
+    let dir = scratch();
+    let audit = Audit::open(dir.path(), &Options::default()).unwrap();
+    for n in 0..RUNS {
+        let run = RunId::from_parts(u64::from(n), n);
+        let row = RunRow {
+            run: run.clone(),
+            runbook: RunbookName::new("bench").unwrap(),
+            status: "succeeded".to_owned(),
+            actor: "bench".to_owned(),
+            trigger: TriggerKind::Api,
+            target: TargetName::new("local").unwrap(),
+            started_ms: u64::from(n),
+            finished_ms: Some(u64::from(n)),
+            parent: None,
+            reason: None,
+            subject: "shop/web".to_owned(),
+            message: String::new(),
+        };
+        drop(audit.submit(vec![Draft { run: Some(run), row: Some(row), ..draft(n) }], None));
+    }
+    for n in (RUNS..VERIFIED).step_by(100) {
+        drop(audit.submit((n..n + 100).map(draft).collect(), None));
+    }
+    audit.append_blocking(vec![draft(0)], None).unwrap();
+    audit.close().unwrap();
+    let reader = Reader::open(dir.path()).unwrap();
+    let listing = || {
+        let started = Instant::now();
+        let runs = reader.runs(&RunFilter { limit: 50, ..RunFilter::default() }).unwrap();
+        assert_eq!(runs.len(), 50);
+        started.elapsed()
+    };
+    board.figure("the newest 50 of 100,000 runs", ms(median((0..9).map(|_| listing()).collect())), "ms", Goal::AtMost(100.0));
+    let started = Instant::now();
+    verify(dir.path(), &VerifyOptions::default()).unwrap();
+    board.figure("1 M entries verified", started.elapsed().as_secs_f64(), "s", Goal::AtMost(5.0));
+}

@@ -1,0 +1,65 @@
+//! Whole processes, as a person meets them: the built binary from its start to its end.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::figure::{Board, Goal, median, ms};
+use crate::steps::scratch;
+
+const ROUNDS: usize = 21;
+const HELLO: &str = "format: 1\nrunbook: hello\nsummary: Say hello.\nrisk: low\nsteps:\n  - { id: say, summary: Say it., uses: core.log, with: { message: hello } }\n";
+
+fn begin(dir: &Path, arguments: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_runbook"))
+        .args(arguments)
+        .env("RUNBOOK_DATA_DIR", dir)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn time(dir: &Path, arguments: &[&str]) -> Duration {
+    let started = Instant::now();
+    let status = begin(dir, arguments).wait().unwrap();
+    let took = started.elapsed();
+    assert!(status.success(), "{arguments:?}: {status}");
+    took
+}
+
+/// The most memory of a process, in MiB, as the kernel counts it while it lives.
+fn peak_mib(dir: &Path, arguments: &[&str]) -> f64 {
+    let mut child = begin(dir, arguments);
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak_kib = 0_u32;
+    while child.try_wait().unwrap().is_none() {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|l| l.trim().trim_end_matches(" kB").parse().ok());
+        peak_kib = peak_kib.max(kib.unwrap_or(0));
+    }
+    f64::from(peak_kib) / 1024.0
+}
+
+/// A one-step run, a list, the first acceptance on a fresh data directory, and the size of the binary.
+pub(crate) fn whole(board: &mut Board) {
+    let dir = scratch();
+    let file = dir.path().join("hello.yaml");
+    fs::write(&file, HELLO).unwrap();
+    let data = dir.path().join("data");
+    let run = ["run", file.to_str().unwrap(), "--yes"];
+    let first = time(&data, &run);
+    board.figure("`runbook run`, one step, fresh data directory", ms(first), "ms", Goal::None);
+    let times = (0..ROUNDS).map(|_| time(&data, &run)).collect();
+    board.figure("`runbook run`, one step, warm", ms(median(times)), "ms", Goal::AtMost(40.0));
+    let peak = (0..5).map(|_| peak_mib(&data, &run)).fold(0.0, f64::max);
+    board.figure("  its memory", peak, "MiB", Goal::AtMost(48.0));
+    let times = (0..ROUNDS).map(|_| time(&data, &["list"])).collect();
+    board.figure("`runbook list`", ms(median(times)), "ms", Goal::AtMost(15.0));
+    let fresh = (0..9).map(|n| time(&dir.path().join(format!("fresh{n}")), &["run", run[1], "--yes", "--detach"])).collect();
+    board.figure("`runbook run --detach`, fresh data directory", ms(median(fresh)), "ms", Goal::None);
+    let bytes = fs::metadata(env!("CARGO_BIN_EXE_runbook")).unwrap().len();
+    board.figure("the binary", f64::from(u32::try_from(bytes / 1024).unwrap()) / 1024.0, "MiB", Goal::AtMost(40.0));
+}
