@@ -158,9 +158,6 @@ impl Engine {
     }
 
     pub(super) async fn accept(&self, request: Request, parent: Option<RunId>) -> Result<RunId, Refusal> {
-        if let Some(reason) = self.inner.halted() {
-            return Err(Refusal::Halted(reason));
-        }
         if let Some(run) = self.known(&request)? {
             return Ok(run);
         }
@@ -175,9 +172,15 @@ impl Engine {
             )));
         }
         let mut prepared = self.prepare(&request, parent.clone()).await?;
-        if let Some(asked) = &request.plan {
-            prepared.accepted.plan = Some(self.hold_to_plan(&request, asked).await?);
+        // Who only looks may look while the engine is halted: that is when people need it most.
+        if let Some(reason) = self.inner.halted().filter(|_| prepared.accepted.grants.writes()) {
+            return Err(Refusal::Halted(reason));
         }
+        prepared.accepted.plan = match (&request.plan, &parent) {
+            (Some(asked), _) => Some(self.hold_to_plan(&request, asked).await?),
+            (None, Some(parent)) => self.plan_of(parent),
+            (None, None) => None,
+        };
         if request.lock == LockWish::Fail
             && let Some((lock, holder)) = self.inner.locks.holder(&prepared.accepted.locks, &ancestors)
         {
@@ -203,6 +206,12 @@ impl Engine {
         let reader = Reader::open(&self.inner.config.data_dir)?;
         let known = reader.state_get("engine.dedupe", Digest::of(key).as_str())?;
         Ok(known.and_then(|run| serde_json::from_value(run).ok()))
+    }
+
+    /// A child is held to the plan of its parent, which holds its writes too.
+    fn plan_of(&self, parent: &RunId) -> Option<PlannedWrites> {
+        let parent = self.inner.handle(parent)?;
+        parent.journal.with(|state| state.accepted()?.plan.clone())
     }
 
     async fn hold_to_plan(&self, request: &Request, asked: &Digest) -> Result<PlannedWrites, Refusal> {

@@ -143,6 +143,14 @@ pub type Grants = GrantSet<Template, Template>;
 /// As evaluated when a run is accepted.
 pub type RunGrants = GrantSet<String, u32>;
 
+impl<T, N> GrantSet<T, N> {
+    /// Whether containers or state may be changed. Requests are not counted: what they are is known only when they are made.
+    pub fn writes(&self) -> bool {
+        self.containers.iter().any(|grant| grant.actions.iter().any(|action| action.writes()))
+            || self.state.iter().any(|grant| grant.actions.contains(&StateAction::Write))
+    }
+}
+
 impl<T, N> Default for GrantSet<T, N> {
     fn default() -> Self {
         Self { containers: Vec::new(), http: Vec::new(), state: Vec::new(), line: 0 }

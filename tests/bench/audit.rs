@@ -15,7 +15,11 @@ const VERIFIED: u32 = 1_000_000;
 const RUNS: u32 = 100_000;
 
 fn draft(n: u32) -> Draft {
-    Draft::fact("bench", "bench.fact", json!({ "n": n, "text": "about as much as a small call holds in its entry" }))
+    Draft::fact(
+        "bench",
+        "bench.fact",
+        json!({ "n": n, "text": "about as much as a small call holds in its entry" }),
+    )
 }
 
 /// Small appends from many tasks, committed in groups.
@@ -27,7 +31,12 @@ pub(crate) fn groups(board: &mut Board) {
     let last = tickets.pop().unwrap();
     last.wait().unwrap();
     let each = f64::from(ENTRIES) / started.elapsed().as_secs_f64();
-    board.figure("entries appended one by one, committed in groups", each, "entries/s", Goal::AtLeast(40_000.0));
+    board.figure(
+        "entries appended one by one, committed in groups",
+        each,
+        "entries/s",
+        Goal::AtLeast(40_000.0),
+    );
     audit.close().unwrap();
 }
 
@@ -65,7 +74,12 @@ pub(crate) fn many_entries(board: &mut Board) {
         assert_eq!(runs.len(), 50);
         started.elapsed()
     };
-    board.figure("the newest 50 of 100,000 runs", ms(median((0..9).map(|_| listing()).collect())), "ms", Goal::AtMost(100.0));
+    board.figure(
+        "the newest 50 of 100,000 runs",
+        ms(median((0..9).map(|_| listing()).collect())),
+        "ms",
+        Goal::AtMost(100.0),
+    );
     let started = Instant::now();
     verify(dir.path(), &VerifyOptions::default()).unwrap();
     board.figure("1 M entries verified", started.elapsed().as_secs_f64(), "s", Goal::AtMost(5.0));

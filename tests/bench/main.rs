@@ -1,6 +1,10 @@
 //! `cargo bench`: what the engine costs, as ratios against a floor measured in the same run, since machines differ and are
 //! noisy. Prints one line a figure with the goal beside it; ends with 1 if a goal is missed.
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints its figures and stops at the first surprise")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a bench prints its figures and stops at the first surprise"
+)]
 
 mod audit;
 mod figure;

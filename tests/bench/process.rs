@@ -58,8 +58,15 @@ pub(crate) fn whole(board: &mut Board) {
     board.figure("  its memory", peak, "MiB", Goal::AtMost(48.0));
     let times = (0..ROUNDS).map(|_| time(&data, &["list"])).collect();
     board.figure("`runbook list`", ms(median(times)), "ms", Goal::AtMost(15.0));
-    let fresh = (0..9).map(|n| time(&dir.path().join(format!("fresh{n}")), &["run", run[1], "--yes", "--detach"])).collect();
+    let fresh = (0..9)
+        .map(|n| time(&dir.path().join(format!("fresh{n}")), &["run", run[1], "--yes", "--detach"]))
+        .collect();
     board.figure("`runbook run --detach`, fresh data directory", ms(median(fresh)), "ms", Goal::None);
     let bytes = fs::metadata(env!("CARGO_BIN_EXE_runbook")).unwrap().len();
-    board.figure("the binary", f64::from(u32::try_from(bytes / 1024).unwrap()) / 1024.0, "MiB", Goal::AtMost(40.0));
+    board.figure(
+        "the binary",
+        f64::from(u32::try_from(bytes / 1024).unwrap()) / 1024.0,
+        "MiB",
+        Goal::AtMost(40.0),
+    );
 }
