@@ -25,7 +25,7 @@ use crate::model::ids::RunId;
 const GREETING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Planning and accepting ask Docker, which may be slow.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The largest answer: a plan.
 const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;

@@ -23,7 +23,7 @@ const MAX_CONNECTIONS: usize = 64;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a connection may last in all; a plan of a large project takes seconds.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(300);
+const CONNECTION_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Only for its owner.
 const MODE: u32 = 0o600;

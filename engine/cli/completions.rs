@@ -25,6 +25,7 @@ enum Shell {
     Fish,
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the shape of a command")]
 impl Completions {
     pub(super) fn run(self, context: &Context) -> Ended {
         let shell = match self.shell {

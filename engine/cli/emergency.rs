@@ -53,10 +53,10 @@ fn warn(context: &Context, begun: &Emergency) {
 /// Plugins that were added are read from where they are; without them the run says that there is none of that name.
 fn lend_plugins(main: &std::path::Path, begun: &Emergency) {
     let added = main.join("plugins");
-    if added.is_dir() {
-        if let Err(error) = std::os::unix::fs::symlink(&added, begun.segment.join("plugins")) {
-            tracing::warn!(%error, "plugins that were added cannot be used in this emergency");
-        }
+    if added.is_dir()
+        && let Err(error) = std::os::unix::fs::symlink(&added, begun.segment.join("plugins"))
+    {
+        tracing::warn!(%error, "plugins that were added cannot be used in this emergency");
     }
 }
 

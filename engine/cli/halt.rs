@@ -77,7 +77,7 @@ fn tell(context: &Context, on: bool, reason: &str) {
         context.out.line(format!("{}: {reason}", context.out.paint.red("halted")));
         context.out.hint("`runbook halt off` ends it");
     } else {
-        context.out.line(format!("{}", context.out.paint.green("not halted")));
+        context.out.line(context.out.paint.green("not halted"));
     }
 }
 

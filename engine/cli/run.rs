@@ -87,7 +87,7 @@ async fn on(context: &Context, session: &Session, wish: &Wish, (asks, detach): (
 pub(super) async fn submit_and_follow(context: &Context, session: &Session, wish: &Wish) -> Ended {
     let run = session.submit(&wish.request).await?;
     let watching = Watching::new(context, session, run.clone(), Display::of(context))?;
-    let follower = watching.to_rest(&run).await?;
+    let follower = watching.until_rest(&run).await?;
     conclude(context, &follower);
     Ok(follower.exit_code())
 }

@@ -265,7 +265,7 @@ fn look(
         let ended = async {
             let run = session.submit(&wish.request).await?;
             let follower =
-                Watching::new(context, &session, run.clone(), Display::Nothing)?.to_rest(&run).await?;
+                Watching::new(context, &session, run.clone(), Display::Nothing)?.until_rest(&run).await?;
             let outputs = follower.view().outputs.unwrap_or_default();
             if context.out.is_json() || follower.exit_code() != exit::SUCCEEDED {
                 conclude(context, &follower);

@@ -180,10 +180,8 @@ impl Session {
         let Place::Here(here) = self.place else { return };
         let unfinished = here.engine.busy() > 0;
         here.end().await;
-        if unfinished {
-            if let Err(error) = self.successor.begin() {
-                tracing::error!(%error, "nobody carries on the unfinished runs; the next command will");
-            }
+        if unfinished && let Err(error) = self.successor.begin() {
+            tracing::error!(%error, "nobody carries on the unfinished runs; the next command will");
         }
     }
 
@@ -223,10 +221,10 @@ impl Here {
             .map_err(|error| Error::file(&settings.data.path, "make the socket in", &error))?;
         let (stop, mut stopped) = watch::channel(false);
         let mut serving = JoinSet::new();
-        let served = engine.clone();
+        let handle = engine.clone();
         serving.spawn(async move {
             let shutdown = async move { drop(stopped.wait_for(|stop| *stop).await) };
-            server.serve(served, shutdown).await;
+            server.serve(handle, shutdown).await;
         });
         Ok(Self { engine, serving, stop, lock })
     }

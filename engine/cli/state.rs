@@ -101,7 +101,7 @@ impl Set {
         let value = serde_json::from_str(&self.value).unwrap_or(Value::String(self.value));
         let data = json!({ "bucket": self.bucket, "key": self.key });
         let (bucket, key) = own(self.bucket, self.key)?;
-        change(context, "state.set", data, StateChange::Set { bucket, key, value })
+        change(context, "state.set", &data, StateChange::Set { bucket, key, value })
     }
 }
 
@@ -112,7 +112,7 @@ impl Delete {
         }
         let data = json!({ "bucket": self.bucket, "key": self.key });
         let (bucket, key) = own(self.bucket, self.key)?;
-        change(context, "state.deleted", data, StateChange::Delete { bucket, key })
+        change(context, "state.deleted", &data, StateChange::Delete { bucket, key })
     }
 }
 
@@ -124,7 +124,9 @@ impl List {
             if context.out.is_json() {
                 context.out.json(&buckets);
             } else {
-                buckets.iter().for_each(|bucket| context.out.line(bucket));
+                for bucket in &buckets {
+                    context.out.line(bucket);
+                }
             }
             return Ok(exit::SUCCEEDED);
         };
@@ -160,7 +162,7 @@ fn own(bucket: String, key: String) -> Result<(String, String), Error> {
     Ok((bucket, key))
 }
 
-fn change(context: &Context, kind: &str, data: Value, change: StateChange) -> Ended {
+fn change(context: &Context, kind: &str, data: &Value, change: StateChange) -> Ended {
     context.wait_many(async {
         let session = Session::open(context).await?;
         let result = session.fact(kind, data.clone(), vec![change]).await;
@@ -168,7 +170,7 @@ fn change(context: &Context, kind: &str, data: Value, change: StateChange) -> En
         result
     })?;
     if context.out.is_json() {
-        context.out.json(&data);
+        context.out.json(data);
     }
     Ok(exit::SUCCEEDED)
 }

@@ -118,7 +118,7 @@ impl<'a> Watching<'a> {
     }
 
     /// Until it is over, left, or only a person's decision helps.
-    pub(crate) async fn to_rest(mut self, run: &RunId) -> Result<Follower, Error> {
+    pub(crate) async fn until_rest(mut self, run: &RunId) -> Result<Follower, Error> {
         let mut signals = Signals::listen(self.session.is_here())?;
         let mut committed = None;
         let mut revived = Instant::now();

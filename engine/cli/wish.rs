@@ -27,6 +27,7 @@ pub(super) struct Given {
 
 /// How a run is wanted.
 #[derive(Debug, Clone, Default, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Manner {
     /// Why; kept in the audit log
     #[arg(long, value_name = "TEXT")]

@@ -37,7 +37,7 @@ impl DataDirectory {
             .or_else(|| environment.data_dir.clone().map(|path| (path, Origin::Variable("RUNBOOK_DATA_DIR"))))
             .or(file);
         if let Some((path, origin)) = named {
-            return Ok(Self { path: absolute(path)?, origin });
+            return Ok(Self { path: absolute(&path)?, origin });
         }
         if usable(shared) {
             return Ok(Self { path: shared.to_owned(), origin: Origin::Default });
@@ -72,8 +72,8 @@ impl DataDirectory {
     }
 }
 
-fn absolute(path: PathBuf) -> Result<PathBuf, Error> {
-    std::path::absolute(&path).map_err(|error| Error::file(&path, "use the data directory", &error))
+fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    std::path::absolute(path).map_err(|error| Error::file(path, "use the data directory", &error))
 }
 
 /// Exists and is ours to write in, or can be made.

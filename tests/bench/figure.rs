@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 /// What a figure should be.
+#[derive(Clone, Copy)]
 pub(crate) enum Goal {
     AtMost(f64),
     AtLeast(f64),

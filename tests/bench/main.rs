@@ -12,13 +12,18 @@ mod floor;
 mod process;
 mod steps;
 
+use std::process::ExitCode;
+
 use figure::Board;
 
-fn main() {
+/// What measures a group.
+type Group = (&'static str, fn(&mut Board));
+
+fn main() -> ExitCode {
     // `cargo bench -- step` measures one group; cargo itself adds `--bench`.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let mut board = Board::new();
-    let groups: [(&str, fn(&mut Board)); 5] = [
+    let groups: [Group; 5] = [
         ("step", steps::latency),
         ("throughput", steps::throughput),
         ("audit", audit::groups),
@@ -31,7 +36,5 @@ fn main() {
             measure(&mut board);
         }
     }
-    if !board.finish() {
-        std::process::exit(1);
-    }
+    if board.finish() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -24,9 +24,9 @@ const REPEATS: usize = 9;
 fn runbook(steps: usize) -> String {
     let mut text = "format: 1\nrunbook: bench\nsummary: Many small durable steps.\nrisk: low\ngrants:\n  state: [{ bucket: bench, actions: [write] }]\nsteps:\n".to_owned();
     for n in 0..steps {
-        write!(
+        writeln!(
             text,
-            "  - {{ id: s{n}, summary: Keep., uses: state.set, with: {{ bucket: bench, key: k{n}, value: {{ n: {n} }} }} }}\n"
+            "  - {{ id: s{n}, summary: Keep., uses: state.set, with: {{ bucket: bench, key: k{n}, value: {{ n: {n} }} }} }}"
         )
         .unwrap();
     }

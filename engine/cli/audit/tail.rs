@@ -54,7 +54,9 @@ impl Tail {
         let mut entries = reader.entries(&newest)?;
         entries.sort_by_key(|entry| entry.seq);
         let mut seen = entries.last().map_or(0, |entry| entry.seq);
-        entries.iter().for_each(|entry| tell(context, entry));
+        for entry in &entries {
+            tell(context, entry);
+        }
         let later = EntryFilter { limit: EntryFilter::default().limit, newest_first: false, ..newest };
         while self.follow && !context.out.closed() {
             std::thread::sleep(PAUSE);

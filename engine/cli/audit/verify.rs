@@ -147,12 +147,11 @@ fn good(context: &Context, verified: &Verified) {
         verified.runs,
         verified.root
     ));
-    match verified.witnessed {
-        Some(size) => out.line(format!("the checkpoint kept elsewhere vouches for the first {size}")),
-        None => {
-            out.line("self-signed only: the keys are on the same machine as the log");
-            out.hint("keep a checkpoint elsewhere and give it with --checkpoint: `runbook audit verify --output json` prints it");
-        }
+    if let Some(size) = verified.witnessed {
+        out.line(format!("the checkpoint kept elsewhere vouches for the first {size}"));
+    } else {
+        out.line("self-signed only: the keys are on the same machine as the log");
+        out.hint("keep a checkpoint elsewhere and give it with --checkpoint: `runbook audit verify --output json` prints it");
     }
 }
 

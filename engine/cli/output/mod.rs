@@ -107,6 +107,7 @@ impl Output {
     }
 
     /// Rows of the terminal.
+    #[expect(clippy::unused_self, reason = "asked like the width")]
     pub(crate) fn height(&self) -> usize {
         let of_terminal =
             rustix::termios::tcgetwinsize(std::io::stdout()).map(|size| usize::from(size.ws_row));

@@ -60,7 +60,7 @@ async fn carry_on(context: &Context, session: &Session, runs: &[RunId]) -> Ended
     let mut code = exit::SUCCEEDED;
     for run in runs {
         let watching = Watching::new(context, session, run.clone(), Display::of(context))?;
-        let follower = watching.to_rest(run).await?;
+        let follower = watching.until_rest(run).await?;
         conclude(context, &follower);
         if code == exit::SUCCEEDED {
             code = follower.exit_code();

@@ -29,7 +29,7 @@ impl Watch {
         let follower = context.wait_many(async {
             let session = Session::onlooker(context)?;
             let watching = Watching::new(context, &session, run.clone(), display)?.looking_on();
-            watching.to_rest(&run).await
+            watching.until_rest(&run).await
         })?;
         if display != Display::Documents {
             conclude(context, &follower);
