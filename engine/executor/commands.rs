@@ -1,7 +1,6 @@
 //! What people may ask of a run under way, turned into events of its journal.
 
-use super::engine::into_refusal;
-use super::journal::Journal;
+use super::journal::{Journal, into_refusal};
 use super::refusal::Refusal;
 use super::request::Command;
 use crate::host::{Control, Stop};

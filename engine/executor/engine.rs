@@ -9,14 +9,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::acceptance::{self, Prepared};
 use super::emergency;
-use super::journal::Journal;
+use super::journal::{Journal, fold, into_refusal};
 use super::lock_table::LockTable;
 use super::plugins::Plugins;
 use super::refusal::Refusal;
 use super::request::{Command, LockWish, Plan, Request};
 use super::runner::{Message, Rest, Runner};
 use super::tasks::Tasks;
-use crate::audit::{Audit, Draft, EntryFilter, Options, Reader, RunRow, StateChange};
+use crate::audit::{Audit, Draft, Options, Reader, RunRow, StateChange};
 use crate::clock;
 use crate::containers::{Connection, Daemon};
 use crate::host::{Budgets, LocalChanges};
@@ -391,23 +391,6 @@ impl Engine {
 
     pub(super) fn inner(&self) -> &Arc<Inner> {
         &self.inner
-    }
-}
-
-/// The state of a run, from its journal.
-pub(super) fn fold(reader: &Reader, run: &RunId) -> Result<State, Refusal> {
-    let mut state = State::of(run.clone());
-    for entry in reader.entries(&EntryFilter::journal(run))? {
-        let event = entry.event()?;
-        state.apply(entry.time_ms, &event).map_err(|e| Refusal::Internal(e.to_string()))?;
-    }
-    Ok(state)
-}
-
-pub(super) fn into_refusal(error: super::journal::Error) -> Refusal {
-    match error {
-        super::journal::Error::Illegal(illegal) => Refusal::Conflict(illegal.to_string()),
-        super::journal::Error::Audit(error) => Refusal::Audit(error),
     }
 }
 

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::future::{BoxFuture, FutureExt as _};
 
 use super::emergency;
-use crate::audit::{Audit, Draft, Note, RunRow, Ticket};
+use super::refusal::Refusal;
+use crate::audit::{Audit, Draft, EntryFilter, Note, Reader, RunRow, Ticket};
 use crate::clock;
 use crate::host::{Ledger, LocalChanges, Stop};
 use crate::model::ids::{RunId, StepPath};
@@ -130,6 +131,23 @@ impl Ledger for Journal {
     fn note(&self, path: &StepPath, attempt: u32, level: &'static str, text: String) {
         let path = path.clone();
         self.audit.note(Note { run: self.run.clone(), path, attempt, level: level.to_owned(), text });
+    }
+}
+
+/// The state of a run, from its journal.
+pub(super) fn fold(reader: &Reader, run: &RunId) -> Result<State, Refusal> {
+    let mut state = State::of(run.clone());
+    for entry in reader.entries(&EntryFilter::journal(run))? {
+        let event = entry.event()?;
+        state.apply(entry.time_ms, &event).map_err(|e| Refusal::Internal(e.to_string()))?;
+    }
+    Ok(state)
+}
+
+pub(super) fn into_refusal(error: Error) -> Refusal {
+    match error {
+        Error::Illegal(illegal) => Refusal::Conflict(illegal.to_string()),
+        Error::Audit(error) => Refusal::Audit(error),
     }
 }
 

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::engine::fold;
-use super::journal::Sketch;
+use super::journal::{Sketch, fold};
 use super::performing::{checked, split_uses};
 use super::plugins::Plugins;
 use super::refusal::Refusal;

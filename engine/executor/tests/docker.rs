@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{engine_with, request};
 use crate::audit::Reader;
-use crate::executor::engine::fold;
+use crate::executor::journal::fold;
 use crate::executor::replay;
 use crate::run::event::EndStatus;
 

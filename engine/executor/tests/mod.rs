@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::{Map, json};
 
-use super::engine::fold;
+use super::journal::fold;
 use super::request::{LockWish, Request, Source};
 use super::{Engine, EngineConfig, Rest, replay};
 use crate::audit::Reader;
