@@ -192,6 +192,9 @@ impl Error {
             std::io::ErrorKind::StorageFull => {
                 hinted.hint("free some space; `runbook doctor` shows what is left")
             }
+            std::io::ErrorKind::AlreadyExists | std::io::ErrorKind::NotADirectory => {
+                hinted.hint("something else is there already: name another place, or move it away")
+            }
             _ => hinted,
         }
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use axum::Router;
+use futures_util::FutureExt as _;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -24,6 +25,9 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a connection may last in all; a plan of a large project takes seconds.
 const CONNECTION_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// How long requests that are under way at the end may take to be answered.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Only for its owner.
 const MODE: u32 = 0o600;
@@ -51,7 +55,7 @@ impl Server {
         Ok(Self { listener, path: data_dir.join("engine.sock") })
     }
 
-    /// Serves until `shutdown`; requests under way are then given up.
+    /// Serves until `shutdown`; whoever has connected by then is answered, within [`FAREWELL`].
     pub async fn serve(self, engine: Engine, shutdown: impl Future<Output = ()>) {
         let router = router(engine);
         let mut connections = JoinSet::new();
@@ -61,11 +65,7 @@ impl Server {
                 () = &mut shutdown => break,
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
                 accepted = self.listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
-                    Ok((stream, _)) if allowed(&stream) => {
-                        let serving = tokio::time::timeout(CONNECTION_TIMEOUT, converse(stream, router.clone()));
-                        connections.spawn(async move { drop(serving.await); });
-                    }
-                    Ok(_) => tracing::warn!("another user's process was turned away"),
+                    Ok((stream, _)) => admit(&mut connections, stream, &router),
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept a connection");
                         tokio::time::sleep(PAUSE_AFTER_ERROR).await;
@@ -75,6 +75,22 @@ impl Server {
         }
         // Whoever connects from now on learns at once that nobody is here.
         let _ = std::fs::remove_file(&self.path);
+        while let Some(Ok((stream, _))) = self.listener.accept().now_or_never() {
+            admit(&mut connections, stream, &router);
+        }
+        let answered = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(FAREWELL, answered).await.is_err() {
+            tracing::warn!("requests under way at the end were given up");
+        }
+    }
+}
+
+fn admit(connections: &mut JoinSet<()>, stream: UnixStream, router: &Router) {
+    if allowed(&stream) {
+        let serving = tokio::time::timeout(CONNECTION_TIMEOUT, converse(stream, router.clone()));
+        connections.spawn(async move { drop(serving.await) });
+    } else {
+        tracing::warn!("another user's process was turned away");
     }
 }
 

@@ -22,7 +22,7 @@ use crate::executor::{Engine, EngineConfig};
 use crate::model::ids::RunId;
 
 /// How long an engine may take to begin or to end, during which it holds the lock and serves nobody.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -178,9 +178,9 @@ impl Session {
     /// Ends in good order; other people's runs go on in the background.
     pub(crate) async fn close(self) {
         let Place::Here(here) = self.place else { return };
-        let unfinished = here.engine.busy() > 0;
-        here.end().await;
-        if unfinished && let Err(error) = self.successor.begin() {
+        if here.end().await
+            && let Err(error) = self.successor.begin()
+        {
             tracing::error!(%error, "nobody carries on the unfinished runs; the next command will");
         }
     }
@@ -197,11 +197,14 @@ impl Session {
                 }
             }
         };
-        tokio::select! {
-            () = idle => {}
-            _ = signals.next() => {}
+        let told = tokio::select! {
+            () = idle => None,
+            told = signals.next() => Some(told),
+        };
+        // Someone may have asked for something in the very moment this engine went away.
+        if here.end().await && told.is_none() {
+            let _ = self.successor.begin();
         }
-        here.end().await;
     }
 }
 
@@ -229,12 +232,15 @@ impl Here {
         Ok(Self { engine, serving, stop, lock })
     }
 
-    async fn end(mut self) {
+    /// Answers who has asked, then hands the directory over; whether runs are left that need an engine.
+    async fn end(mut self) -> bool {
         let _ = self.stop.send(true);
         while self.serving.join_next().await.is_some() {}
+        let unfinished = self.engine.busy() > 0;
         self.engine.drain().await;
         drop(self.engine);
         drop(self.lock);
+        unfinished
     }
 }
 

@@ -36,6 +36,9 @@ impl From<Failure> for Error {
         let hint = match kind {
             Kind::Environment => Some("`runbook doctor` tells what is wrong with the container daemon"),
             Kind::NotFound => Some("`runbook service list` shows what there is"),
+            Kind::Invalid if failure.code == "containers.ambiguous-service" => {
+                Some("write PROJECT/SERVICE; `runbook service list` shows all")
+            }
             _ => None,
         };
         Self::new(kind, failure.message).maybe(hint)
@@ -93,7 +96,7 @@ impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         let hint = refusal.hint();
         let kind = match &refusal {
-            Refusal::Input(_) | Refusal::UnknownTarget { .. } => Kind::Invalid,
+            Refusal::Input(_) | Refusal::Grant(_) | Refusal::UnknownTarget { .. } => Kind::Invalid,
             Refusal::Locked { .. } | Refusal::PlanChanged { .. } | Refusal::Conflict(_) => Kind::Conflict,
             Refusal::Halted(_) => Kind::Halted,
             Refusal::UnknownRun(_) => Kind::NotFound,

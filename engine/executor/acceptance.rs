@@ -79,7 +79,7 @@ pub(super) async fn prepare(
     let mut grants = runbook
         .grants
         .evaluate(&scope)
-        .map_err(|e| Refusal::Input(vec![format!("{}:{}: {e}", source.file, e.line)]))?;
+        .map_err(|e| Refusal::Grant(format!("{}:{}: {}", source.file, e.line, e.message)))?;
     let locks = if grants.containers.is_empty() {
         Vec::new()
     } else {

@@ -33,14 +33,7 @@ pub(super) async fn obey(
         }
         Command::Resume => match journal.with(crate::run::state::State::status) {
             RunStatus::Left => resume(journal, control, actor).await,
-            RunStatus::InDoubt => {
-                let run = journal.run();
-                let words = format!(
-                    "run `{run}` is in doubt: decide with `runbook runs settle {run} --done | --retry | --fail`"
-                );
-                Err(Refusal::Conflict(words))
-            }
-            // It is under way already.
+            // It is under way already, or in doubt: then it rests, and whoever follows it is told how to decide.
             _ => Ok(()),
         },
         Command::Answer { path, answer } => answered(journal, path, answer, actor).await,

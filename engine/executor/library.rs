@@ -28,7 +28,7 @@ pub enum LibraryError {
     Unknown { name: String, near: Option<String> },
     #[error("`{name}` names two runbooks: `{first}` and `{second}`")]
     Ambiguous { name: String, first: String, second: String },
-    #[error("cannot read `{path}`: {error}")]
+    #[error("cannot read `{path}`: {}", .error.kind())]
     Unreadable { path: String, error: std::io::Error },
     #[error("`{path}` is larger than 256 KiB")]
     TooLarge { path: String },
@@ -51,7 +51,17 @@ impl LibraryError {
             Self::Ambiguous { second, .. } => {
                 Some(format!("rename one of them, or name the file: `runbook run {second}`"))
             }
-            _ => None,
+            Self::Unreadable { error, .. } if error.kind() == std::io::ErrorKind::NotFound => Some(
+                "look at the path; runbooks of the library have names, `runbook list` shows them".to_owned(),
+            ),
+            Self::Unreadable { .. } => Some("look at the path and its permissions".to_owned()),
+            Self::TooLarge { .. } => {
+                Some("split it: a runbook may use others, `uses: runbook.NAME`".to_owned())
+            }
+            Self::NotText { .. } => Some("a runbook is a YAML file in UTF-8".to_owned()),
+            Self::TooMany { .. } => {
+                Some("name the file itself, or keep runbooks in a folder of their own".to_owned())
+            }
         }
     }
 }

@@ -11,9 +11,12 @@ pub enum Refusal {
     /// The runbook's text is wrong.
     #[error("{0}")]
     Runbook(Troubles),
-    /// A parameter or a grant cannot be used; one sentence each.
+    /// A parameter cannot be used; one sentence each.
     #[error("{}", .0.join("; "))]
     Input(Vec<String>),
+    /// A grant makes no sense with these parameters.
+    #[error("{0}")]
+    Grant(String),
     /// The target does not exist, cannot be told apart, or does not answer.
     #[error("{0}")]
     Target(Failure),
@@ -77,6 +80,7 @@ impl Refusal {
             Self::Locked { holder, .. } => format!(
                 "wait for it with --wait-lock, see it with `runbook runs watch {holder}`, or take the lock with --take-lock --reason WHY"
             ),
+            Self::Grant(_) => "look at the parameters: a grant must say whom it is about".to_owned(),
             Self::PlanChanged { .. } => "look at the new plan with `runbook plan`".to_owned(),
             Self::Halted(_) => "`runbook halt off --reason WHY` ends it".to_owned(),
             Self::Fenced => {

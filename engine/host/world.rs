@@ -66,7 +66,9 @@ impl World {
 
     pub(super) async fn service(&self, service: &str) -> Result<Vec<Container>, Trouble> {
         let real = self.daemon()?.service(service).await?;
-        Ok(self.seen_as(real, |made, real| real.iter().any(|r| r.service == made.service)))
+        // One that was asked for by its own name stands for itself, not for its service.
+        let alone = real.iter().all(|r| r.name == service && !names_service(service, &r.service));
+        Ok(self.seen_as(real, |made, real| !alone && real.iter().any(|r| r.service == made.service)))
     }
 
     pub(super) async fn project(&self, project: &str) -> Result<Vec<Container>, Trouble> {
@@ -120,6 +122,11 @@ impl World {
             }
         }
     }
+}
+
+/// Whether `words` are the service `whole`, with or without its project.
+fn names_service(words: &str, whole: &str) -> bool {
+    words == whole || whole.split_once('/').is_some_and(|(_, bare)| words == bare)
 }
 
 fn gone(id: &str) -> Trouble {

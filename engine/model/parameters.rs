@@ -288,7 +288,10 @@ fn wanted(parameter: &Parameter) -> Option<String> {
         }
         ParameterType::Duration => Some("write a duration like `30s`, `10m`, `1h30m` or `7d`".to_owned()),
         ParameterType::Size => Some("write a size like `64MiB` or `8GB`".to_owned()),
-        _ => None,
+        ParameterType::Integer => Some("write a whole number like `2`".to_owned()),
+        ParameterType::Number => Some("write a number like `0.5`".to_owned()),
+        ParameterType::Boolean => Some("write `true` or `false`".to_owned()),
+        ParameterType::String => None,
     }
 }
 

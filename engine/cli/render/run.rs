@@ -6,6 +6,7 @@ use super::value;
 use crate::cli::output::paint::Paint;
 use crate::cli::output::table::{Cell, Table};
 use crate::cli::output::time;
+use crate::model::effect::FailureKind;
 use crate::model::ids::RunId;
 use crate::run::view::{RunView, StepView};
 
@@ -212,7 +213,9 @@ impl Told<'_> {
 fn failed(step: &StepView, paint: Paint) -> String {
     let path = paint.bold(&step.path.to_string());
     let message = step.failure.as_ref().map_or("", |failure| failure.message.as_str());
-    let mut text = format!("{} {path}: {}\n", paint.red("failed:"), crate::error::printable(message));
+    let denied = step.failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::Denied);
+    let word = if denied { "denied:" } else { "failed:" };
+    let mut text = format!("{} {path}: {}\n", paint.red(word), crate::error::printable(message));
     let mut line = |heading: &str, words: &Option<String>| {
         if let Some(words) = words {
             text.push_str(&format!("  {} {}\n", paint.dim(heading), crate::error::printable(words)));

@@ -1,0 +1,125 @@
+//! Nobody changes the audit log unseen: every byte of every entry, whole entries, its end, and old copies of it.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::books::HELLO;
+use crate::support::engine::Engine;
+
+/// Runs SQL with the `sqlite3` program.
+fn sqlite(data: &Path, sql: &str) -> String {
+    let output = Command::new("sqlite3").arg(data.join("audit.db")).arg(sql).output().expect("sqlite3");
+    assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").arg(from).arg(to).status().expect("cp");
+    assert!(copied.success());
+}
+
+/// An engine that ran something twice, so that there are a few dozen entries.
+fn used() -> (Engine, u64) {
+    let engine = Engine::new();
+    let book = engine.write("hello.yaml", HELLO);
+    for _ in 0..2 {
+        engine.must(0, &["run", &book]);
+    }
+    let entries = sqlite(engine.data(), "SELECT count(*) FROM entry").parse().expect("a number");
+    (engine, entries)
+}
+
+/// Changes a copy of the log; verify must fail and name one of these places.
+fn found(engine: &Engine, sql: &str, places: &[String]) {
+    let copied = engine.path("copy");
+    let _ = std::fs::remove_dir_all(&copied);
+    copy(engine.data(), &copied);
+    sqlite(&copied, sql);
+    let ended = engine.must(5, &["audit", "verify", &copied.to_string_lossy()]);
+    assert!(
+        places.iter().any(|place| ended.stderr.contains(place)),
+        "{sql}: none of {places:?} is named: {}",
+        ended.stderr
+    );
+    ended.says(&["hint:"]);
+}
+
+#[test]
+fn what_was_written_verifies() {
+    let (engine, entries) = used();
+    let verified = engine.json(&["audit", "verify"]);
+    assert_eq!(verified["verified"], true);
+    assert_eq!(verified["entries"], entries);
+    assert_eq!(verified["runs"], 2);
+    assert_eq!(sqlite(engine.data(), "PRAGMA integrity_check"), "ok");
+}
+
+#[test]
+fn any_changed_byte_of_any_entry() {
+    let (engine, entries) = used();
+    let mut at: u64 = 7;
+    for seq in 1..=entries {
+        let length: u64 = sqlite(engine.data(), &format!("SELECT length(body) FROM entry WHERE seq = {seq}"))
+            .parse()
+            .expect("a length");
+        // A different place of every body, spread over all of it.
+        at = (at * 31 + 17) % length + 1;
+        let sql = format!(
+            "UPDATE entry SET body = substr(body, 1, {at} - 1) || \
+             CASE substr(body, {at}, 1) WHEN 'x' THEN 'y' ELSE 'x' END || substr(body, {at} + 1) WHERE seq = {seq}"
+        );
+        found(&engine, &sql, &[format!("entry {seq}")]);
+    }
+}
+
+#[test]
+fn any_changed_column() {
+    let (engine, _) = used();
+    let changes = [
+        "actor = 'mallory'",
+        "time_ms = time_ms + 1",
+        "kind = 'run.left'",
+        "run = NULL",
+        "hash = randomblob(32)",
+    ];
+    for change in changes {
+        found(&engine, &format!("UPDATE entry SET {change} WHERE seq = 4"), &["entry 4".to_owned()]);
+    }
+    found(&engine, "UPDATE run SET status = 'failed'", &["run ".to_owned(), "run`".to_owned()]);
+    found(&engine, "UPDATE tree SET size = size - 1", &["tree".to_owned(), "checkpoint".to_owned()]);
+}
+
+#[test]
+fn entries_that_are_gone_or_swapped() {
+    let (engine, entries) = used();
+    for seq in [1, entries / 2, entries - 1] {
+        let places = [format!("entry {seq}"), format!("entry {}", seq + 1)];
+        found(&engine, &format!("DELETE FROM entry WHERE seq = {seq}"), &places);
+    }
+    let swap = "UPDATE entry SET seq = -1 WHERE seq = 3; UPDATE entry SET seq = 3 WHERE seq = 4; \
+                UPDATE entry SET seq = 4 WHERE seq = -1";
+    found(&engine, swap, &["entry 3".to_owned()]);
+}
+
+#[test]
+fn a_tail_that_was_cut() {
+    let (engine, entries) = used();
+    let from = entries - 3;
+    let places = [format!("entry {from}"), "checkpoint".to_owned(), "tree".to_owned()];
+    found(&engine, &format!("DELETE FROM entry WHERE seq >= {from}"), &places);
+}
+
+#[test]
+fn an_old_copy_is_found_by_a_checkpoint_kept_elsewhere() {
+    let (engine, _) = used();
+    let old = engine.path("old");
+    copy(engine.data(), &old);
+    engine.must(0, &["run", &engine.write("hello.yaml", HELLO)]);
+    let newest = engine.json(&["audit", "verify"]);
+    let kept = engine.write("checkpoint", newest["checkpoint"].as_str().expect("a signed note"));
+
+    engine.must(0, &["audit", "verify", "--checkpoint", &kept]);
+    let old = old.to_string_lossy();
+    engine.must(0, &["audit", "verify", &old]).says(&["self-signed only"]);
+    engine.must(5, &["audit", "verify", &old, "--checkpoint", &kept]);
+}

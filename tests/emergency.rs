@@ -1,0 +1,108 @@
+//! What is urgent works when the data directory does not: its disk is full, or its engine hangs.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::support::books::{self, HELLO, Restart};
+use crate::support::engine::{Ended, Engine};
+use crate::support::patience::until;
+use crate::support::service::Service;
+
+/// How soon it must be done and written down, on a machine that is not busy with other things.
+const SOON: Duration = Duration::from_secs(10);
+
+/// What a machine that runs other tests at the same time may add.
+const ALLOWANCE: Duration = Duration::from_secs(20);
+
+/// A small file system that is gone when dropped.
+struct Tmpfs<'a>(&'a Path);
+
+impl<'a> Tmpfs<'a> {
+    fn on(path: &'a Path) -> Self {
+        std::fs::create_dir_all(path).expect("a folder");
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=64m", "none"]).arg(path).status();
+        assert!(mounted.expect("mount").success(), "a tmpfs needs root");
+        Self(path)
+    }
+
+    /// Until not one byte is free.
+    fn fill(&self) {
+        let mut file = File::create(self.0.join("filler")).expect("a file");
+        let mut size = 1 << 20;
+        while size > 0 {
+            if file.write_all(&vec![1; size]).is_err() {
+                size /= 2;
+            }
+        }
+    }
+}
+
+impl Drop for Tmpfs<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.0).status();
+    }
+}
+
+/// Restarts in an emergency, and sees that it is soon and that it is written down.
+fn restarts(service: &Service, engine: &Engine) -> Ended {
+    let book = engine.write("restart.yaml", &books::restart(&Restart::default()));
+    let mark = service.events.mark();
+    let began = Instant::now();
+    let parameter = service.parameter();
+    let ended = engine
+        .must(0, &["run", &book, "-p", &parameter, "--yes", "--emergency", "--reason", "nothing else works"]);
+    assert!(began.elapsed() < SOON + ALLOWANCE, "{:?}", began.elapsed());
+    assert_eq!(service.events.count(mark, "start").values().sum::<usize>(), 1);
+
+    let segment = until("the place of the segment", || {
+        let (_, after) = ended.stderr.split_once("this run is written down in ")?;
+        after.lines().next().map(str::to_owned)
+    });
+    engine.must(0, &["audit", "verify", &segment]);
+    let tail = engine.must(0, &["audit", "tail", "--data-dir", &segment, "--lines=100"]);
+    tail.says(&["emergency.begun", "nothing else works", "containers.stop", "run.finished"]);
+    ended
+}
+
+#[test]
+fn with_no_byte_free() {
+    let service = Service::of(1).up();
+    let engine = Engine::new();
+    let data = engine.data().to_owned();
+    let full = Tmpfs::on(&data);
+    let book = engine.write("hello.yaml", HELLO);
+    engine.must(0, &["run", &book]);
+    full.fill();
+    restarts(&service, &engine);
+}
+
+#[test]
+fn with_an_engine_that_hangs() {
+    let service = Service::of(1).up();
+    let engine = Engine::new();
+    let asks = "  - id: ask\n    uses: ask.person\n    with: { question: sure }\n";
+    let book = engine.write("asks.yaml", &books::steps("read, restart", asks));
+    let hangs = engine.spawn(&["run", &book, "-p", &service.parameter(), "--yes"]);
+    engine.until_status("waiting");
+    hangs.signal("STOP");
+
+    let usual = engine.run(&["run", &book, "-p", &service.parameter(), "--yes", "--no-wait"]);
+    assert_eq!(usual.code, 5, "{usual:?}");
+    usual.says(&["does not answer", "--emergency"]);
+
+    let ended = restarts(&service, &engine);
+    ended.says(&["was killed"]);
+    assert_eq!(hangs.wait().code, 128 + 9);
+}
+
+#[test]
+fn a_reason_is_a_must() {
+    let engine = Engine::new();
+    let ended = engine.run(&["run", "service-restart", "-p", "service=a/b", "--yes", "--emergency"]);
+    assert_eq!(ended.code, 2, "{ended:?}");
+    ended.says(&["--reason"]);
+}

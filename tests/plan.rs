@@ -1,0 +1,131 @@
+//! A plan changes nothing and tells the truth; a run held to it does that or nothing.
+
+use serde_json::Value;
+
+use crate::support::books::{self, Restart};
+use crate::support::docker::docker;
+use crate::support::engine::Engine;
+use crate::support::service::Service;
+
+/// `stop NAME`, `start NAME` of a plan, in order.
+fn planned(plan: &Value) -> Vec<String> {
+    let writes = plan["writes"].as_array().expect("writes");
+    let word = |write: &Value| {
+        let function = write["function"].as_str().expect("a function");
+        let word = function.strip_prefix("containers.").expect("of containers");
+        format!("{word} {}", write["target"].as_str().expect("a target"))
+    };
+    writes.iter().map(word).collect()
+}
+
+/// The same of what Docker saw. It tells of a stop's signal too, and calls a removal `destroy`.
+fn done(service: &Service, mark: usize) -> Vec<String> {
+    let writes = service.events.writes(mark).into_iter().filter(|(action, _)| action != "kill");
+    let word = |action: String| if action == "destroy" { "remove".to_owned() } else { action };
+    writes.map(|(action, name)| format!("{} {name}", word(action))).collect()
+}
+
+/// Plans twice, sees that nothing happens, runs the plan, sees that exactly that happens.
+fn holds(service: &Service, engine: &Engine, arguments: &[&str]) -> Vec<String> {
+    let mark = service.events.mark();
+    let with = |verb: &'static str, more: &[&'static str]| -> Vec<String> {
+        [verb].iter().chain(arguments).chain(more).map(ToString::to_string).collect()
+    };
+    let run = |words: &[String], code: i32| {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        engine.json_with(code, &words)
+    };
+    let plan = run(&with("plan", &[]), 0);
+    let again = run(&with("plan", &[]), 0);
+    assert_eq!(plan["digest"], again["digest"], "the same world, the same plan");
+    assert_eq!(plan["unknown"], Value::Array(Vec::new()));
+    assert_eq!(service.events.writes(mark), [], "a plan touches nothing");
+
+    let mut held = with("run", &["--yes", "--plan"]);
+    held.push(plan["digest"].as_str().expect("a digest").to_owned());
+    let ended = run(&held, 0);
+    assert_eq!(ended["status"], "succeeded");
+    assert_eq!(done(service, mark), planned(&plan));
+
+    let mark = service.events.mark();
+    let refused = run(&held, 10);
+    assert!(refused["error"]["message"].as_str().expect("words").contains("changed since the plan"));
+    assert_eq!(service.events.writes(mark), [], "what was planned for another world is not begun");
+    planned(&plan)
+}
+
+#[test]
+fn of_a_restart() {
+    let service = Service::of(3).up();
+    let engine = Engine::new();
+    let book = engine.write("restart.yaml", &books::restart(&Restart::default()));
+    let writes = holds(&service, &engine, &[&book, "-p", &service.parameter()]);
+    let expected: Vec<String> = service
+        .replicas()
+        .iter()
+        .flat_map(|name| [format!("stop {name}"), format!("start {name}")])
+        .collect();
+    assert_eq!(writes, expected);
+}
+
+#[test]
+fn of_a_scale() {
+    let service = Service::of(2).up();
+    let engine = Engine::new();
+    let up = ["service-scale", "-p", &service.parameter(), "-p", "replicas=3"];
+    let writes = holds(&service, &engine, &up);
+    let third = service.replica(3);
+    assert_eq!(writes, [format!("create {third}"), format!("start {third}")]);
+    assert_eq!(service.containers().len(), 3);
+
+    let down = ["service-scale", "-p", &service.parameter(), "-p", "replicas=2", "-p", "grace=1s"];
+    let writes = holds(&service, &engine, &down);
+    assert_eq!(writes, [format!("stop {third}"), format!("remove {third}")]);
+    assert_eq!(service.containers().len(), 2);
+}
+
+/// One step is skipped, one runs once per replica.
+const CHOOSY: &str = r#"
+  - id: look
+    uses: service.status
+    with: { service: "${{ parameters.service }}" }
+  - id: never
+    uses: service.restart
+    with: { service: "${{ parameters.service }}", grace: 1s }
+    if: steps.look.output.running > 100
+  - id: each
+    uses: service.restart
+    with: { service: "${{ item }}", grace: 1s }
+    if: steps.look.output.running > 1
+    for_each: parameters.names
+"#;
+
+#[test]
+fn of_conditions_and_items() {
+    let service = Service::of(3).up();
+    let engine = Engine::new();
+    let book = engine.write("choosy.yaml", &books::steps("read, restart", CHOOSY));
+    let names = format!("names={},{}", service.replica(3), service.replica(1));
+    let writes = holds(&service, &engine, &[&book, "-p", &service.parameter(), "-p", &names]);
+    let expected: Vec<String> = [service.replica(3), service.replica(1)]
+        .iter()
+        .flat_map(|name| [format!("stop {name}"), format!("start {name}")])
+        .collect();
+    assert_eq!(writes, expected);
+}
+
+#[test]
+fn a_person_who_was_quicker_makes_it_stale() {
+    let service = Service::of(2).up();
+    let engine = Engine::new();
+    let book = engine.write("restart.yaml", &books::restart(&Restart::default()));
+    let plan = engine.json(&["plan", &book, "-p", &service.parameter()]);
+    docker(&["restart", "--time", "1", &service.replica(2)]);
+    let mark = service.events.mark();
+
+    let digest = plan["digest"].as_str().expect("a digest");
+    let ended = engine.must(10, &["run", &book, "-p", &service.parameter(), "--yes", "--plan", digest]);
+
+    ended.says(&["changed since the plan", "hint:"]);
+    assert_eq!(service.events.writes(mark), []);
+}

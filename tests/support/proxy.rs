@@ -1,0 +1,128 @@
+//! A socket before the daemon's own that can hold back an answer: the daemon did it, the engine did not hear of it.
+
+use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::docker::socket;
+use super::patience::PATIENCE;
+
+/// What becomes of a request that is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trick {
+    /// The daemon never gets it.
+    Lose,
+    /// The daemon does it; the answer is not passed on and the connection stays open.
+    Hold,
+    /// The daemon does it; the connection is cut instead of answering.
+    Cut,
+}
+
+/// The `nth` request (from 1) whose first line contains `words`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Trap {
+    pub(crate) words: &'static str,
+    pub(crate) nth: usize,
+    pub(crate) trick: Trick,
+}
+
+struct Set {
+    trap: Trap,
+    seen: usize,
+    sprung: Sender<()>,
+}
+
+/// The socket; connections are served until the process ends.
+pub(crate) struct Proxy {
+    path: PathBuf,
+    sprung: Receiver<()>,
+    _folder: TempDir,
+}
+
+impl Proxy {
+    pub(crate) fn with(trap: Trap) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("docker.sock");
+        let listener = UnixListener::bind(&path).expect("a socket");
+        let (sender, sprung) = channel();
+        let set = Arc::new(Mutex::new(Set { trap, seen: 0, sprung: sender }));
+        let real = socket();
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let (set, real) = (Arc::clone(&set), real.clone());
+                std::thread::spawn(move || drop(serve(client, &real, &set)));
+            }
+        });
+        Self { path, sprung, _folder: folder }
+    }
+
+    /// For `DOCKER_HOST`.
+    pub(crate) fn address(&self) -> String {
+        format!("unix://{}", self.path.display())
+    }
+
+    /// Returns once the trap has sprung and the daemon has done what it was asked to.
+    pub(crate) fn wait(&self) {
+        let sprung = self.sprung.recv_timeout(PATIENCE);
+        assert_ne!(sprung, Err(RecvTimeoutError::Timeout), "the trap did not spring");
+    }
+}
+
+/// One request per connection, so that each has a first line to look at.
+fn serve(mut client: UnixStream, real: &Path, set: &Mutex<Set>) -> std::io::Result<()> {
+    let head = read_head(&mut client)?;
+    let text = String::from_utf8_lossy(&head).into_owned();
+    let (first, rest) = text.split_once("\r\n").unwrap_or((&text, ""));
+    let trick = {
+        let mut set = set.lock().expect("no connection panics");
+        set.seen += usize::from(first.contains(set.trap.words));
+        let fits = first.contains(set.trap.words) && set.seen == set.trap.nth;
+        fits.then(|| (set.trap.trick, set.sprung.clone()))
+    };
+    if let Some((Trick::Lose, sprung)) = &trick {
+        let _ = sprung.send(());
+        return hold(&mut client);
+    }
+    let mut daemon = UnixStream::connect(real)?;
+    daemon.write_all(format!("{first}\r\nConnection: close\r\n{rest}").as_bytes())?;
+    let (mut from, mut to) = (client.try_clone()?, daemon.try_clone()?);
+    std::thread::spawn(move || drop(std::io::copy(&mut from, &mut to)));
+    match trick {
+        None | Some((Trick::Lose, _)) => {
+            std::io::copy(&mut daemon, &mut client)?;
+            client.shutdown(Shutdown::Both)
+        }
+        Some((trick, sprung)) => {
+            read_head(&mut daemon)?;
+            let _ = sprung.send(());
+            match trick {
+                Trick::Hold => hold(&mut client),
+                _ => client.shutdown(Shutdown::Both),
+            }
+        }
+    }
+}
+
+/// Up to the empty line that ends the head.
+fn read_head(stream: &mut UnixStream) -> std::io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte)? > 0 {
+        head.push(byte[0]);
+    }
+    Ok(head)
+}
+
+/// Says nothing until the other end is gone.
+fn hold(client: &mut UnixStream) -> std::io::Result<()> {
+    client.set_read_timeout(Some(Duration::from_mins(10)))?;
+    let mut ignored = [0; 256];
+    while client.read(&mut ignored)? > 0 {}
+    Ok(())
+}

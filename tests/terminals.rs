@@ -1,0 +1,177 @@
+//! Several terminals at once: locks, answers, cancels, the halt switch, and terminals that go away.
+
+use std::time::{Duration, Instant};
+
+use crate::support::books::{self, Restart};
+use crate::support::engine::{Engine, until_idle};
+use crate::support::patience::until_true;
+use crate::support::service::Service;
+
+/// Holds the lock on its service until a person has answered.
+const ASKS: &str = r#"
+  - id: ask
+    uses: ask.person
+    with: { question: "restart it?" }
+  - id: restart
+    uses: service.restart
+    with: { service: "${{ parameters.service }}", grace: 1s }
+"#;
+
+const SLEEPS: &str = r#"
+  - id: restart
+    uses: service.restart
+    with: { service: "${{ parameters.service }}", grace: 1s }
+  - id: sleep
+    uses: core.sleep
+    with: { for: 5m }
+"#;
+
+fn asks(engine: &Engine) -> String {
+    engine.write("asks.yaml", &books::steps("read, restart", ASKS))
+}
+
+#[test]
+fn a_second_run_waits_for_the_lock_and_both_are_approved() {
+    let service = Service::of(1).up();
+    let engine = Engine::new();
+    let book = asks(&engine);
+    let mark = service.events.mark();
+    let first = engine.spawn(&["run", &book, "-p", &service.parameter(), "--yes"]);
+    engine.until_status("waiting");
+    let holder = engine.last()["run"].as_str().expect("its id").to_owned();
+
+    let refused = engine.must(10, &["run", &book, "-p", &service.parameter(), "--yes", "--no-wait"]);
+    refused.says(&[&service.name(), "hint:"]);
+
+    let second = engine.spawn(&["run", &book, "-p", &service.parameter(), "--yes"]);
+    engine.until_status("queued");
+    assert_eq!(service.events.writes(mark), [], "nobody was asked yet");
+    engine.must(0, &["runs", "approve", &holder]);
+    assert_eq!(first.wait().code, 0);
+    engine.until_status("waiting");
+    engine.must(0, &["runs", "approve", "last", "--text", "agreed"]);
+    assert_eq!(second.wait().code, 0);
+    assert_eq!(service.events.count(mark, "start"), [(service.replica(1), 2)].into_iter().collect());
+}
+
+#[test]
+fn a_rejection_ends_it() {
+    let service = Service::of(1).up();
+    let engine = Engine::new();
+    let book = asks(&engine);
+    let mark = service.events.mark();
+    let run = engine.spawn(&["run", &book, "-p", &service.parameter(), "--yes"]);
+    engine.until_status("waiting");
+    engine.must(0, &["runs", "reject", "last", "--text", "not before the release"]);
+    let ended = run.wait();
+    assert_eq!(ended.code, 10, "{ended:?}");
+    ended.says(&["not before the release"]);
+    assert_eq!(service.events.writes(mark), []);
+}
+
+#[test]
+fn a_cancel_from_another_terminal_ends_it_soon() {
+    let service = Service::of(1).up();
+    let engine = Engine::new();
+    let book = engine.write("sleeps.yaml", &books::steps("read, restart", SLEEPS));
+    let run = engine.spawn(&["run", &book, "-p", &service.parameter(), "--yes"]);
+    until_true("the step that sleeps", || {
+        run.said().contains("sleep waiting") || engine.status() == "waiting"
+    });
+    engine.must(0, &["runs", "cancel", "last", "--reason", "wrong service"]);
+    let ended = run.wait();
+    assert_eq!(ended.code, 130, "{ended:?}");
+    assert_eq!(engine.last()["status"], "cancelled");
+}
+
+#[test]
+fn halt_stops_a_run_under_way_and_refuses_new_ones() {
+    let service = Service::of(3).env("START_DELAY=2").up();
+    let engine = Engine::new();
+    let book = engine.write("restart.yaml", &books::restart(&Restart::default()));
+    let mark = service.events.mark();
+    let run = engine.spawn(&["run", &book, "-p", &service.parameter(), "--yes"]);
+    service.events.wait_for(mark, "start", &service.replica(1));
+
+    let began = Instant::now();
+    engine.must(0, &["halt", "on", "--reason", "storage is failing over"]);
+    let halted = service.events.mark();
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    let ended = run.wait();
+    assert_eq!(ended.code, 14, "{ended:?}");
+    ended.says(&["halt", "storage is failing over"]);
+    let late: Vec<_> = service.events.writes(halted);
+    assert!(late.len() <= 1, "at most the call that was under way: {late:?}");
+    engine.must(14, &["halt", "status"]);
+
+    let now = service.events.mark();
+    engine.must(14, &["run", &book, "-p", &service.parameter(), "--yes"]).says(&["hint:"]);
+    assert_eq!(service.events.writes(now), []);
+    engine.must(0, &["halt", "off"]);
+    engine.must(0, &["runs", "resume", "--yes"]);
+    let once = service.replicas().into_iter().map(|name| (name, 1)).collect();
+    assert_eq!(service.events.count(mark, "start"), once);
+}
+
+#[test]
+fn a_closed_terminal_does_not_end_it() {
+    let service = Service::of(2).up();
+    let engine = Engine::new();
+    let book = engine.write("restart.yaml", &books::restart(&Restart::default()));
+    let mark = service.events.mark();
+    let run = engine.spawn(&["run", &book, "-p", &service.parameter(), "--yes"]);
+    service.events.wait_for(mark, "stop", &service.replica(1));
+    run.signal("HUP");
+    engine.until_status("succeeded");
+    assert_eq!(run.wait().code, 0);
+    assert_eq!(service.events.count(mark, "start").len(), 2);
+}
+
+#[test]
+fn detached_it_goes_on_by_itself() {
+    let service = Service::of(2).up();
+    let engine = Engine::new();
+    let book = engine.write("restart.yaml", &books::restart(&Restart::default()));
+    let mark = service.events.mark();
+    let detached = engine.must(0, &["run", &book, "-p", &service.parameter(), "--yes", "--detach"]);
+    assert_eq!(service.events.so_far(mark, "health_status: healthy"), 0, "it returned at once");
+    let run = detached.stdout.lines().next().expect("its id").to_owned();
+    engine.must(0, &["runs", "watch", &run]);
+    assert_eq!(service.events.count(mark, "start").len(), 2);
+    until_idle(&engine);
+}
+
+#[test]
+fn one_who_watches_carries_on_when_the_owner_is_killed() {
+    let service = Service::of(2).env("START_DELAY=1").up();
+    let engine = Engine::new();
+    let book = engine.write("restart.yaml", &books::restart(&Restart::default()));
+    let mark = service.events.mark();
+    let owner = engine.spawn(&["run", &book, "-p", &service.parameter(), "--yes"]);
+    service.events.wait_for(mark, "stop", &service.replica(1));
+    let watcher = engine.spawn(&["runs", "watch", "last"]);
+    until_true("the watcher to see something", || !watcher.said().is_empty());
+    owner.kill();
+    let ended = watcher.wait();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let once = service.replicas().into_iter().map(|name| (name, 1)).collect();
+    assert_eq!(service.events.count(mark, "start"), once);
+}
+
+#[test]
+fn interrupted_it_rests_and_can_be_resumed() {
+    let service = Service::of(2).env("START_DELAY=1").up();
+    let engine = Engine::new();
+    let book = engine.write("restart.yaml", &books::restart(&Restart::default()));
+    let mark = service.events.mark();
+    let run = engine.spawn(&["run", &book, "-p", &service.parameter(), "--yes"]);
+    service.events.wait_for(mark, "start", &service.replica(1));
+    run.signal("INT");
+    let ended = run.wait();
+    assert_eq!(ended.code, 130, "{ended:?}");
+    ended.says(&["runbook runs resume"]);
+    assert_eq!(engine.status(), "left");
+    engine.must(0, &["runs", "resume", "--yes"]);
+    let once = service.replicas().into_iter().map(|name| (name, 1)).collect();
+    assert_eq!(service.events.count(mark, "start"), once);
+}

@@ -1,0 +1,90 @@
+//! Broken runbooks through the binary: where, the line, what to do; all of them at once.
+
+use crate::support::engine::Engine;
+
+const UNKNOWN_KEY: &str = "format: 1
+runbook: one
+sumary: A slip.
+steps:
+  - id: hello
+    uses: core.log
+    with: { message: hello }
+";
+
+const UNKNOWN_STEP: &str = "format: 1
+runbook: two
+summary: Another slip.
+steps:
+  - id: hello
+    uses: core.lgo
+    with: { message: hello }
+  - id: again
+    uses: core.log
+    with: { message: \"${{ parameters.nmae }}\" }
+";
+
+const UNQUOTED: &str = "format: 1
+runbook: three
+summary: No quotes.
+parameters:
+  name: { type: string }
+steps:
+  - id: hello
+    uses: core.log
+    with: { message: ${{ parameters.name }} }
+";
+
+#[test]
+fn each_trouble_has_its_place_its_line_and_a_hint() {
+    let engine = Engine::new();
+    let files = [("one.yaml", UNKNOWN_KEY), ("two.yaml", UNKNOWN_STEP), ("three.yaml", UNQUOTED)];
+    let names: Vec<String> = files.iter().map(|(name, text)| engine.write(name, text)).collect();
+    let mut arguments = vec!["validate"];
+    arguments.extend(names.iter().map(String::as_str));
+
+    let ended = engine.must(3, &arguments);
+
+    ended.says(&[
+        "one.yaml:3:1: unknown key `sumary`",
+        "sumary: A slip.",
+        "did you mean `summary`?",
+        "two.yaml:6:11: ",
+        "uses: core.lgo",
+        "core.log",
+        "two.yaml:10:",
+        "three.yaml:9:",
+        "with: { message: ${{ parameters.name }} }",
+    ]);
+    assert!(ended.said().matches("hint:").count() >= 4, "{}", ended.said());
+    assert!(!engine.data().exists(), "looking changes nothing");
+}
+
+#[test]
+fn a_broken_one_does_not_run() {
+    let engine = Engine::new();
+    let book = engine.write("one.yaml", UNKNOWN_KEY);
+    for verb in ["run", "plan"] {
+        engine.must(3, &[verb, &book]).says(&["one.yaml:3:1", "hint:"]);
+    }
+}
+
+#[test]
+fn good_ones_are_said_to_be_good() {
+    let engine = Engine::new();
+    let book = engine.write("hello.yaml", crate::support::books::HELLO);
+    engine.must(0, &["validate", &book]);
+    let document = engine.run(&["validate", &book, "--output", "json"]).document();
+    assert!(document.is_object() || document.is_array(), "{document}");
+}
+
+#[test]
+fn the_library_is_good() {
+    let engine = Engine::new();
+    let listed = engine.json(&["list"]);
+    let names: Vec<&str> =
+        listed.as_array().expect("a list").iter().filter_map(|book| book["name"].as_str()).collect();
+    assert!(names.len() >= 11, "{names:?}");
+    for name in names {
+        engine.must(0, &["show", name]).says(&[name]);
+    }
+}
