@@ -123,3 +123,51 @@ fn an_old_copy_is_found_by_a_checkpoint_kept_elsewhere() {
     engine.must(0, &["audit", "verify", &old]).says(&["self-signed only"]);
     engine.must(5, &["audit", "verify", &old, "--checkpoint", &kept]);
 }
+
+/// Another verifier, which shares no code with ours.
+fn stranger(log: &Path, key: &Path) -> bool {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scripts/verify-export.py");
+    let key = std::fs::read_to_string(key).expect("the key");
+    let output = Command::new("python3").arg(script).arg(log).arg(key.trim()).output().expect("python3");
+    output.status.success()
+}
+
+#[test]
+fn an_export_verifies_elsewhere_with_the_public_key_alone() {
+    let (engine, entries) = used();
+    engine.must(0, &["audit", "export", "log.jsonl"]);
+    let elsewhere = Engine::new();
+    let (log, key) = (elsewhere.path("log.jsonl"), elsewhere.path("runbook.pub"));
+    copy(&engine.path("log.jsonl"), &log);
+    elsewhere.write("runbook.pub", &engine.must(0, &["audit", "key"]).stdout);
+    let verify = ["audit", "verify", "log.jsonl", "--public-key", "runbook.pub"];
+
+    assert_eq!(elsewhere.json(&verify)["entries"], entries);
+    assert!(stranger(&log, &key));
+    assert!(!elsewhere.data().exists(), "a stranger needs no data directory");
+
+    let good = std::fs::read_to_string(&log).expect("the export");
+    let lines: Vec<&str> = good.lines().collect();
+    let without = |gone: usize| {
+        let kept = lines.iter().enumerate().filter(|(number, _)| *number != gone);
+        kept.map(|(_, line)| format!("{line}\n")).collect::<String>()
+    };
+    let tampered = [
+        good.replacen("hello", "hullo", 1),
+        without(1),
+        without(lines.len() / 2),
+        format!("{}\n{}", lines[..lines.len() - 3].join("\n"), lines[lines.len() - 1]),
+    ];
+    for text in tampered {
+        elsewhere.write("log.jsonl", &text);
+        elsewhere.must(5, &verify).says(&["hint:"]);
+        assert!(!stranger(&log, &key));
+    }
+
+    let other = Engine::new();
+    other.must(0, &["run", &other.write("hello.yaml", HELLO)]);
+    elsewhere.write("log.jsonl", &good);
+    elsewhere.write("runbook.pub", &other.must(0, &["audit", "key"]).stdout);
+    assert_eq!(elsewhere.run(&verify).code, 5, "another's key vouches for nothing");
+    assert!(!stranger(&log, &key));
+}

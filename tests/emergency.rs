@@ -78,6 +78,19 @@ fn with_no_byte_free() {
     engine.must(0, &["run", &book]);
     full.fill();
     restarts(&service, &engine);
+
+    std::fs::remove_file(data.join("filler")).expect("to make room");
+    joins(&engine, &book);
+}
+
+/// The old directory is fenced until what happened elsewhere was taken in.
+fn joins(engine: &Engine, book: &str) {
+    let fenced = engine.run(&["run", book]);
+    assert_eq!(fenced.code, 5, "{fenced:?}");
+    fenced.says(&["fenced", "audit join"]);
+    engine.must(0, &["audit", "join"]);
+    engine.must(0, &["audit", "verify"]);
+    engine.must(0, &["run", book]);
 }
 
 #[test]
@@ -97,6 +110,7 @@ fn with_an_engine_that_hangs() {
     let ended = restarts(&service, &engine);
     ended.says(&["was killed"]);
     assert_eq!(hangs.wait().code, 128 + 9);
+    joins(&engine, &engine.write("hello.yaml", HELLO));
 }
 
 #[test]
