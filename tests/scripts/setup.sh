@@ -75,19 +75,22 @@ start_daemon() {
 }
 
 # A daemon that was killed leaves its pid behind; once another process has that pid no new daemon starts.
-forget_dead_daemon() {
-    local file=/var/run/docker.pid pid
+forget_dead() {
+    local program="$1" file="$2"
     [[ -s "$file" ]] || return 0
-    pid="$(cat "$file")"
-    [[ "$(cat "/proc/$pid/comm" 2>/dev/null || true)" == dockerd ]] || rm -f "$file"
+    [[ "$(cat "/proc/$(cat "$file")/comm" 2>/dev/null || true)" == "$program" ]] || rm -f "$file"
 }
 
 ensure_daemon() {
     daemon_answers && return
     [[ -z "${DOCKER_HOST:-}" ]] || die "no daemon answers at DOCKER_HOST=$DOCKER_HOST; start it or unset DOCKER_HOST"
     [[ "$(id -u)" == 0 ]] || die "no container daemon answers; start Docker, or run this as root"
-    forget_dead_daemon
+    forget_dead dockerd /var/run/docker.pid
+    forget_dead containerd /var/run/docker/containerd/containerd.pid
     # Each fallback gives up something that a poor machine may lack: packet filter rules, then overlay file systems.
+    start_daemon && return
+    # One that was killed a moment ago may still hold its files.
+    sleep 3
     start_daemon && return
     start_daemon --iptables=false && return
     start_daemon --storage-driver=vfs && return
