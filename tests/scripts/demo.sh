@@ -10,10 +10,14 @@ runbook() { "$PWD/target/release/runbook" "$@"; }
 tell() { printf '\n\033[1m# %s\033[0m\n' "$*"; }
 show() { printf '\033[2m$ %s\033[0m\n' "$*"; "$@"; }
 
-# How often Docker started a replica since SECONDS_SINCE_1970.
-starts_since() {
-    docker events --since "$1" --until "$(date +%s)" --filter type=container --filter event=start \
-        --filter label=com.docker.compose.project=shop --format '{{.Actor.Attributes.name}}' | sort | uniq -c
+# What Docker says while it happens: its own memory of events is short, and health checks fill it.
+readonly seen="target/demo-events"
+watch_starts() {
+    docker events --filter type=container --filter event=start \
+        --filter label=com.docker.compose.project=shop --format '{{.Actor.Attributes.name}}' >"$seen" &
+    watcher=$!
+    trap 'kill "$watcher" 2>/dev/null || true' EXIT
+    sleep 0.5
 }
 
 cargo build --release --locked
@@ -28,7 +32,7 @@ tell 'Do it.'
 show runbook run service-restart -p service=shop/web --yes --reason 'demo'
 
 tell 'Again, and kill the engine (kill -9) in the middle.'
-since="$(date +%s)"
+watch_starts
 runbook run service-restart -p service=shop/web --yes --reason 'demo, to be killed' &
 engine=$!
 sleep "${KILL_AFTER_S:-2}"
@@ -41,7 +45,7 @@ tell 'Carry on where it stopped.'
 show runbook runs resume --yes
 tell 'What Docker saw since the second run began: each replica started once.'
 sleep 1
-starts_since "$since"
+sort "$seen" | uniq -c
 
 tell 'Was everything written down, and is it untouched?'
 show runbook audit verify
