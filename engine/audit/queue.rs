@@ -28,6 +28,13 @@ pub const MAX_WAITING_NOTES: usize = 4 * 1024;
 /// How long notes wait for entries to share a commit with.
 const NOTE_PATIENCE: Duration = Duration::from_millis(25);
 
+/// From how many callers in one commit on the next one waits a moment for as many: where many write at once, fewer and
+/// larger commits leave the processor to those who write (measured: `cargo bench -- throughput`).
+const CROWD: usize = 8;
+
+/// How long such a commit waits, about as long as a sync takes.
+const GATHERING: Duration = Duration::from_micros(200);
+
 /// The drafts of one caller, which are written all or not at all.
 pub(super) struct Member {
     pub(super) entries: Vec<Prepared>,
@@ -59,6 +66,8 @@ struct Waiting {
     entries: usize,
     bytes: usize,
     last_ms: u64,
+    /// How many callers the last commit was for.
+    crowd: usize,
     closed: bool,
 }
 
@@ -135,6 +144,12 @@ impl Queue {
                 None => waiting = self.filled.wait(waiting).unwrap_or_else(PoisonError::into_inner),
             }
         }
+        if waiting.crowd >= CROWD && waiting.members.len() < waiting.crowd && !waiting.closed {
+            drop(waiting);
+            std::thread::sleep(GATHERING);
+            waiting = self.lock();
+        }
+        waiting.crowd = waiting.members.len();
         waiting.notes_since = None;
         waiting.entries = 0;
         waiting.bytes = 0;

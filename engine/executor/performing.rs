@@ -10,8 +10,7 @@ use super::runner::Rest;
 use crate::host::{Attempt, Performed, Plugin, RunContext, Site, perform as perform_attempt};
 use crate::model::effect::{Failure, FailureKind};
 use crate::model::ids::{PluginName, RunId, RunbookName, StepPath};
-use crate::model::input;
-use crate::model::step_type::{Catalogue, StepType};
+use crate::model::input::Checker;
 use crate::run::event::Outcome;
 use crate::run::next::{Perform, StartChild, child_outcome};
 
@@ -78,7 +77,7 @@ async fn load(inner: &Arc<Inner>, action: &Perform) -> Result<Plugin, Outcome> {
 
 async fn with_plugin(parts: &Parts, action: Perform, plugin: &Plugin) -> Performed {
     let Perform { path, attempt, uses, with, deadline_ms, .. } = action;
-    let Some((name, step)) = split_uses(&uses) else { unreachable!("the plugin was found by it") };
+    let Some((_, step)) = split_uses(&uses) else { unreachable!("the plugin was found by it") };
     let (cursor, first_started_ms) = parts.journal.with(|state| {
         let first = state.attempt(&path, 1).map(|first| first.started_ms);
         (state.calls(&path, attempt).to_vec(), first.unwrap_or_default())
@@ -93,17 +92,13 @@ async fn with_plugin(parts: &Parts, action: Perform, plugin: &Plugin) -> Perform
     let context = Arc::clone(&parts.context);
     let performed =
         perform_attempt(&wasm, plugin, Attempt { context, site, cursor, step, input: &with }).await;
-    checked(performed, step_type(parts.inner.plugins.catalogue(), &name, step), &uses)
-}
-
-fn step_type<'c>(catalogue: &'c Catalogue, plugin: &PluginName, step: &str) -> Option<&'c StepType> {
-    catalogue.step(plugin, step)
+    checked(performed, parts.inner.plugins.output_of(&uses).as_deref(), &uses)
 }
 
 /// An output that is not what the plugin promised is a failure of the plugin.
-pub(super) fn checked(performed: Performed, promised: Option<&StepType>, uses: &str) -> Performed {
+pub(super) fn checked(performed: Performed, promised: Option<&Checker>, uses: &str) -> Performed {
     let Performed::Ended { outcome: Outcome::Ok(output), lines } = performed else { return performed };
-    let outcome = match promised.map(|step| input::check(&step.output, &output)) {
+    let outcome = match promised.map(|schema| schema.check(&output)) {
         Some(Err(why)) => {
             let message = format!("the output of `{uses}` is not what its plugin promised: {why}");
             Outcome::Error(Failure::new(FailureKind::Internal, "plugin.output", message))

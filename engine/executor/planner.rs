@@ -196,7 +196,7 @@ impl<'e> Simulation<'e> {
                 let context = Arc::clone(&self.context);
                 let attempt = Attempt { context, site, cursor: Vec::new(), step, input: &with };
                 let performed = perform(&*plugins.wasm()?, &plugin, attempt).await;
-                checked(performed, plugins.catalogue().step(&name, step), &uses)
+                checked(performed, plugins.output_of(&uses).as_deref(), &uses)
             }
             _ => Performed::Ended {
                 outcome: failed("plan.uses", format!("`{uses}` is no step type")),

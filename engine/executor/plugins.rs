@@ -6,9 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::performing::split_uses;
 use crate::audit::Reader;
 use crate::host::{Error, Plugin, Wasm, embedded};
 use crate::model::ids::{Digest, PluginName};
+use crate::model::input::Checker;
 use crate::model::step_type::{Catalogue, PluginDescription};
 
 /// Folder of added plugins inside the data directory.
@@ -22,6 +24,8 @@ pub struct Plugins {
     catalogue: Catalogue,
     wasm: Mutex<Option<Arc<Wasm>>>,
     loaded: Mutex<HashMap<Digest, Plugin>>,
+    /// What step types promise of their outputs, made when first asked for.
+    outputs: Mutex<HashMap<String, Arc<Checker>>>,
 }
 
 impl Plugins {
@@ -31,12 +35,30 @@ impl Plugins {
         for description in added(data_dir) {
             catalogue.add(description);
         }
-        Self { data_dir: data_dir.to_owned(), catalogue, wasm: Mutex::default(), loaded: Mutex::default() }
+        Self {
+            data_dir: data_dir.to_owned(),
+            catalogue,
+            wasm: Mutex::default(),
+            loaded: Mutex::default(),
+            outputs: Mutex::default(),
+        }
     }
 
     /// What runbooks may use.
     pub fn catalogue(&self) -> &Catalogue {
         &self.catalogue
+    }
+
+    /// What the step type `service.restart` promises of its output; none if it is not known.
+    pub(super) fn output_of(&self, uses: &str) -> Option<Arc<Checker>> {
+        let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = outputs.get(uses) {
+            return Some(Arc::clone(known));
+        }
+        let (plugin, step) = split_uses(uses)?;
+        let made = Arc::new(Checker::new(&self.catalogue.step(&plugin, step)?.output));
+        outputs.insert(uses.to_owned(), Arc::clone(&made));
+        Some(made)
     }
 
     /// The WASM engine, made when first asked for.

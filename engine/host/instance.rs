@@ -163,6 +163,10 @@ pub async fn perform(wasm: &Wasm, plugin: &Plugin, attempt: Attempt<'_>) -> Perf
         // Plans and replays run on other clocks; what they may take in real time has a limit of its own.
         _ => clock::now_ms().saturating_add(limits::MAX_SIMULATION_MS),
     };
+    let patience = Duration::from_millis(deadline_ms.saturating_sub(clock::now_ms()));
+    let Some(_place) = wasm.place(patience).await else {
+        return ended(time_over(), Vec::new());
+    };
     let step_context = Context {
         run: context.run.to_string(),
         step: site.path.to_string(),
@@ -194,7 +198,7 @@ pub async fn perform(wasm: &Wasm, plugin: &Plugin, attempt: Attempt<'_>) -> Perf
         Err(error) => {
             let failure =
                 if clock::now_ms() > deadline_ms && matches!(error.downcast_ref(), Some(Trap::Interrupt)) {
-                    Failure::new(FailureKind::TimedOut, "step.deadline", "the step's time is over")
+                    time_over()
                 } else {
                     trapped(&plugin.name.to_string(), &error, lines.last())
                 };
@@ -202,6 +206,10 @@ pub async fn perform(wasm: &Wasm, plugin: &Plugin, attempt: Attempt<'_>) -> Perf
             ended(failure, lines)
         }
     }
+}
+
+fn time_over() -> Failure {
+    Failure::new(FailureKind::TimedOut, "step.deadline", "the step's time is over")
 }
 
 fn ended(failure: Failure, lines: Vec<String>) -> Performed {

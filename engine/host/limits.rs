@@ -2,10 +2,22 @@
 
 /// Linear memory of one instance, bytes.
 pub const MAX_MEMORY_BYTES: usize = 64 << 20;
+/// Attempts of plugins under way at once in one engine; more wait their turn.
+pub const MAX_ATTEMPTS: u32 = 1_000;
 /// Elements of one table.
 pub const MAX_TABLE_ELEMENTS: usize = 20_000;
 /// Core instances, tables and memories of one component, each.
 pub const MAX_INSTANCES: usize = 32;
+/// Core instances, and tables, that a component has in the middle: what the pool has room for, times [`MAX_ATTEMPTS`].
+pub const CORE_INSTANCES: u32 = 4;
+/// See [`CORE_INSTANCES`].
+pub const TABLES: u32 = 3;
+/// Memory, tables and stack that a place in the pool keeps for the next attempt, cleared, bytes each.
+pub const KEPT_MEMORY_BYTES: usize = 1 << 20;
+/// See [`KEPT_MEMORY_BYTES`].
+pub const KEPT_TABLE_BYTES: usize = 8 << 10;
+/// See [`KEPT_MEMORY_BYTES`].
+pub const KEPT_STACK_BYTES: usize = 32 << 10;
 /// Fuel of one attempt: about one unit an instruction. Ten billion are some ten seconds of pure computation.
 pub const FUEL: u64 = 10_000_000_000;
 /// What the host may copy for one guest, in bytes of lists and strings lifted, per host call.

@@ -1,8 +1,9 @@
 //! Names and ids as types of their own, valid by construction.
 
 use std::fmt;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
 /// A text that is not a legal name or id; says what is legal.
@@ -48,16 +49,16 @@ fn run_id(text: &str) -> bool {
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $check:expr) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+        #[serde(try_from = "String")]
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Checks the text.
             pub fn new(text: impl Into<String>) -> Result<Self, InvalidName> {
                 let text = text.into();
                 if $check(&text) {
-                    Ok(Self(text))
+                    Ok(Self(text.into()))
                 } else {
                     Err(InvalidName { text: text.escape_debug().to_string(), what: $what, rule: $rule })
                 }
@@ -66,6 +67,12 @@ macro_rules! name {
             /// The text.
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
             }
         }
 
@@ -78,7 +85,7 @@ macro_rules! name {
 
         impl From<$name> for String {
             fn from(name: $name) -> String {
-                name.0
+                name.0.as_ref().to_owned()
             }
         }
 
@@ -129,12 +136,10 @@ name!(
 impl Digest {
     /// The digest of these bytes.
     pub fn of(bytes: impl AsRef<[u8]>) -> Self {
-        use std::fmt::Write as _;
-        let mut text = String::with_capacity(64);
-        for byte in Sha256::digest(bytes.as_ref()) {
-            let _ = write!(text, "{byte:02x}");
-        }
-        Self(text)
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digits = Sha256::digest(bytes.as_ref());
+        let digits = digits.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        Self(digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect::<String>().into())
     }
 
     /// The first twelve digits, for people.
@@ -148,7 +153,7 @@ impl RunId {
     pub fn from_parts(now_ms: u64, chance: u32) -> Self {
         let mut text = base36(now_ms, 10);
         text.push_str(&base36(u64::from(chance), 4));
-        Self(text)
+        Self(text.into())
     }
 }
 

@@ -207,6 +207,32 @@ pub enum Event {
 }
 
 impl Event {
+    /// The step or item it is about, if it is about one.
+    pub fn path(&self) -> Option<&StepPath> {
+        match self {
+            Self::CallIntended { call, .. }
+            | Self::CallFinished { call, .. }
+            | Self::CallDoubted { call, .. }
+            | Self::CallSettled { call, .. } => Some(&call.path),
+            Self::Items { path, .. }
+            | Self::Skipped { path, .. }
+            | Self::AttemptStarted { path, .. }
+            | Self::AttemptFinished { path, .. }
+            | Self::WaitStarted { path, .. }
+            | Self::Answered { path, .. }
+            | Self::ChildStarted { path, .. }
+            | Self::UndoChecked { path, .. } => Some(path),
+            Self::Accepted(_)
+            | Self::Started { .. }
+            | Self::Resumed { .. }
+            | Self::Left { .. }
+            | Self::CancelRequested { .. }
+            | Self::LockTaken { .. }
+            | Self::UndoStarted { .. }
+            | Self::Finished { .. } => None,
+        }
+    }
+
     /// The word in the log, for example `attempt.started`.
     pub fn kind(&self) -> &'static str {
         match self {

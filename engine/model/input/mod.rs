@@ -4,6 +4,7 @@ mod wording;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use jsonschema::Validator;
 use serde_json::Value;
 use wording::{missing, problem};
 
@@ -31,34 +32,59 @@ pub struct Problem {
     pub hint: Option<String>,
 }
 
+/// A schema ready to check values against; making one costs some fifty times what a check does.
+pub struct Checker {
+    schema: Value,
+    validator: Result<Validator, Problem>,
+}
+
+impl Checker {
+    /// A schema may come from anybody's plugin; one that cannot be compiled must not take the engine down.
+    pub fn new(schema: &Value) -> Self {
+        let options = jsonschema::options()
+            .with_format(DURATION_FORMAT, |text| parse_duration(text).is_ok())
+            .with_format(SIZE_FORMAT, |text| parse_size(text).is_ok())
+            .should_validate_formats(true);
+        let validator = catch_unwind(AssertUnwindSafe(|| options.build(schema)))
+            .map_err(|_| unusable(""))
+            .and_then(|built| built.map_err(|error| unusable(&error.to_string())));
+        Self { schema: schema.clone(), validator }
+    }
+
+    /// Checks a whole value; the error names every problem.
+    pub fn check(&self, value: &Value) -> Result<(), String> {
+        let problems = self.problems(value);
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let told = problems.iter().map(|problem| match problem.path.as_slice() {
+            [] => problem.message.clone(),
+            path => format!("`{}`: {}", path.join("."), problem.message),
+        });
+        Err(told.collect::<Vec<_>>().join("; "))
+    }
+
+    /// Everything that is wrong with a value.
+    pub fn problems(&self, value: &Value) -> Vec<Problem> {
+        match &self.validator {
+            Err(unusable) => vec![unusable.clone()],
+            Ok(validator) => catch_unwind(AssertUnwindSafe(|| told_once(&self.schema, validator, value)))
+                .unwrap_or_else(|_| vec![unusable("")]),
+        }
+    }
+}
+
 /// Checks a whole value; the error names every problem.
 pub fn check(schema: &Value, value: &Value) -> Result<(), String> {
-    let problems = problems(schema, value);
-    if problems.is_empty() {
-        return Ok(());
-    }
-    let told = problems.iter().map(|problem| match problem.path.as_slice() {
-        [] => problem.message.clone(),
-        path => format!("`{}`: {}", path.join("."), problem.message),
-    });
-    Err(told.collect::<Vec<_>>().join("; "))
+    Checker::new(schema).check(value)
 }
 
 /// Everything that is wrong with a value.
 pub fn problems(schema: &Value, value: &Value) -> Vec<Problem> {
-    // A schema may come from anybody's plugin; one that cannot be compiled must not take the engine down.
-    catch_unwind(AssertUnwindSafe(|| compiled(schema, value))).unwrap_or_else(|_| vec![unusable("")])
+    Checker::new(schema).problems(value)
 }
 
-fn compiled(schema: &Value, value: &Value) -> Vec<Problem> {
-    let options = jsonschema::options()
-        .with_format(DURATION_FORMAT, |text| parse_duration(text).is_ok())
-        .with_format(SIZE_FORMAT, |text| parse_size(text).is_ok())
-        .should_validate_formats(true);
-    let validator = match options.build(schema) {
-        Ok(validator) => validator,
-        Err(error) => return vec![unusable(&error.to_string())],
-    };
+fn told_once(schema: &Value, validator: &Validator, value: &Value) -> Vec<Problem> {
     let mut problems: Vec<Problem> =
         validator.iter_errors(value).take(MAX_PROBLEMS).map(|error| problem(schema, &error)).collect();
     // A text that is no duration breaks both the format and the pattern of its schema: told once is enough.

@@ -134,7 +134,7 @@ pub fn next(runbook: &Runbook, state: &State, now_ms: u64, in_flight: &InFlight)
         }
         return agenda.into_actions();
     }
-    let hold = !state.doubts().is_empty();
+    let hold = state.has_doubt();
     let moment = Moment { runbook, state, now_ms, in_flight, hold };
     let over = section::drive(&moment, Section::Steps, &mut agenda)
         && undo::drive(&moment, &mut agenda)

@@ -9,7 +9,7 @@ use super::scope::scope;
 use super::stop::Stop;
 use crate::model::effect::{Failure, FailureKind};
 use crate::model::expression::{EvaluationError, Expression, Scope};
-use crate::model::ids::{Section, StepPath};
+use crate::model::ids::{Section, StepId, StepPath};
 use crate::model::runbook::{ForEach, Step};
 use crate::run::event::{Event, Question, SkipReason, Wait};
 
@@ -25,12 +25,11 @@ pub(super) fn drive(moment: &Moment<'_>, section: Section, agenda: &mut Agenda) 
         return true;
     }
     let why = moment.stop(section);
-    let ended = |needed| steps.iter().zip(&fates).all(|(step, fate)| step.id != needed || fate.over());
-    for (step, fate) in steps.iter().zip(&fates) {
+    for (index, (step, fate)) in steps.iter().zip(&fates).enumerate() {
         match fate {
             StepFate::Pending => match &why {
                 Some(stop) if !moment.hold => skip(moment, path(step), stop, agenda),
-                None if !moment.hold && step.needs.iter().all(|id| ended(id.clone())) => {
+                None if !moment.hold && step.needs.iter().all(|id| is_over(steps, &fates, index, id)) => {
                     admit(moment, step, path(step), agenda);
                 }
                 _ => {}
@@ -45,6 +44,13 @@ pub(super) fn drive(moment: &Moment<'_>, section: Section, agenda: &mut Agenda) 
         agenda.limit(moment.section_deadline_ms(section));
     }
     false
+}
+
+/// Whether a needed step is over; what is needed is nearly always the step before.
+fn is_over(steps: &[Step], fates: &[StepFate], index: usize, needed: &StepId) -> bool {
+    let before = index.checked_sub(1).filter(|before| steps[*before].id == *needed);
+    let found = before.or_else(|| steps.iter().position(|step| step.id == *needed));
+    found.is_none_or(|found| fates[found].over())
 }
 
 fn skip(moment: &Moment<'_>, path: StepPath, stop: &Stop, agenda: &mut Agenda) {

@@ -41,8 +41,21 @@ pub(super) fn fold(state: &mut State, at_ms: u64, event: &Event) {
         | Event::ChildStarted { .. }
         | Event::UndoChecked { .. } => step(state, at_ms, event),
     }
+    if let Some(path) = event.path() {
+        reopen_or_close(state, path);
+    }
     state.version += 1;
     state.last_ms = state.last_ms.max(at_ms);
+}
+
+/// Keeps the index of open paths true.
+fn reopen_or_close(state: &mut State, path: &StepPath) {
+    let open = state.progress.get(path).is_some_and(|p| p.unfinished().is_some() || p.question().is_some());
+    if open {
+        state.open.insert(path.clone());
+    } else {
+        state.open.remove(path);
+    }
 }
 
 /// The time since the last sign of life does not count against deadlines.

@@ -97,7 +97,7 @@ fn finished(state: &State, status: EndStatus) -> Legal {
         let possible = matches!(status, EndStatus::Cancelled | EndStatus::Failed);
         return ensure(possible, || "it was not started".to_owned());
     }
-    match state.progress.iter().find_map(|(path, progress)| Some((path, progress.unfinished()?))) {
+    match state.open().find_map(|(path, progress)| Some((path, progress.unfinished()?))) {
         Some((path, (attempt, _))) => Err(format!("attempt {attempt} of `{path}` is under way")),
         None => Ok(()),
     }
@@ -245,7 +245,7 @@ fn undo_started(state: &State, paths: &[StepPath]) -> Legal {
     ensure(state.finally_ms.is_none(), || "`finally` began".to_owned())?;
     ensure(state.lock_loss.is_none(), || "its locks were taken".to_owned())?;
     ensure(!paths.is_empty(), || "there is nothing to undo".to_owned())?;
-    if let Some(path) = state.progress.iter().find_map(|(path, p)| p.unfinished().map(|_| path)) {
+    if let Some(path) = state.open().find_map(|(path, p)| p.unfinished().map(|_| path)) {
         return Err(format!("`{path}` is under way"));
     }
     for (path, index) in paths.iter().zip(0..) {

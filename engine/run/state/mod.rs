@@ -8,7 +8,7 @@ mod progress;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
 
@@ -117,7 +117,9 @@ pub struct State {
     undoing: Option<Undoing>,
     finally_ms: Option<u64>,
     pauses: Pauses,
-    progress: BTreeMap<StepPath, Progress>,
+    progress: HashMap<StepPath, Progress>,
+    /// The paths with an attempt under way or a question: most looks at a state are about these few alone.
+    open: BTreeSet<StepPath>,
     failed_attempts: u32,
     end: Option<End>,
 }
@@ -224,7 +226,9 @@ impl State {
 
     /// Everything that was begun, skipped or asked for, by path.
     pub fn paths(&self) -> impl Iterator<Item = (&StepPath, &Progress)> {
-        self.progress.iter()
+        let mut all: Vec<_> = self.progress.iter().collect();
+        all.sort_unstable_by_key(|(path, _)| *path);
+        all.into_iter()
     }
 
     /// One attempt, from 1.
@@ -249,25 +253,30 @@ impl State {
 
     fn calls_where(&self, wanted: impl Fn(&RecordedCall) -> bool) -> Vec<CallId> {
         let mut found = Vec::new();
-        for (path, progress) in &self.progress {
-            for (attempt, number) in progress.attempts.iter().zip(1..) {
-                for (call, ordinal) in attempt.calls.iter().zip(0..) {
-                    if wanted(call) {
-                        found.push(CallId { path: path.clone(), attempt: number, ordinal });
-                    }
+        for (path, progress) in self.open() {
+            let Some((attempt, last)) = progress.last() else { continue };
+            for (call, ordinal) in last.calls.iter().zip(0..) {
+                if wanted(call) {
+                    found.push(CallId { path: path.clone(), attempt, ordinal });
                 }
             }
         }
         found
     }
 
-    fn has_doubt(&self) -> bool {
-        self.progress.values().any(Progress::in_doubt)
+    /// Whether a person has yet to decide about a call.
+    pub fn has_doubt(&self) -> bool {
+        self.open().any(|(_, progress)| progress.in_doubt())
+    }
+
+    /// What is under way or asks; an attempt ends only with all its calls, so no call is open anywhere else.
+    fn open(&self) -> impl Iterator<Item = (&StepPath, &Progress)> {
+        self.open.iter().filter_map(|path| Some((path, self.progress.get(path)?)))
     }
 
     /// The steps and items that wait for a person, with what is asked.
     pub fn questions(&self) -> Vec<(&StepPath, &Asked)> {
-        self.progress.iter().filter_map(|(path, progress)| Some((path, progress.question()?))).collect()
+        self.open().filter_map(|(path, progress)| Some((path, progress.question()?))).collect()
     }
 
     /// How many attempts ended with a failure: while there are none, nobody need look for failed steps.
@@ -306,8 +315,8 @@ impl State {
         if self.left.is_some() {
             return RunStatus::Left;
         }
-        let working = self.progress.values().any(Progress::working);
-        let waiting = self.progress.values().any(Progress::waiting);
+        let working = self.open().any(|(_, progress)| progress.working());
+        let waiting = self.open().any(|(_, progress)| progress.waiting());
         if waiting && !working { RunStatus::Waiting } else { RunStatus::Running }
     }
 }
