@@ -12,6 +12,7 @@ mod output;
 mod plan;
 mod replay;
 mod restart;
+mod sweep;
 mod terminals;
 mod tidy;
 mod undo;

@@ -16,7 +16,7 @@ use super::patience::until;
 pub(crate) struct Event {
     /// Nanoseconds since 1970.
     pub(crate) time_ns: u64,
-    /// `start`, `die`, `health_status: healthy`, …
+    /// `start`, `die`, `kill 15`, `health_status: healthy`, …
     pub(crate) action: String,
     /// The container.
     pub(crate) name: String,
@@ -131,9 +131,11 @@ impl Drop for DockerEvents {
 
 fn event(line: &str) -> Event {
     let value: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    let action = value["Action"].as_str().expect("an action");
+    let signal = value["Actor"]["Attributes"]["signal"].as_str().filter(|_| action == "kill");
     Event {
         time_ns: value["timeNano"].as_u64().expect("a time"),
-        action: value["Action"].as_str().expect("an action").to_owned(),
+        action: signal.map_or_else(|| action.to_owned(), |signal| format!("{action} {signal}")),
         name: value["Actor"]["Attributes"]["name"].as_str().unwrap_or_default().to_owned(),
     }
 }

@@ -196,6 +196,17 @@ impl Running {
         read(&self.stdout)
     }
 
+    /// What it has told on stderr so far.
+    pub(crate) fn told(&self) -> String {
+        read(&self.stderr)
+    }
+
+    /// Whether it has not ended yet.
+    pub(crate) fn runs(&self) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap_or_default();
+        status.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
+    }
+
     /// Its end.
     pub(crate) fn wait(mut self) -> Ended {
         let began = Instant::now();

@@ -1,4 +1,5 @@
-//! A socket before the daemon's own that can hold back an answer: the daemon did it, the engine did not hear of it.
+//! A socket before the daemon's own that can lose a request, or hold back, cut, delay or garble an answer: the daemon did
+//! it, the engine did not hear of it.
 
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
@@ -22,9 +23,18 @@ pub(crate) enum Trick {
     Hold,
     /// The daemon does it; the connection is cut instead of answering.
     Cut,
+    /// The daemon does it; what is answered is no HTTP.
+    Garble,
+    /// The daemon does it; the answer comes [`DELAY`] later.
+    Delay,
+    /// The daemon does it and answers: only the moment after it is waited for.
+    Pass,
 }
 
-/// The `nth` request (from 1) whose first line contains `words`.
+/// How long [`Trick::Delay`] holds an answer.
+pub(crate) const DELAY: Duration = Duration::from_secs(2);
+
+/// The `nth` request (from 1) whose first line contains `words`; 0 for none.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Trap {
     pub(crate) words: &'static str,
@@ -35,13 +45,14 @@ pub(crate) struct Trap {
 struct Set {
     trap: Trap,
     seen: usize,
-    sprung: Sender<()>,
+    sprung: Sender<String>,
 }
 
 /// The socket; connections are served until the process ends.
 pub(crate) struct Proxy {
     path: PathBuf,
-    sprung: Receiver<()>,
+    set: Arc<Mutex<Set>>,
+    sprung: Receiver<String>,
     _folder: TempDir,
 }
 
@@ -52,14 +63,14 @@ impl Proxy {
         let listener = UnixListener::bind(&path).expect("a socket");
         let (sender, sprung) = channel();
         let set = Arc::new(Mutex::new(Set { trap, seen: 0, sprung: sender }));
-        let real = socket();
+        let (real, shared) = (socket(), Arc::clone(&set));
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                let (set, real) = (Arc::clone(&set), real.clone());
+                let (set, real) = (Arc::clone(&shared), real.clone());
                 std::thread::spawn(move || drop(serve(client, &real, &set)));
             }
         });
-        Self { path, sprung, _folder: folder }
+        Self { path, set, sprung, _folder: folder }
     }
 
     /// For `DOCKER_HOST`.
@@ -72,6 +83,16 @@ impl Proxy {
         let sprung = self.sprung.recv_timeout(PATIENCE);
         assert_ne!(sprung, Err(RecvTimeoutError::Timeout), "the trap did not spring");
     }
+
+    /// The first line of the request that sprang the trap, if it has.
+    pub(crate) fn sprung(&self, patience: Duration) -> Option<String> {
+        self.sprung.recv_timeout(patience).ok()
+    }
+
+    /// How many requests the trap's words have fitted so far.
+    pub(crate) fn seen(&self) -> usize {
+        self.set.lock().expect("no connection panics").seen
+    }
 }
 
 /// One request per connection, so that each has a first line to look at.
@@ -79,34 +100,62 @@ fn serve(mut client: UnixStream, real: &Path, set: &Mutex<Set>) -> std::io::Resu
     let head = read_head(&mut client)?;
     let text = String::from_utf8_lossy(&head).into_owned();
     let (first, rest) = text.split_once("\r\n").unwrap_or((&text, ""));
-    let trick = {
+    let (trick, sprung) = {
         let mut set = set.lock().expect("no connection panics");
-        set.seen += usize::from(first.contains(set.trap.words));
-        let fits = first.contains(set.trap.words) && set.seen == set.trap.nth;
-        fits.then(|| (set.trap.trick, set.sprung.clone()))
+        let fits = first.contains(set.trap.words);
+        set.seen += usize::from(fits);
+        let trick = (fits && set.seen == set.trap.nth).then_some(set.trap.trick);
+        (trick, set.sprung.clone())
     };
-    if let Some((Trick::Lose, sprung)) = &trick {
-        let _ = sprung.send(());
+    let tell = || drop(sprung.send(first.to_owned()));
+    if trick == Some(Trick::Lose) {
+        tell();
         return hold(&mut client);
     }
     let mut daemon = UnixStream::connect(real)?;
-    daemon.write_all(format!("{first}\r\nConnection: close\r\n{rest}").as_bytes())?;
+    // A connection that becomes a stream of its own says so itself.
+    let close =
+        if text.contains("Upgrade:") || text.contains("upgrade:") { "" } else { "Connection: close\r\n" };
+    daemon.write_all(format!("{first}\r\n{close}{rest}").as_bytes())?;
     let (mut from, mut to) = (client.try_clone()?, daemon.try_clone()?);
     std::thread::spawn(move || drop(std::io::copy(&mut from, &mut to)));
     match trick {
-        None | Some((Trick::Lose, _)) => {
-            std::io::copy(&mut daemon, &mut client)?;
-            client.shutdown(Shutdown::Both)
-        }
-        Some((trick, sprung)) => {
-            read_head(&mut daemon)?;
-            let _ = sprung.send(());
+        None | Some(Trick::Lose) => pass_on(&mut daemon, &mut client),
+        Some(trick) => {
+            let answer = read_head(&mut daemon)?;
             match trick {
-                Trick::Hold => hold(&mut client),
-                _ => client.shutdown(Shutdown::Both),
+                Trick::Hold => {
+                    tell();
+                    hold(&mut client)
+                }
+                Trick::Delay => {
+                    tell();
+                    std::thread::sleep(DELAY);
+                    client.write_all(&answer)?;
+                    pass_on(&mut daemon, &mut client)
+                }
+                Trick::Pass => {
+                    client.write_all(&answer)?;
+                    tell();
+                    pass_on(&mut daemon, &mut client)
+                }
+                Trick::Garble => {
+                    tell();
+                    client.write_all(b"\x16\x03\x01 this is no answer\r\n\r\n")?;
+                    client.shutdown(Shutdown::Both)
+                }
+                Trick::Cut | Trick::Lose => {
+                    tell();
+                    client.shutdown(Shutdown::Both)
+                }
             }
         }
     }
+}
+
+fn pass_on(daemon: &mut UnixStream, client: &mut UnixStream) -> std::io::Result<()> {
+    std::io::copy(daemon, client)?;
+    client.shutdown(Shutdown::Both)
 }
 
 /// Up to the empty line that ends the head.

@@ -12,6 +12,7 @@ pub(crate) fn next_number() -> u32 {
 }
 
 /// A service that is wanted.
+#[derive(Clone)]
 pub(crate) struct Wanted {
     replicas: u32,
     env: Vec<String>,
@@ -22,6 +23,7 @@ pub(crate) struct Wanted {
 pub(crate) struct Service {
     project: String,
     replicas: u32,
+    wanted: Wanted,
     /// What Docker says happened to it.
     pub(crate) events: DockerEvents,
 }
@@ -46,14 +48,15 @@ impl Wanted {
     pub(crate) fn up(self) -> Service {
         ensure_image();
         let project = format!("g{}x{}", std::process::id(), next_number());
-        let service = Service { events: DockerEvents::of(&project), project, replicas: self.replicas };
+        let events = DockerEvents::of(&project);
+        let service = Service { events, project, replicas: self.replicas, wanted: self };
         std::thread::scope(|scope| {
-            for number in 1..=self.replicas {
-                let (service, wanted) = (&service, &self);
-                scope.spawn(move || service.start_replica(number, wanted));
+            for number in 1..=service.replicas {
+                let service = &service;
+                scope.spawn(move || service.start_replica(number));
             }
         });
-        for number in 1..=self.replicas {
+        for number in 1..=service.replicas {
             service.events.wait_for(0, "health_status: healthy", &service.replica(number));
         }
         service
@@ -65,7 +68,15 @@ impl Service {
         Wanted { replicas, env: Vec::new(), heals_by_mark: false }
     }
 
-    fn start_replica(&self, number: u32, wanted: &Wanted) {
+    /// One more, healthy.
+    pub(crate) fn add_replica(&self, number: u32) {
+        let mark = self.events.mark();
+        self.start_replica(number);
+        self.events.wait_for(mark, "health_status: healthy", &self.replica(number));
+    }
+
+    fn start_replica(&self, number: u32) {
+        let wanted = &self.wanted;
         let name = self.replica(number);
         let labels = [
             format!("com.docker.compose.project={}", self.project),
