@@ -34,7 +34,7 @@ impl Daemon {
         let image = self.image_for(&origin, overrides.image.as_deref()).await?;
         let clone = clone::clone(&origin, image, overrides, call_key)?;
         let options = CreateContainerOptionsBuilder::default().name(name).build();
-        let create = async |docker: Docker| docker.create_container(Some(options), clone.body).await;
+        let create = async |docker: Docker| docker.create_container(Some(options.clone()), clone.body.clone()).await;
         let id = self.ask(write("create container", name), create).await?.id;
         if let Err(error) = self.join(&id, &clone.joins).await {
             return Err(self.take_back(&id, error).await);
@@ -133,7 +133,7 @@ impl Daemon {
         for Join { network, end } in joins {
             let request =
                 NetworkConnectRequest { container: id.to_owned(), endpoint_config: Some(end.clone()) };
-            let connect = async |docker: Docker| docker.connect_network(network, request).await;
+            let connect = async |docker: Docker| docker.connect_network(network, request.clone()).await;
             self.ask(write("join network", network), connect).await?;
         }
         Ok(())
@@ -143,7 +143,7 @@ impl Daemon {
     async fn take_back(&self, id: &str, error: Error) -> Error {
         assert!(is_id(id), "the daemon names what it creates by a whole id");
         let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-        let remove = async |docker: Docker| docker.remove_container(id, Some(options)).await;
+        let remove = async |docker: Docker| docker.remove_container(id, Some(options.clone())).await;
         let removed = self.ask(write("remove container", id), remove).await;
         Error { certain: removed.is_ok(), ..error }
     }

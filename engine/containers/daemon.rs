@@ -23,6 +23,11 @@ pub(crate) const READ_DEADLINE: Duration = Duration::from_secs(30);
 /// How long a change may take that has no grace of its own.
 pub(crate) const WRITE_DEADLINE: Duration = Duration::from_mins(1);
 
+/// How often the daemon is asked something whose answer comes damaged.
+const READ_TRIES: u32 = 3;
+/// The pause before it is asked again.
+const READ_PAUSE: Duration = Duration::from_millis(100);
+
 /// A container daemon; cheap to clone. The connection is made when it is first needed, so that an engine starts and
 /// can report without one.
 #[derive(Clone)]
@@ -114,16 +119,25 @@ impl Daemon {
         ))
     }
 
-    /// Asks once, under the deadline of the call.
-    pub(crate) async fn ask<T, F>(&self, call: Call<'_>, ask: impl FnOnce(Docker) -> F) -> Result<T, Error>
+    /// Asks under the deadline of the call: for a change once, for an answer that only tells something again if it came
+    /// damaged.
+    pub(crate) async fn ask<T, F>(&self, call: Call<'_>, ask: impl Fn(Docker) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, bollard::errors::Error>>,
     {
-        let docker = self.docker().await?;
-        match tokio::time::timeout(call.deadline, ask(docker)).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(call.failed(self.connection(), &error)),
-            Err(_) => Err(call.timed_out(self.connection())),
+        let mut tries = if call.writes { 1 } else { READ_TRIES };
+        loop {
+            let docker = self.docker().await?;
+            tries -= 1;
+            let error = match tokio::time::timeout(call.deadline, ask(docker)).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(error)) => call.failed(self.connection(), &error),
+                Err(_) => call.timed_out(self.connection()),
+            };
+            if tries == 0 || !error.is_damaged_answer() {
+                return Err(error);
+            }
+            tokio::time::sleep(READ_PAUSE).await;
         }
     }
 

@@ -12,6 +12,9 @@ use crate::model::effect::{Failure, FailureKind};
 /// The longest text of a daemon that goes into a message, in characters.
 const MAX_DAEMON_TEXT_CHARS: usize = 400;
 
+/// The code of an answer that was cut off or cannot be read.
+const DAMAGED_ANSWER: &str = "containers.daemon-cut";
+
 /// A failed request to a daemon.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{failure}")]
@@ -46,6 +49,11 @@ impl Error {
     /// Whether the thing does not exist.
     pub fn is_not_found(&self) -> bool {
         self.failure.kind == FailureKind::NotFound
+    }
+
+    /// Whether there was an answer, cut off or not to be read.
+    pub(crate) fn is_damaged_answer(&self) -> bool {
+        self.failure.code == DAMAGED_ANSWER
     }
 
     /// What fails from here on happens after something was changed.
@@ -102,7 +110,7 @@ impl Call<'_> {
             self.name,
             tidy(&chain(error))
         );
-        let failure = Failure::new(FailureKind::Unavailable, "containers.daemon-cut", message);
+        let failure = Failure::new(FailureKind::Unavailable, DAMAGED_ANSWER, message);
         Error { failure, certain: !self.writes }
     }
 

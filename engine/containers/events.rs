@@ -38,7 +38,7 @@ impl Daemon {
         let call = read("read the events of", id.unwrap_or("all containers"));
         self.ask(call, async |docker| {
             let mut events = VecDeque::new();
-            let mut stream = docker.events(Some(options));
+            let mut stream = docker.events(Some(options.clone()));
             while let Some(message) = stream.next().await {
                 if events.len() == MAX_EVENTS {
                     events.pop_front();

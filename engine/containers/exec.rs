@@ -93,7 +93,7 @@ impl Daemon {
             ..ExecConfig::default()
         };
         let call = write("make a command in container", &container.name);
-        self.ask(call, async |docker| docker.create_exec(&container.id, config).await)
+        self.ask(call, async |docker| docker.create_exec(&container.id, config.clone()).await)
             .await
             .map(|made| made.id)
     }
@@ -113,7 +113,7 @@ impl Daemon {
         self.refuse_started(exec).await?;
         let deadline = Instant::now() + timeout;
         let options = StartExecOptions { detach: false, tty: false, output_capacity: None };
-        let start = async |docker: bollard::Docker| docker.start_exec(exec, Some(options)).await;
+        let start = async |docker: bollard::Docker| docker.start_exec(exec, Some(options.clone())).await;
         let StartExecResults::Attached { output, input: stdin } =
             self.ask(write("start command", exec), start).await?
         else {

@@ -28,7 +28,7 @@ impl Daemon {
         }
         let body = body(&host, limits);
         let call = write("update container", &before.name);
-        self.ask(call, async |docker| docker.update_container(&before.id, body).await).await?;
+        self.ask(call, async |docker| docker.update_container(&before.id, body.clone()).await).await?;
         self.afterwards(&before).await
     }
 

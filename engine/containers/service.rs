@@ -82,7 +82,7 @@ impl Daemon {
             label.map(|label| ("label".to_owned(), vec![label])).into_iter().collect();
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let call = read("list", "all containers");
-        self.ask(call, async |docker| docker.list_containers(Some(options)).await).await
+        self.ask(call, async |docker| docker.list_containers(Some(options.clone())).await).await
     }
 
     async fn inspect_all(&self, what: &str, ids: Vec<String>) -> Result<Vec<Container>, Error> {
