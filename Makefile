@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: build demo test deps bench clean-demo
+.PHONY: build demo test sweep deps bench clean-demo
 
 build:
 	@tests/scripts/setup.sh build
@@ -19,6 +19,12 @@ test:
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 	$(CARGO) test --locked
 	@tests/scripts/test-plugins.sh
+
+# Kills the engine everywhere, for an hour: `make sweep SWEEP="--minutes 10 --shape restart"`. Called again, it goes on.
+sweep:
+	@tests/scripts/setup.sh test
+	@tests/scripts/image.sh
+	$(CARGO) test --release --locked --test sweep -- $(SWEEP)
 
 deps:
 	@tests/scripts/deps.sh

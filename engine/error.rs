@@ -189,6 +189,10 @@ impl Error {
             std::io::ErrorKind::PermissionDenied => {
                 hinted.hint("run it as a user who may, or name another place")
             }
+            std::io::ErrorKind::ReadOnlyFilesystem => {
+                hinted.hint("it lies on a read-only file system: name another place")
+            }
+            std::io::ErrorKind::NotFound => hinted.hint("look at the path"),
             std::io::ErrorKind::StorageFull => {
                 hinted.hint("free some space; `runbook doctor` shows what is left")
             }

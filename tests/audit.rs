@@ -90,6 +90,18 @@ fn any_changed_column() {
 }
 
 #[test]
+fn tables_that_are_gone() {
+    let (engine, _) = used();
+    for table in ["entry", "run", "blob", "tile", "tree", "state"] {
+        found(&engine, &format!("DROP TABLE {table}"), &[format!("no table `{table}`")]);
+        let copied = engine.path("copy");
+        let looked = engine.run(&["doctor", "--no-services", "--data-dir", &copied.to_string_lossy()]);
+        assert_eq!(looked.code, 4, "{looked:?}");
+        looked.says(&[&format!("no table `{table}`")]);
+    }
+}
+
+#[test]
 fn entries_that_are_gone_or_swapped() {
     let (engine, entries) = used();
     for seq in [1, entries / 2, entries - 1] {

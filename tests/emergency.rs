@@ -113,6 +113,65 @@ fn with_an_engine_that_hangs() {
     joins(&engine, &engine.write("hello.yaml", HELLO));
 }
 
+/// One emergency run of `hello`; gives its segment.
+fn emergency(engine: &Engine, book: &str) -> String {
+    let ended = engine.must(0, &["run", book, "--emergency", "--reason", "nothing else works"]);
+    let (_, after) = ended.stderr.split_once("this run is written down in ").expect("the segment");
+    after.lines().next().expect("a line").to_owned()
+}
+
+#[test]
+fn the_fence_opens_only_when_no_segment_is_left() {
+    let engine = Engine::new();
+    let book = engine.write("hello.yaml", HELLO);
+    engine.must(0, &["run", &book]);
+    let (tampered, good) = (emergency(&engine, &book), emergency(&engine, &book));
+    let database = Path::new(&tampered).join("audit.db");
+    let sql = "UPDATE entry SET actor = 'mallory' WHERE seq = 2";
+    assert!(Command::new("sqlite3").arg(database).arg(sql).status().expect("sqlite3").success());
+    let fenced = |engine: &Engine| {
+        let fenced = engine.run(&["run", &book]);
+        assert_eq!(fenced.code, 5, "{fenced:?}");
+        fenced.says(&["fenced"]);
+    };
+
+    let other = Engine::new();
+    other.must(0, &["run", &other.write("hello.yaml", HELLO)]);
+    let other = other.data().to_string_lossy().into_owned();
+    engine.must(3, &["audit", "join", &other]).says(&["is not a segment of", &good]);
+    fenced(&engine);
+
+    let lock = File::open(Path::new(&tampered).join("engine.lock")).expect("the lock");
+    lock.lock().expect("to be its engine");
+    engine.must(10, &["audit", "join", &good]).says(&["still under way", &tampered]);
+    fenced(&engine);
+    drop(lock);
+
+    engine.must(0, &["audit", "join", &good]).says(&["must not act yet", &tampered]);
+    fenced(&engine);
+    engine.must(5, &["audit", "join"]).says(&["is not what was written", "move it elsewhere"]);
+    fenced(&engine);
+    std::fs::rename(&tampered, engine.path("evidence")).expect("to move it away");
+    engine.must(0, &["audit", "join"]).says(&["the engine may act"]);
+    engine.must(0, &["run", &book]);
+    engine.must(0, &["audit", "verify"]);
+}
+
+#[test]
+fn on_a_disk_that_filled_up_while_no_engine_ran() {
+    let engine = Engine::new();
+    let data = engine.data().to_owned();
+    let full = Tmpfs::on(&data);
+    let book = engine.write("hello.yaml", HELLO);
+    engine.must(0, &["run", &book]);
+    full.fill();
+    engine.must(0, &["runs", "list"]).says(&["hello"]);
+    engine.must(0, &["audit", "verify"]);
+    engine.must(0, &["halt", "status"]);
+    engine.must(0, &["run", &book]);
+    engine.must(0, &["audit", "verify"]);
+}
+
 #[test]
 fn a_reason_is_a_must() {
     let engine = Engine::new();

@@ -2,7 +2,7 @@
 
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use crate::support::books::HELLO;
 use crate::support::engine::{BINARY, Ended, Engine};
@@ -92,13 +92,43 @@ fn a_daemon_that_may_not_be_used() {
         .env("RUNBOOK_DATA_DIR", home.join("data"))
         .output()
         .expect("setpriv");
+    told(&left(&output), 4, &["docker.sock", "may not be used by this user"]);
+}
+
+/// What a program of another user left.
+fn left(output: &Output) -> Ended {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let ended = Ended {
-        code: output.status.code().unwrap_or(-1),
-        stdout: text(&output.stdout),
-        stderr: text(&output.stderr),
-    };
-    told(&ended, 4, &["docker.sock", "may not be used by this user"]);
+    let code = output.status.code().unwrap_or(-1);
+    Ended { code, stdout: text(&output.stdout), stderr: text(&output.stderr) }
+}
+
+#[test]
+fn a_data_directory_that_may_not_be_looked_into() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let open = Command::new("chmod").arg("777").arg(folder.path()).status().expect("chmod");
+    assert!(open.success());
+    let program = folder.path().join("runbook");
+    std::fs::hard_link(BINARY, &program).or_else(|_| std::fs::copy(BINARY, &program).map(drop)).expect("it");
+    let data = folder.path().join("data");
+    let engine = Engine::new().data_dir(&data);
+    engine.must(0, &["run", &engine.write("hello.yaml", HELLO)]);
+    let commands = [
+        (&["halt", "status"][..], "--data-dir"),
+        (&["runs", "list"], "--data-dir"),
+        (&["audit", "verify"], "--data-dir"),
+        (&["plan", "service-restart"], "without the state"),
+    ];
+    for (arguments, hint) in commands {
+        let output = Command::new("setpriv")
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+            .arg(&program)
+            .args(arguments)
+            .current_dir(folder.path())
+            .env("RUNBOOK_DATA_DIR", &data)
+            .output()
+            .expect("setpriv");
+        told(&left(&output), 4, &["data", hint]);
+    }
 }
 
 #[test]
@@ -127,6 +157,25 @@ fn data_directories() {
     std::fs::write(&database, &bytes).expect("to damage it");
     told(&run(&damaged), 5, &["the audit log is damaged"]);
     assert_eq!(std::fs::read(&database).expect("the database"), bytes, "nothing is lost");
+
+    let emptied = Engine::new();
+    assert_eq!(run(&emptied).code, 0);
+    std::fs::write(emptied.data().join("audit.db"), "").expect("to empty it");
+    told(&run(&emptied), 5, &["the audit log is gone", "is empty", ".note"]);
+    told(&emptied.run(&["runs", "list"]), 5, &["the audit log is gone"]);
+    told(&emptied.run(&["audit", "verify"]), 5, &["is empty", ".note"]);
+    emptied.must(4, &["doctor", "--no-services"]).says(&["the audit log is gone"]);
+}
+
+#[test]
+fn what_is_not_there_was_not_tampered_with() {
+    let engine = Engine::new();
+    told(&engine.run(&["audit", "verify", "log.jsonl"]), 3, &["there is no `log.jsonl`"]);
+    told(&engine.run(&["audit", "verify", "/"]), 4, &["there is no audit log in `/`"]);
+    engine.must(0, &["run", &engine.write("hello.yaml", HELLO)]);
+    engine.write("log.jsonl", "mine");
+    let again = engine.run(&["audit", "export", "log.jsonl"]);
+    told(&again, 4, &["log.jsonl", "nothing that exists is overwritten"]);
 }
 
 #[test]

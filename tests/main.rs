@@ -13,6 +13,7 @@ mod plan;
 mod replay;
 mod restart;
 mod sweep;
+mod tamper;
 mod terminals;
 mod tidy;
 mod undo;

@@ -59,6 +59,40 @@ fn every_error_is_a_document_too() {
     has(&ended["error"], &["kind", "message"]);
 }
 
+#[test]
+fn lost_output_is_no_success() {
+    let engine = Engine::new();
+    let book = engine.write("hello.yaml", HELLO);
+    engine.must(0, &["run", &book]);
+    let program = env!("CARGO_BIN_EXE_runbook");
+    for arguments in ["schema", "list", "audit prove 1", "run hello.yaml --output json"] {
+        let line = format!("{program} {arguments} > /dev/full");
+        let ended = engine.begin(std::process::Command::new("sh").args(["-c", &line])).wait();
+        assert_eq!(ended.code, 4, "{arguments}: {ended:?}");
+        ended.says(&["cannot write to stdout", "no space left", "hint:"]);
+    }
+    let line = format!("{program} schema | true");
+    let ended = engine.begin(std::process::Command::new("bash").args(["-o", "pipefail", "-c", &line])).wait();
+    assert_eq!(ended.code, 0, "a reader who has gone wanted no more: {ended:?}");
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_at_once() {
+    let engine = Engine::new();
+    let book = engine.write("hello.yaml", HELLO);
+    engine.must(2, &["runs", "list", "--status", "bogus"]).says(&["rolled-back"]);
+    engine.must(2, &["halt", "on", "--reason", " "]);
+    engine.must(2, &["run", &book, "--dedupe", ""]);
+    engine.must(3, &["new", "service-restart"]).says(&["library/service-restart", "hint:"]);
+    engine.must(3, &["plugin", "add", "/dev/zero", "--name", "zero"]).says(&["16 MiB"]);
+    let failing = engine.write("fails.yaml", &one("    uses: core.fail\n    with: { message: no }\n"));
+    engine.must(10, &["run", &failing]).says(&[&format!("runbook run {failing}")]);
+    engine.must(0, &["run", &book, "--dedupe", "k"]);
+    engine.must(10, &["run", &failing, "--dedupe", "k"]).says(&["dedupe key", "hint:"]);
+    let shown = engine.json(&["runs", "show", "last", "--log"]);
+    assert!(shown["log"].as_array().is_some_and(|log| log.len() > 3), "{shown}");
+}
+
 /// A runbook of one step.
 fn one(step: &str) -> String {
     format!("format: 1\nrunbook: one\nsummary: One step.\nsteps:\n  - id: it\n{step}")

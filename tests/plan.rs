@@ -20,7 +20,7 @@ fn planned(plan: &Value) -> Vec<String> {
 
 /// The same of what Docker saw. It tells of a stop's signal too, and calls a removal `destroy`.
 fn done(service: &Service, mark: usize) -> Vec<String> {
-    let writes = service.events.writes(mark).into_iter().filter(|(action, _)| action != "kill");
+    let writes = service.events.writes(mark).into_iter().filter(|(action, _)| !action.starts_with("kill"));
     let word = |action: String| if action == "destroy" { "remove".to_owned() } else { action };
     writes.map(|(action, name)| format!("{} {name}", word(action))).collect()
 }

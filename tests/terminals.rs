@@ -84,6 +84,79 @@ fn a_cancel_from_another_terminal_ends_it_soon() {
     assert_eq!(engine.last()["status"], "cancelled");
 }
 
+/// Takes its time to stop.
+const SLOW: &str = r#"
+  - id: restart
+    uses: service.restart
+    with: { service: "${{ parameters.service }}", grace: 20s }
+"#;
+
+#[test]
+fn a_cancel_between_stop_and_start_leaves_nothing_down() {
+    let service = Service::of(2).env("STOP_DELAY=3").up();
+    let engine = Engine::new();
+    let book = engine.write("slow.yaml", &books::steps("read, restart", SLOW));
+    let mark = service.events.mark();
+    let run = engine.spawn(&["run", &book, "-p", &service.parameter(), "--yes"]);
+    service.events.wait_for(mark, "kill 15", &service.replica(1));
+    engine.must(0, &["runs", "cancel", "last", "--reason", "wrong service"]);
+    let ended = run.wait();
+    assert_eq!(ended.code, 130, "{ended:?}");
+    assert!(!ended.said().contains("is down"), "{ended:?}");
+    let once = [(service.replica(1), 1)].into_iter().collect();
+    assert_eq!(service.events.count(mark, "stop"), once);
+    assert_eq!(service.events.count(mark, "start"), once);
+    assert!(service.is_running(1) && service.is_running(2));
+}
+
+#[test]
+fn a_queued_run_can_be_left_and_waits_for_no_one() {
+    let service = Service::of(1).up();
+    let engine = Engine::new();
+    let book = asks(&engine);
+    let first = engine.spawn(&["run", &book, "-p", &service.parameter(), "--yes"]);
+    engine.until_status("waiting");
+    let holder = engine.last()["run"].as_str().expect("its id").to_owned();
+    let second = engine.spawn(&["run", &book, "-p", &service.parameter(), "--yes"]);
+    engine.until_status("queued");
+    let shown = engine.must(0, &["runs", "show", "last"]);
+    shown.says(&[&format!("waiting for run {holder}")]);
+    second.signal("INT");
+    let ended = second.wait();
+    assert_eq!(ended.code, 130, "{ended:?}");
+    assert_eq!(engine.status(), "left");
+
+    engine.must(0, &["runs", "approve", &holder]);
+    assert_eq!(first.wait().code, 0);
+    // Who was left holds no place: the next one does not wait for it.
+    let left = engine.last()["run"].as_str().expect("its id").to_owned();
+    let third = engine.spawn(&["run", &book, "-p", &service.parameter(), "--yes", "--no-wait"]);
+    engine.until_status("waiting");
+    engine.must(0, &["runs", "approve", "last"]);
+    assert_eq!(third.wait().code, 0);
+    let resumed = engine.spawn(&["runs", "resume", &left]);
+    until_true("the one that was left to ask", || engine.run(&["runs", "approve", &left]).code == 0);
+    assert_eq!(resumed.wait().code, 0);
+}
+
+#[test]
+fn a_yes_is_for_the_plan_that_was_shown() {
+    let service = Service::of(1).up();
+    let engine = Engine::new();
+    let book = engine.write("restart.yaml", &books::restart(&Restart::default()));
+    let mark = service.events.mark();
+    let line = format!("{} run {book} -p {}", env!("CARGO_BIN_EXE_runbook"), service.parameter());
+    let typed =
+        format!("(until [ -e yes ]; do sleep 0.1; done; echo y; sleep 5) | script -qec '{line}' /dev/null");
+    let run = engine.begin(std::process::Command::new("sh").args(["-c", &typed]));
+    until_true("the question", || run.said().contains("go ahead?"));
+    service.add_replica(2);
+    engine.write("yes", "");
+    let ended = run.wait();
+    ended.says(&["the world has changed since the plan"]);
+    assert_eq!(service.events.count(mark, "stop").len(), 0, "{ended:?}");
+}
+
 #[test]
 fn halt_stops_a_run_under_way_and_refuses_new_ones() {
     let service = Service::of(3).env("START_DELAY=2").up();

@@ -59,6 +59,44 @@ fn each_trouble_has_its_place_its_line_and_a_hint() {
     assert!(!engine.data().exists(), "looking changes nothing");
 }
 
+const CANNOT_WORK: &str = "format: 1
+runbook: four
+summary: It reads well and cannot work.
+parameters:
+  n: { type: integer, default: 1 }
+grants:
+  containers: { select: { service: shop/web }, actions: [read] }
+  http: [\"http://web:99999/\"]
+  state: [{ bucket: engine, actions: [write] }]
+steps:
+  - id: look
+    uses: service.status
+    with: { service: shop/web }
+    until: output.runing > 0
+  - id: there
+    uses: check.container
+    with: { container: web, state: runing }
+  - id: say
+    uses: core.log
+    with: { message: hello }
+    if: parameters.n + 1
+";
+
+#[test]
+fn what_could_never_work_is_told_before_it_runs() {
+    let engine = Engine::new();
+    let book = engine.write("four.yaml", CANNOT_WORK);
+    let ended = engine.must(3, &["validate", &book]);
+    ended.says(&[
+        "the port is a number from 1 to 65535",
+        "the bucket `engine` is the engine's own",
+        "`output` has no `runing`",
+        "did you mean `running`?",
+        "this must be one of `",
+        "this comes to a number, and it must be true or false",
+    ]);
+}
+
 #[test]
 fn a_broken_one_does_not_run() {
     let engine = Engine::new();

@@ -31,13 +31,24 @@ impl CheckpointFiles {
         self.prune();
     }
 
-    fn prune(&self) {
-        let Ok(files) = std::fs::read_dir(&self.dir) else { return };
+    /// The one of the largest log; none if none was ever written here.
+    pub(super) fn newest(data: &Path) -> Option<PathBuf> {
+        Self::new(data).notes().pop()
+    }
+
+    /// All of them, the oldest first.
+    fn notes(&self) -> Vec<PathBuf> {
+        let Ok(files) = std::fs::read_dir(&self.dir) else { return Vec::new() };
         let mut notes: Vec<PathBuf> = files
             .filter_map(|file| Some(file.ok()?.path()))
             .filter(|path| path.extension().is_some_and(|extension| extension == "note"))
             .collect();
         notes.sort();
+        notes
+    }
+
+    fn prune(&self) {
+        let notes = self.notes();
         let surplus = notes.len().saturating_sub(MAX_CHECKPOINT_FILES);
         for path in &notes[..surplus] {
             let _ = std::fs::remove_file(path);

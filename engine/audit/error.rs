@@ -1,10 +1,20 @@
 //! What can go wrong with the audit log, and what it means for the one who asked.
 
+use std::io::ErrorKind as IoKind;
 use std::path::Path;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use crate::model::ids::RunId;
+
+/// What to do where this user may not.
+const NOT_ALLOWED: &str = "run it as the owner of the data directory, or name another with `--data-dir`";
+
+/// What to do about a disk that does not do its work.
+const BAD_DISK: &str = "`runbook doctor` looks at the disk, `dmesg` tells what the kernel saw; what is urgent: `run --emergency --reason WHY`";
+
+/// What to do where something stands in the way.
+const IN_THE_WAY: &str = "nothing that exists is overwritten: name another place, or move it away";
 
 /// Why the audit log could not do what was asked. Cheap to clone, since everyone waiting for one commit gets the same.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +39,16 @@ pub enum Error {
         /// What was found, and where.
         what: String,
     },
+    /// There were entries, and the database that held them is not there any more.
+    #[error("the audit log is gone: `{database}` {state}, but `{trace}` tells of entries")]
+    Lost {
+        /// The database.
+        database: String,
+        /// What is found in its place: "is missing", "is empty".
+        state: &'static str,
+        /// The file from which it is known that there were entries.
+        trace: String,
+    },
     /// Another program holds the database's own lock.
     #[error("the audit log is locked by another program")]
     Busy,
@@ -42,6 +62,8 @@ pub enum Error {
         what: String,
         /// The system's words.
         why: String,
+        /// What to do, where that is known.
+        way: Option<&'static str>,
     },
     /// The run moved on since the caller looked.
     #[error("run `{run}` is at version {found}, not {expected}")]
@@ -94,7 +116,9 @@ impl Error {
     /// What it means to the program's exit code.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Newer { .. } | Self::Damaged { .. } | Self::Busy => ErrorKind::BusyOrDamaged,
+            Self::Newer { .. } | Self::Damaged { .. } | Self::Lost { .. } | Self::Busy => {
+                ErrorKind::BusyOrDamaged
+            }
             Self::Absent { .. } | Self::Full | Self::Environment { .. } => ErrorKind::Environment,
             Self::Stale { .. } => ErrorKind::Stale,
             Self::TooLarge { .. } | Self::Invalid { .. } => ErrorKind::Invalid,
@@ -110,14 +134,16 @@ impl Error {
             Self::Damaged { .. } => {
                 Some("run `runbook audit verify`; until it is clear what happened use `run --emergency`")
             }
+            Self::Lost { .. } => Some(
+                "put `audit.db` back from a backup, or move the whole data directory away to begin anew; what is urgent: `run --emergency --reason WHY`",
+            ),
             Self::Busy => {
                 Some("close the program that has `audit.db` open for writing, for example `sqlite3`")
             }
             Self::Full => Some("free some space, or use `run --emergency` with a data directory elsewhere"),
             Self::Failed { cause } => cause.hint(),
-            Self::Environment { .. } | Self::Stale { .. } | Self::TooLarge { .. } | Self::Invalid { .. } => {
-                None
-            }
+            Self::Environment { way, .. } => *way,
+            Self::Stale { .. } | Self::TooLarge { .. } | Self::Invalid { .. } => None,
         }
     }
 
@@ -125,24 +151,43 @@ impl Error {
         Self::Damaged { what: what.into() }
     }
 
+    pub(super) fn environment(what: impl Into<String>, why: impl Into<String>) -> Self {
+        Self::Environment { what: what.into(), why: why.into(), way: None }
+    }
+
     pub(super) fn io(what: &str, path: &Path, error: &std::io::Error) -> Self {
-        if error.kind() == std::io::ErrorKind::StorageFull {
-            return Self::Full;
-        }
-        Self::Environment { what: format!("{what} `{}`", path.display()), why: error.to_string() }
+        let way = match error.kind() {
+            IoKind::StorageFull | IoKind::QuotaExceeded => return Self::Full,
+            IoKind::PermissionDenied | IoKind::ReadOnlyFilesystem => Some(NOT_ALLOWED),
+            IoKind::AlreadyExists | IoKind::NotADirectory => Some(IN_THE_WAY),
+            _ => None,
+        };
+        Self::Environment { what: format!("{what} `{}`", path.display()), why: error.to_string(), way }
     }
 }
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
+        // Without room for the shared memory of the WAL SQLite speaks of an I/O error, not of a full disk.
+        if error.sqlite_error().is_some_and(|code| code.extended_code == ffi::SQLITE_IOERR_SHMSIZE) {
+            return Self::Full;
+        }
+        let what = "use `audit.db`".to_owned();
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
-            // Without a code of SQLite's a column is missing or of a type that was never written.
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) | None => {
+            // The SQL is always the same: where it makes no sense to SQLite a table or a column is missing. Without a
+            // code of SQLite's a column is of a type that was never written.
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown) | None => {
                 Self::damaged(error.to_string())
             }
-            Some(_) => Self::Environment { what: "use `audit.db`".to_owned(), why: error.to_string() },
+            Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
+                Self::Environment { what, why: error.to_string(), way: Some(NOT_ALLOWED) }
+            }
+            Some(ErrorCode::SystemIoFailure) => {
+                Self::Environment { what, why: error.to_string(), way: Some(BAD_DISK) }
+            }
+            Some(_) => Self::environment(what, error.to_string()),
         }
     }
 }

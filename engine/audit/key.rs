@@ -92,8 +92,7 @@ impl SignerKey {
     /// A new key from the system's randomness, named after itself so that no two logs share an origin.
     pub(super) fn generate() -> Result<Self, Error> {
         let mut seed = [0; 32];
-        getrandom::fill(&mut seed)
-            .map_err(|error| Error::Environment { what: "make a key".to_owned(), why: error.to_string() })?;
+        getrandom::fill(&mut seed).map_err(|error| Error::environment("make a key", error.to_string()))?;
         let secret = SigningKey::from_bytes(&seed);
         let hash = Sha256::digest(secret.verifying_key().as_bytes());
         let tail =

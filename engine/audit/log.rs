@@ -71,9 +71,8 @@ impl Audit {
             ledger: Ledger::new(tree, clean),
         };
         let thread = thread::Builder::new().name("audit-writer".to_owned()).spawn(move || writer.run());
-        let thread = thread.map_err(|error| Error::Environment {
-            what: "start the thread that writes the audit log".to_owned(),
-            why: error.to_string(),
+        let thread = thread.map_err(|error| {
+            Error::environment("start the thread that writes the audit log", error.to_string())
         })?;
         let dir = dir.to_owned();
         let shared = Shared { dir, queue, health, committed, key: public, thread: Mutex::new(Some(thread)) };
@@ -226,10 +225,11 @@ impl Wake for Unpark {
 }
 
 fn closed(health: &Health) -> Error {
-    let cause = health.failure.get().cloned().unwrap_or_else(|| Error::Environment {
-        what: "append to the audit log".to_owned(),
-        why: "it is closed".to_owned(),
-    });
+    let cause = health
+        .failure
+        .get()
+        .cloned()
+        .unwrap_or_else(|| Error::environment("append to the audit log", "it is closed"));
     Error::Failed { cause: Box::new(cause) }
 }
 

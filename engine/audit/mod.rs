@@ -40,6 +40,7 @@ pub use join::{JOINED, JOINED_BUCKET, JoinError, Joined, join};
 pub use key::{InvalidKey, PRIVATE_KEY_FILE, PUBLIC_KEY_FILE, VerifierKey, public_key};
 pub use log::{Audit, MAX_NOTE_BYTES, Options, Ticket};
 pub use moved::MAX_BLOB_BYTES;
+pub use opening::examine;
 pub use queue::{MAX_WAITING_BYTES, MAX_WAITING_ENTRIES, MAX_WAITING_NOTES};
 pub use reader::{DEFAULT_LIMIT, EntryFilter, Growth, Reader, RunFilter};
 pub use receipt::{Proven, RECEIPT_FORMAT, Receipt, prove, verify_receipt};

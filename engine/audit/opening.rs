@@ -8,11 +8,15 @@ use std::path::Path;
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::checkpoint::Checkpoint;
+use super::checkpoint_files::CHECKPOINT_DIR;
 use super::error::Error;
-use super::key::{self, SignerKey};
+use super::key::{self, SignerKey, VerifierKey};
+use super::reserve::Reserve;
 use super::schema::{self, signed, unsigned};
 use super::tables::{self, TreeRow};
 use super::tree::{self, Frontier};
+use super::verify::VerifyError;
+use super::witness::Witnesses;
 
 /// A log that may be appended to.
 pub(super) struct Opened {
@@ -26,6 +30,14 @@ pub(super) struct Opened {
 
 pub(super) fn open(dir: &Path) -> Result<Opened, Error> {
     std::fs::create_dir_all(dir).map_err(|error| Error::io("make the directory", dir, &error))?;
+    match open_once(dir) {
+        // Even opening takes room, for the shared memory of the WAL.
+        Err(Error::Full) if Reserve::release(dir) => open_once(dir),
+        other => other,
+    }
+}
+
+fn open_once(dir: &Path) -> Result<Opened, Error> {
     let (mut db, found) = schema::open_writer(dir)?;
     let key = match (SignerKey::load(dir)?, found) {
         (Some(key), _) => key,
@@ -35,8 +47,7 @@ pub(super) fn open(dir: &Path) -> Result<Opened, Error> {
             key
         }
         (None, Some(_)) => {
-            let path = dir.join(key::PRIVATE_KEY_FILE);
-            return Err(Error::damaged(format!("`{}` is missing, but there are entries", path.display())));
+            return Err(key_is_missing(dir));
         }
     };
     key.publish(dir)?;
@@ -44,19 +55,58 @@ pub(super) fn open(dir: &Path) -> Result<Opened, Error> {
         create(&mut db, &key)?;
         return Ok(Opened { db, key, tree: Frontier::default(), last_ms: 0, clean: true });
     }
-    let row = TrustRow::read(&db)?;
-    let tree = row.signed_tree(&key)?;
-    let (last_seq, last_ms) = tables::newest(&db)?.unwrap_or((0, 0));
-    if last_seq != tree.size() {
-        return Err(Error::damaged(format!(
-            "the newest entry is {last_seq}, but the signed checkpoint counts {}",
-            tree.size()
-        )));
+    let Sound { tree, last_ms, clean } = Sound::of(&db, key.public())?;
+    Ok(Opened { db, key, tree, last_ms, clean })
+}
+
+/// Whether the log of this data directory would be opened: the same questions without writing, and whether a checkpoint
+/// beside it knows of more. Like opening it does not hash everything: that is `verify`.
+pub fn examine(dir: &Path) -> Result<(), Error> {
+    let db = schema::open_reader(&schema::database(dir))?;
+    let public = key::public_key(dir)?;
+    match SignerKey::load(dir)? {
+        Some(key) if key.public() == &public => {}
+        Some(_) => return Err(Error::damaged("the two keys do not belong together")),
+        None => return Err(key_is_missing(dir)),
     }
-    if !row.clean {
-        row.check_tail(&db, &tree)?;
+    // Before the snapshot, so that no checkpoint knows of more than it.
+    let witnesses = Witnesses::beside(&dir.join(CHECKPOINT_DIR), &public);
+    db.execute_batch("BEGIN")?;
+    let sound = Sound::of(&db, &public)?;
+    witnesses.finish(sound.tree.size()).map_err(|error| match error {
+        VerifyError::Tampered(tampered) => Error::damaged(tampered.to_string()),
+        VerifyError::Unreadable(error) => error,
+    })
+}
+
+fn key_is_missing(dir: &Path) -> Error {
+    let path = dir.join(key::PRIVATE_KEY_FILE);
+    Error::damaged(format!("`{}` is missing, but there are entries", path.display()))
+}
+
+/// What may be built on.
+struct Sound {
+    tree: Frontier,
+    last_ms: u64,
+    clean: bool,
+}
+
+impl Sound {
+    fn of(db: &Connection, key: &VerifierKey) -> Result<Self, Error> {
+        let row = TrustRow::read(db)?;
+        let tree = row.signed_tree(key)?;
+        let (last_seq, last_ms) = tables::newest(db)?.unwrap_or((0, 0));
+        if last_seq != tree.size() {
+            return Err(Error::damaged(format!(
+                "the newest entry is {last_seq}, but the signed checkpoint counts {}",
+                tree.size()
+            )));
+        }
+        if !row.clean {
+            row.check_tail(db, &tree)?;
+        }
+        Ok(Self { tree, last_ms, clean: row.clean })
     }
-    Ok(Opened { db, key, tree, last_ms, clean: row.clean })
 }
 
 fn create(db: &mut Connection, key: &SignerKey) -> Result<(), Error> {
@@ -105,8 +155,8 @@ impl TrustRow {
     }
 
     /// The frontier, if it is the one that the checkpoint was signed for.
-    fn signed_tree(&self, key: &SignerKey) -> Result<Frontier, Error> {
-        let checkpoint = Checkpoint::open(&self.checkpoint, key.public())
+    fn signed_tree(&self, key: &VerifierKey) -> Result<Frontier, Error> {
+        let checkpoint = Checkpoint::open(&self.checkpoint, key)
             .map_err(|error| Error::damaged(format!("the signed checkpoint: {error}")))?;
         match Frontier::from_bytes(self.size, &self.frontier) {
             Some(tree) if tree.size() == checkpoint.size && tree.root() == checkpoint.root => Ok(tree),

@@ -31,6 +31,11 @@ impl Reserve {
         Self { path, held }
     }
 
+    /// Deletes the file of a log that is not open yet. True if that may have made room.
+    pub(super) fn release(dir: &Path) -> bool {
+        std::fs::remove_file(dir.join(RESERVE_FILE)).is_ok()
+    }
+
     pub(super) fn held(&self) -> bool {
         self.held
     }

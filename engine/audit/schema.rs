@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::checkpoint_files::CheckpointFiles;
 use super::error::Error;
 
 /// The database, in the data directory.
@@ -83,6 +84,9 @@ CREATE TABLE tree (
 );
 ";
 
+/// What [`TABLES`] makes. A tamperer may drop any of them.
+const TABLE_NAMES: [&str; 7] = ["blob", "entry", "note", "run", "state", "tile", "tree"];
+
 /// Where the database of a data directory is.
 pub(super) fn database(dir: &Path) -> PathBuf {
     dir.join(DATABASE_FILE)
@@ -91,17 +95,24 @@ pub(super) fn database(dir: &Path) -> PathBuf {
 /// The writer's connection; the file is made if there is none. `Some` version if it holds tables.
 pub(super) fn open_writer(dir: &Path) -> Result<(Connection, Option<u32>), Error> {
     let path = database(dir);
+    // Before SQLite looks: it would make the file anew, and delete a WAL that has none.
+    if is_blank(&path) {
+        refuse_lost(&path)?;
+    }
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(&path, flags).map_err(|error| at(&path, error))?;
     db.busy_timeout(BUSY_WAIT)?;
     db.set_prepared_statement_cache_capacity(KEPT_STATEMENTS);
     let found = version(&db)?;
+    if found.is_none() {
+        refuse_lost(&path)?;
+    }
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
         let why = format!("the file system allows only the journal mode `{mode}`, not `wal`");
-        return Err(Error::Environment { what: format!("use `{}`", path.display()), why });
+        return Err(Error::environment(format!("use `{}`", path.display()), why));
     }
     db.execute_batch(&format!(
         "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = {WAL_KEPT_BYTES};"
@@ -118,55 +129,104 @@ pub(super) fn create(db: &Connection) -> Result<(), Error> {
 
 /// A connection that cannot write.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
-    if !path.exists() {
-        let dir = path.parent().unwrap_or(path).display().to_string();
-        return Err(Error::Absent { dir });
+    match std::fs::metadata(path) {
+        // Even a reader's SQLite would delete a WAL whose database is empty.
+        Ok(file) if file.len() == 0 => return Err(absent(path)),
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(absent(path)),
+        // What may not be looked at is not absent.
+        Err(error) => return Err(Error::io("read", path, &error)),
     }
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let plain =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
             .map_err(|error| at(path, error))
-            .and_then(prepare_reader);
-    let wal = PathBuf::from(format!("{}-wal", path.display()));
+            .and_then(|db| prepare_reader(db, path));
     match plain {
-        // One who may not write the directory cannot make the shared memory of the WAL. Without a WAL nobody is writing.
-        Err(Error::Environment { .. }) if !wal.exists() => {
+        // One who may not write the directory, or whose disk is full, cannot make the shared memory of the WAL. While the
+        // WAL is empty nobody is writing.
+        Err(Error::Environment { .. } | Error::Full) if is_blank(&wal(path)) => {
             let uri = format!("file:{}?immutable=1", escape_uri(path));
-            Connection::open_with_flags(uri, flags).map_err(|error| at(path, error)).and_then(prepare_reader)
+            Connection::open_with_flags(uri, flags)
+                .map_err(|error| at(path, error))
+                .and_then(|db| prepare_reader(db, path))
         }
         other => other,
     }
 }
 
-fn prepare_reader(db: Connection) -> Result<Connection, Error> {
+fn wal(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push("-wal");
+    name.into()
+}
+
+/// Whether a file holds nothing, or is not there.
+fn is_blank(path: &Path) -> bool {
+    std::fs::metadata(path)
+        .map_or_else(|error| error.kind() == std::io::ErrorKind::NotFound, |file| file.len() == 0)
+}
+
+/// There is no log: it was never begun, or it is gone.
+fn absent(path: &Path) -> Error {
+    let dir = path.parent().unwrap_or(path).display().to_string();
+    refuse_lost(path).err().unwrap_or(Error::Absent { dir })
+}
+
+/// Where a database without tables is not the first of its directory a second history must not begin under the same key.
+/// What tells of a first one are its checkpoints, or a WAL that outlived its database.
+fn refuse_lost(path: &Path) -> Result<(), Error> {
+    let blank = is_blank(path);
+    let checkpoint = path.parent().and_then(CheckpointFiles::newest);
+    let Some(trace) = checkpoint.or_else(|| Some(wal(path)).filter(|wal| blank && !is_blank(wal))) else {
+        return Ok(());
+    };
+    Err(Error::Lost {
+        database: path.display().to_string(),
+        state: if path.exists() { "is empty" } else { "is missing" },
+        trace: trace.display().to_string(),
+    })
+}
+
+fn prepare_reader(db: Connection, path: &Path) -> Result<Connection, Error> {
     db.busy_timeout(BUSY_WAIT)?;
     db.set_prepared_statement_cache_capacity(KEPT_STATEMENTS);
     match version(&db)? {
         Some(_) => Ok(db),
-        None => Err(Error::Absent { dir: db.path().unwrap_or_default().to_owned() }),
+        None => Err(absent(path)),
     }
 }
 
 /// The format of the database; none if it is empty.
 fn version(db: &Connection) -> Result<Option<u32>, Error> {
     let found: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    let tables: u32 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    match (found, tables) {
+    let things: u32 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match (found, things) {
         (0, 0) => Ok(None),
         (0, _) => Err(Error::damaged("`audit.db` is a database of some other program")),
         (found, _) if found > SCHEMA_VERSION => Err(Error::Newer { found, known: SCHEMA_VERSION }),
         (found, 0) => {
             Err(Error::damaged(format!("`audit.db` says it has format {found}, but it has no tables")))
         }
-        (found, _) => Ok(Some(found)),
+        (found, _) => match missing_table(db)? {
+            None => Ok(Some(found)),
+            Some(name) => Err(Error::damaged(format!("`audit.db` has no table `{name}` any more"))),
+        },
     }
+}
+
+/// A table that was there when the database was made.
+fn missing_table(db: &Connection) -> Result<Option<&'static str>, Error> {
+    let mut statement = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
+    let there: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(TABLE_NAMES.into_iter().find(|name| !there.iter().any(|there| there == name)))
 }
 
 fn at(path: &Path, error: rusqlite::Error) -> Error {
     match Error::from(error) {
-        Error::Environment { why, .. } => {
-            Error::Environment { what: format!("open `{}`", path.display()), why }
+        Error::Environment { why, way, .. } => {
+            Error::Environment { what: format!("open `{}`", path.display()), why, way }
         }
         other => other,
     }

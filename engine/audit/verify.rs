@@ -78,6 +78,9 @@ impl From<Error> for VerifyError {
     fn from(error: Error) -> Self {
         match error {
             Error::Damaged { what } => tampered("audit.db", what),
+            Error::Lost { state, trace, .. } => {
+                tampered("audit.db", format!("{state}, but `{trace}` tells of entries"))
+            }
             other => Self::Unreadable(other),
         }
     }
@@ -97,6 +100,8 @@ pub(super) fn tampered(place: impl Into<String>, what: impl Into<String>) -> Ver
 pub fn verify(path: &Path, options: &VerifyOptions) -> Result<Verified, VerifyError> {
     let database = if path.is_dir() { schema::database(path) } else { path.to_owned() };
     let dir = database.parent().map_or_else(PathBuf::new, Path::to_owned);
+    // First of all: where there is no log, no key is missing.
+    let db = schema::open_reader(&database)?;
     let public_key = match &options.public_key {
         Some(key) => key.clone(),
         None => key::public_key(&dir)?,
@@ -108,11 +113,11 @@ pub fn verify(path: &Path, options: &VerifyOptions) -> Result<Verified, VerifyEr
         vouched_size = Some(witness.checkpoint.size);
         witnesses.add(witness);
     }
-    let db = schema::open_reader(&database)?;
     // One snapshot, whatever is appended meanwhile.
     db.execute_batch("BEGIN")?;
     refuse_triggers(&db)?;
-    let mut pass = Pass { witnesses, ..Pass::default() };
+    let trusted_size = TrustRow::read(&db).map_or(0, |row| row.trusted_size);
+    let mut pass = Pass { witnesses, trusted_size, ..Pass::default() };
     pass.entries(&db)?;
     pass.witnesses.finish(pass.tree.size())?;
     let (checkpoint, root) = pass.against_checkpoint(&db, &public_key)?;
@@ -161,12 +166,23 @@ struct Pass {
     tree: Frontier,
     witnesses: Witnesses,
     fold: Fold,
+    /// What an opening after a crash trusts, and the frontier that it must find there.
+    trusted_size: u64,
+    trusted_frontier: Option<Vec<u8>>,
 }
 
 impl Pass {
+    fn reached(&mut self) -> Result<(), VerifyError> {
+        if self.tree.size() == self.trusted_size {
+            self.trusted_frontier = Some(self.tree.to_bytes());
+        }
+        self.witnesses.reached(&self.tree)
+    }
+
     fn entries(&mut self, db: &Connection) -> Result<(), VerifyError> {
         let mut tiles = db.prepare("SELECT number, root FROM tile ORDER BY number")?;
         let mut tiles = tiles.query([])?;
+        self.reached()?;
         let sql = "SELECT seq, hash, body, time_ms, actor, run, version, kind FROM entry ORDER BY seq";
         let mut statement = db.prepare(sql)?;
         let mut rows = statement.query([])?;
@@ -202,7 +218,7 @@ impl Pass {
                     return Err(tampered(place, "are not the ones the tree was made of"));
                 }
             }
-            self.witnesses.reached(&self.tree)?;
+            self.reached()?;
         }
         match tiles.next()? {
             None => Ok(()),
@@ -237,6 +253,9 @@ impl Pass {
         }
         if row.size != size || row.frontier != self.tree.to_bytes() {
             return Err(tampered("the frontier of the tree", "is not that of the entries"));
+        }
+        if self.trusted_frontier.as_ref() != Some(&row.trusted_frontier) {
+            return Err(tampered("the last trusted frontier", "is not that of the entries"));
         }
         Ok((row.checkpoint, root))
     }

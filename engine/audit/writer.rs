@@ -323,10 +323,7 @@ impl Writer {
 fn fault_point(name: &'static str) -> Result<(), Error> {
     #[cfg(feature = "fault")]
     if crate::fault::point(name) {
-        return Err(Error::Environment {
-            what: "write the audit log".to_owned(),
-            why: format!("fault at `{name}`"),
-        });
+        return Err(Error::environment("write the audit log", format!("fault at `{name}`")));
     }
     let _ = name;
     Ok(())

@@ -128,7 +128,8 @@ impl Follower {
 
     /// The view with what goes around it.
     pub(crate) fn told<'a>(&'a self, view: &'a RunView) -> Told<'a> {
-        Told { view, parameters: &self.parameters, given: self.given(), now_ms: clock::now_ms() }
+        let file = self.accepted().map_or("", |accepted| accepted.file.as_str());
+        Told { view, parameters: &self.parameters, file, given: self.given(), now_ms: clock::now_ms() }
     }
 
     /// The parameters that are not what they are by default.

@@ -21,17 +21,17 @@ pub(super) enum Halt {
     Status(Status),
 }
 
-/// No run is accepted and no call that changes anything is made from now on
+/// No call that changes anything is made from now on, and no run is accepted that may change something
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   runbook halt on --reason 'storage is failing over'")]
 pub(super) struct On {
     /// Why; shown to everyone who is refused
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = some_words)]
     reason: String,
 }
 
-/// Runs are accepted again
+/// Runs that change something are accepted again
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   runbook halt off --reason 'storage is back'")]
@@ -59,6 +59,15 @@ impl Halt {
     }
 }
 
+/// A reason that says nothing helps nobody who is refused.
+fn some_words(text: &str) -> Result<String, &'static str> {
+    if text.trim().is_empty() {
+        Err("say why: everyone who is refused is shown it")
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
 fn set(context: &Context, on: bool, reason: &str) -> Ended {
     context.wait_many(async {
         let session = Session::open(context).await?;
@@ -74,6 +83,7 @@ fn tell(context: &Context, on: bool, reason: &str) {
     if context.out.is_json() {
         context.out.json(&json!({ "halted": on, "reason": reason }));
     } else if on {
+        let reason = crate::error::printable(reason);
         context.out.line(format!("{}: {reason}", context.out.paint.red("halted")));
         context.out.hint("`runbook halt off` ends it");
     } else {
@@ -101,5 +111,16 @@ pub(super) fn read(context: &Context) -> Result<Option<Value>, Error> {
         Ok(reader) => Ok(reader.state_get(bucket, key)?),
         Err(audit::Error::Absent { .. }) => Ok(None),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::some_words;
+
+    #[test]
+    fn a_reason_says_something() {
+        assert!(some_words(" ").is_err() && some_words("").is_err());
+        assert_eq!(some_words("storage").as_deref(), Ok("storage"));
     }
 }

@@ -167,7 +167,18 @@ pub fn main() -> ExitCode {
             error.kind.exit_code()
         }
     };
-    ExitCode::from(code)
+    match context.out.lost() {
+        // A code that already tells of something worse stays.
+        Some(lost) if code == exit::SUCCEEDED => {
+            context.out.error(&lost);
+            ExitCode::from(lost.kind.exit_code())
+        }
+        Some(lost) => {
+            context.out.warning(&lost.message);
+            ExitCode::from(code)
+        }
+        None => ExitCode::from(code),
+    }
 }
 
 /// Help and version are answers; everything else is an error that clap words itself.

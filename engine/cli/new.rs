@@ -27,6 +27,12 @@ pub(super) struct New {
 impl New {
     pub(super) fn run(self, context: &Context) -> Ended {
         let name = RunbookName::new(self.name).map_err(|error| Error::usage(error.to_string()))?;
+        if let Some(taken) = context.library()?.all()?.iter().find(|found| found.name == name) {
+            return Err(Error::invalid(format!("there is a runbook `{name}` already: `{}`", taken.file))
+                .hint(format!(
+                    "choose another name; `runbook show {name} --yaml` prints that one, to be copied"
+                )));
+        }
         let folder = &context.settings()?.runbooks.0;
         let path = self.file.unwrap_or_else(|| folder.join(format!("{name}.yaml")));
         write(&path, &starter(&name))?;

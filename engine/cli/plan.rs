@@ -9,6 +9,9 @@ use super::session::Session;
 use super::wish::{Given, Manner, Wish};
 use crate::error::{Error, exit};
 
+/// Only an engine plans, over the state that is kept in its directory.
+const ELSEWHERE: &str = "run it as its owner; `--data-dir` with a new, empty directory plans as well, without the state and the plugins that are kept there";
+
 /// Show what a run would do now, and what that rests on; changes nothing
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -25,6 +28,7 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn run(self, context: &Context) -> Ended {
+        context.settings()?.data.ensure().map_err(|error| error.hint(ELSEWHERE))?;
         let wish = Wish::new(context, &self.runbook, &self.given, &Manner::default())?;
         let plan = context.wait_many(async {
             let session = Session::open(context).await?;

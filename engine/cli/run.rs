@@ -11,6 +11,7 @@ use super::session::Session;
 use super::watching::{Display, Watching};
 use super::wish::{Given, Manner, Wish};
 use crate::error::{Error, exit};
+use crate::executor::Refusal;
 use crate::executor::request::Plan;
 use crate::model::grant::Grants;
 use crate::model::runbook::Risk;
@@ -25,7 +26,7 @@ use crate::model::runbook::Risk;
   runbook run service-restart -p service=shop/web --emergency --reason 'disk full'
 
 On a terminal a run that writes shows its plan and asks; elsewhere it goes ahead, unless its risk is high: then it
-needs --yes. Ctrl-C stops it at the next safe point and asks what is to become of it.")]
+needs --yes. What a person said yes to is what is done, or nothing. Ctrl-C stops it at the next safe point and asks what is to become of it.")]
 pub(super) struct Run {
     /// A name of the library or of the folder `runbooks`, or a file
     #[arg(value_name = "NAME|FILE")]
@@ -62,11 +63,13 @@ pub(super) fn carry_out(context: &Context, wish: &Wish, manner: &Manner) -> Ende
 }
 
 async fn on(context: &Context, session: &Session, wish: &Wish, (asks, detach): (bool, bool)) -> Ended {
+    let mut wish = wish.clone();
     if asks {
         let plan = session.plan(&wish.request).await?;
-        if !confirmed(context, wish, &plan) {
+        if !confirmed(context, &wish, &plan) {
             return Err(Error::new(crate::error::Kind::Interrupted, "nothing was done"));
         }
+        agreed(session, &mut wish, &plan).await?;
     }
     if detach {
         let run = session.submit(&wish.request).await?;
@@ -80,7 +83,27 @@ async fn on(context: &Context, session: &Session, wish: &Wish, (asks, detach): (
         }
         return Ok(exit::SUCCEEDED);
     }
-    submit_and_follow(context, session, wish).await
+    submit_and_follow(context, session, &wish).await
+}
+
+/// What a person said yes to is what is done: the run is held to the plan they were shown. A plan that could not know
+/// everything cannot be held to, so that only what it saw must still be so.
+async fn agreed(session: &Session, wish: &mut Wish, plan: &Plan) -> Result<(), Error> {
+    if holds(plan) {
+        wish.request.plan = Some(plan.digest.clone());
+        return Ok(());
+    }
+    let now = session.plan(&wish.request).await?;
+    if now.digest == plan.digest {
+        return Ok(());
+    }
+    let (asked, now) = (plan.digest.short().to_owned(), now.digest.short().to_owned());
+    Err(Refusal::PlanChanged { asked, now }.into())
+}
+
+/// Whether nothing in the plan rests on what cannot be known before.
+fn holds(plan: &Plan) -> bool {
+    plan.unknown.is_empty() && plan.writes.iter().all(|write| write.certain)
 }
 
 /// Until it is over or rests.

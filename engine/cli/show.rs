@@ -8,7 +8,7 @@ use super::context::Context;
 use super::output::paint::Paint;
 use super::output::table::Table;
 use super::render::{card, value};
-use crate::error::exit;
+use crate::error::{exit, printable};
 use crate::model::runbook::{Parameter, Runbook, Step};
 
 /// Show what a runbook is for, what it takes, its steps, and what it may do at most
@@ -43,10 +43,11 @@ impl Show {
 }
 
 fn text(file: &str, runbook: &Runbook, paint: Paint, width: Option<usize>) -> String {
-    let mut text = format!("{}  {}\n", paint.bold(runbook.name.as_str()), paint.dim(file));
-    text.push_str(&format!("{}\n", runbook.summary));
+    let mut text = format!("{}  {}\n", paint.bold(runbook.name.as_str()), paint.dim(&printable(file)));
+    text.push_str(&format!("{}\n", printable(&runbook.summary)));
     if !runbook.about.trim().is_empty() {
-        text.push_str(&format!("\n{}\n", runbook.about.trim()));
+        let lines: Vec<String> = runbook.about.trim().lines().map(printable).collect();
+        text.push_str(&format!("\n{}\n", lines.join("\n")));
     }
     if !runbook.parameters.is_empty() {
         let mut table = Table::new(&["PARAMETER", "TYPE", "DEFAULT", "ABOUT"]);
@@ -134,4 +135,22 @@ fn document(file: &str, runbook: &Runbook) -> Value {
         "risk": runbook.risk, "owner": runbook.owner, "digest": runbook.digest,
         "parameters": parameters, "steps": steps, "may": card::may(runbook),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::parse::{Known, parse};
+
+    #[test]
+    fn what_a_file_says_does_not_steer_the_terminal() {
+        let written = "format: 1\nrunbook: it\nsummary: \"One \\e[31mstep.\"\nabout: \"First\\e[2J\\nsecond\"\nsteps:\n  \
+                       - { id: a, summary: \"Do \\e[1m\", uses: core.log, with: { message: hi } }\n";
+        let catalogue = crate::host::embedded::catalogue();
+        let known = Known { catalogue: &catalogue, runbooks: &std::collections::BTreeMap::new() };
+        let runbook = parse("it.yaml", written, &known).unwrap_or_else(|t| panic!("{}", t.render()));
+        let shown = text("it.yaml", &runbook, Paint(false), None);
+        assert!(!shown.contains('\u{1b}'), "{shown:?}");
+        assert!(shown.contains("First[2J\nsecond\n"), "{shown}");
+    }
 }

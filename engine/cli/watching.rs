@@ -268,7 +268,12 @@ impl<'a> Watching<'a> {
                 let answer = if evidence {
                     Answer { yes: !line.is_empty(), text: Some(line).filter(|line| !line.is_empty()), by }
                 } else {
-                    Answer { yes: matches!(line.to_lowercase().as_str(), "y" | "yes"), text: None, by }
+                    let Some(yes) = understood(&line) else {
+                        // An answer is for good: what is not understood is asked again.
+                        self.context.out.talk("answer `y` or `n`");
+                        return Ok(());
+                    };
+                    Answer { yes, text: None, by }
                 };
                 self.command(run, Command::Answer { path: Some(step.path), answer }).await
             }
@@ -333,7 +338,27 @@ impl<'a> Watching<'a> {
     }
 }
 
+/// A clear yes or no; nothing typed is a no, as the question says.
+fn understood(line: &str) -> Option<bool> {
+    match line.to_lowercase().as_str() {
+        "y" | "yes" => Some(true),
+        "" | "n" | "no" => Some(false),
+        _ => None,
+    }
+}
+
 fn gone(run: &RunId) -> Error {
     Error::new(Kind::Interrupted, format!("left run `{run}` as it is"))
         .hint(format!("`runbook runs watch {run}` attaches again"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::understood;
+
+    #[test]
+    fn only_a_clear_word_is_an_answer() {
+        let answers = ["Y", "yes", "n", "", "yes please", "x"].map(understood);
+        assert_eq!(answers, [Some(true), Some(true), Some(false), Some(false), None, None]);
+    }
 }

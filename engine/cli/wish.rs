@@ -14,6 +14,10 @@ use crate::model::parameters::{self, InvalidParameter};
 use crate::model::runbook::Runbook;
 use crate::run::event::TriggerKind;
 
+/// What a file of parameters looks like.
+const FILE_HINT: &str =
+    "write one `name: value` a line in a file that ends in .yaml, or a JSON object: {\"name\": \"value\"}";
+
 /// Parameters as they are typed.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Given {
@@ -57,7 +61,7 @@ pub(super) struct Manner {
     #[arg(long, requires = "reason", conflicts_with_all = ["detach", "plan", "step"])]
     pub(super) emergency: bool,
     /// A second request with the same key is the same run
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     dedupe: Option<String>,
 }
 
@@ -146,15 +150,17 @@ fn read_file(path: &Path) -> Result<Map<String, Value>, Error> {
         let (node, troubles) = crate::model::yaml::read(&text);
         if let Some(trouble) = troubles.first() {
             let place = format!("{}:{}:{}", path.display(), trouble.line, trouble.column);
-            return Err(Error::invalid(format!("{place}: {}", trouble.message)));
+            let error = Error::invalid(format!("{place}: {}", trouble.message));
+            return Err(error.hint(trouble.hint.as_deref().unwrap_or(FILE_HINT)));
         }
         node.map_or(Value::Null, |node| node.to_json())
     } else {
-        serde_json::from_str(&text)
-            .map_err(|error| Error::invalid(format!("`{}` is not JSON: {error}", path.display())))?
+        serde_json::from_str(&text).map_err(|error| {
+            Error::invalid(format!("`{}` is not JSON: {error}", path.display())).hint(FILE_HINT)
+        })?
     };
     match value {
         Value::Object(map) => Ok(map),
-        _ => Err(Error::invalid(format!("`{}` holds no names and values", path.display()))),
+        _ => Err(Error::invalid(format!("`{}` holds no names and values", path.display())).hint(FILE_HINT)),
     }
 }

@@ -34,7 +34,8 @@ impl Daemon {
         let image = self.image_for(&origin, overrides.image.as_deref()).await?;
         let clone = clone::clone(&origin, image, overrides, call_key)?;
         let options = CreateContainerOptionsBuilder::default().name(name).build();
-        let create = async |docker: Docker| docker.create_container(Some(options.clone()), clone.body.clone()).await;
+        let create =
+            async |docker: Docker| docker.create_container(Some(options.clone()), clone.body.clone()).await;
         let id = self.ask(write("create container", name), create).await?.id;
         if let Err(error) = self.join(&id, &clone.joins).await {
             return Err(self.take_back(&id, error).await);

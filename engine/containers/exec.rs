@@ -113,7 +113,7 @@ impl Daemon {
         self.refuse_started(exec).await?;
         let deadline = Instant::now() + timeout;
         let options = StartExecOptions { detach: false, tty: false, output_capacity: None };
-        let start = async |docker: bollard::Docker| docker.start_exec(exec, Some(options.clone())).await;
+        let start = async |docker: bollard::Docker| docker.start_exec(exec, Some(options)).await;
         let StartExecResults::Attached { output, input: stdin } =
             self.ask(write("start command", exec), start).await?
         else {

@@ -32,7 +32,8 @@ impl Daemon {
         let options =
             StopContainerOptionsBuilder::default().t(i32::try_from(seconds).unwrap_or(i32::MAX)).build();
         let call = Call { deadline: grace + WRITE_DEADLINE, ..write("stop container", &before.name) };
-        let stop = async |docker: bollard::Docker| docker.stop_container(&before.id, Some(options.clone())).await;
+        let stop =
+            async |docker: bollard::Docker| docker.stop_container(&before.id, Some(options.clone())).await;
         self.ask(call, stop).await?;
         self.afterwards(&before).await
     }
@@ -59,7 +60,8 @@ impl Daemon {
         }
         let options = KillContainerOptionsBuilder::default().signal(&signal).build();
         let call = write("signal container", &before.name);
-        let kill = async |docker: bollard::Docker| docker.kill_container(&before.id, Some(options.clone())).await;
+        let kill =
+            async |docker: bollard::Docker| docker.kill_container(&before.id, Some(options.clone())).await;
         self.ask(call, kill).await?;
         self.afterwards(&before).await
     }
@@ -103,7 +105,8 @@ impl Daemon {
         }
         let options = RemoveContainerOptionsBuilder::default().force(force).v(one_off).build();
         let call = write("remove container", &before.name);
-        let remove = async |docker: bollard::Docker| docker.remove_container(&before.id, Some(options.clone())).await;
+        let remove =
+            async |docker: bollard::Docker| docker.remove_container(&before.id, Some(options.clone())).await;
         match self.ask(call, remove).await {
             // Somebody else was as quick.
             Err(error) if error.is_not_found() => Ok(()),
@@ -120,7 +123,8 @@ impl Daemon {
         }
         let options = RenameContainerOptionsBuilder::default().name(name).build();
         let call = write("rename container", &before.name);
-        let rename = async |docker: bollard::Docker| docker.rename_container(&before.id, options.clone()).await;
+        let rename =
+            async |docker: bollard::Docker| docker.rename_container(&before.id, options.clone()).await;
         self.ask(call, rename).await?;
         self.afterwards(&before).await
     }

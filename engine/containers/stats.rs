@@ -55,7 +55,9 @@ impl Daemon {
         let options = StatsOptionsBuilder::default().stream(false).one_shot(at_once).build();
         let call = read("measure container", &container.name);
         let measured = self
-            .ask(call, async |docker| docker.stats(&container.id, Some(options.clone())).next().await.transpose())
+            .ask(call, async |docker| {
+                docker.stats(&container.id, Some(options.clone())).next().await.transpose()
+            })
             .await?;
         measured.ok_or_else(silent)
     }

@@ -97,7 +97,10 @@ impl From<Refusal> for Error {
         let hint = refusal.hint();
         let kind = match &refusal {
             Refusal::Input(_) | Refusal::Grant(_) | Refusal::UnknownTarget { .. } => Kind::Invalid,
-            Refusal::Locked { .. } | Refusal::PlanChanged { .. } | Refusal::Conflict(_) => Kind::Conflict,
+            Refusal::Locked { .. }
+            | Refusal::PlanChanged { .. }
+            | Refusal::KeyTaken { .. }
+            | Refusal::Conflict(_) => Kind::Conflict,
             Refusal::Halted(_) => Kind::Halted,
             Refusal::UnknownRun(_) => Kind::NotFound,
             Refusal::Exhausted(_) => Kind::Environment,

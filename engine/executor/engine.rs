@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::acceptance::{self, Prepared};
+use super::dedupe;
 use super::emergency;
 use super::journal::{Journal, fold, into_refusal};
 use super::lock_table::LockTable;
@@ -16,6 +17,7 @@ use super::refusal::Refusal;
 use super::request::{Command, LockWish, Plan, Request};
 use super::runner::{Message, Rest, Runner};
 use super::tasks::Tasks;
+use super::words::printable;
 use crate::audit::{Audit, Draft, Options, Reader, RunRow, StateChange};
 use crate::clock;
 use crate::containers::{Connection, Daemon};
@@ -136,20 +138,9 @@ impl Engine {
             acceptance::read_runbook(&accepted.file, &text, &others, self.inner.plugins.catalogue())?;
         let parent = accepted.parent.clone();
         let journal = Journal::new(self.inner.audit.clone(), row.actor.clone(), row, state);
-        self.inner.locks.enter(journal.run(), &accepted.locks, self.ancestors(parent.as_ref()), false);
+        self.inner.locks.enter(journal.run(), &accepted.locks, self.inner.ancestors(parent.as_ref()), false);
         self.inner.begin(journal, Arc::new(runbook), texts, parent);
         Ok(())
-    }
-
-    fn ancestors(&self, parent: Option<&RunId>) -> Vec<RunId> {
-        let runs = self.inner.runs();
-        let mut found = Vec::new();
-        let mut next = parent.cloned();
-        while let Some(run) = next {
-            next = runs.get(&run).and_then(|handle| handle.parent.clone());
-            found.push(run);
-        }
-        found
     }
 
     /// Accepts a request: when this returns, the run is durable. Nothing has been done yet.
@@ -158,10 +149,11 @@ impl Engine {
     }
 
     pub(super) async fn accept(&self, request: Request, parent: Option<RunId>) -> Result<RunId, Refusal> {
-        if let Some(run) = self.known(&request)? {
+        let request = request.printable();
+        if let Some(run) = dedupe::known(&self.inner.config.data_dir, &request)? {
             return Ok(run);
         }
-        let ancestors = self.ancestors(parent.as_ref());
+        let ancestors = self.inner.ancestors(parent.as_ref());
         if ancestors.len() > acceptance::MAX_CHILD_DEPTH {
             let most = acceptance::MAX_CHILD_DEPTH;
             return Err(Refusal::Exhausted(format!("runbooks may use each other {most} deep, not deeper")));
@@ -198,14 +190,6 @@ impl Engine {
         let inner = Arc::clone(&self.inner);
         let daemon = async move |target: &TargetName| inner.daemon(target);
         acceptance::prepare(request, parent, self.inner.plugins.catalogue(), daemon).await
-    }
-
-    /// A request with a dedupe key that was accepted before is that run.
-    fn known(&self, request: &Request) -> Result<Option<RunId>, Refusal> {
-        let Some(key) = &request.dedupe else { return Ok(None) };
-        let reader = Reader::open(&self.inner.config.data_dir)?;
-        let known = reader.state_get("engine.dedupe", Digest::of(key).as_str())?;
-        Ok(known.and_then(|run| serde_json::from_value(run).ok()))
     }
 
     /// A child is held to the plan of its parent, which holds its writes too.
@@ -252,13 +236,7 @@ impl Engine {
         };
         let mut local = LocalChanges { state: Vec::new(), blobs: texts.clone() };
         local.blobs.extend(self.inner.plugin_bytes(&accepted.plugins)?);
-        if let Some(key) = &request.dedupe {
-            local.state.push(StateChange::Set {
-                bucket: "engine.dedupe".to_owned(),
-                key: Digest::of(key).as_str().to_owned(),
-                value: json!(run),
-            });
-        }
+        local.state.extend(request.dedupe.as_deref().map(|key| dedupe::remembered(key, &run)));
         let journal = Journal::new(self.inner.audit.clone(), request.actor, row, State::of(run.clone()));
         let names = accepted.texts.iter().map(|(name, _)| name.clone());
         let texts = names.zip(texts.into_iter().map(|t| String::from_utf8_lossy(&t).into_owned())).collect();
@@ -293,13 +271,15 @@ impl Engine {
     pub async fn command(&self, run: &RunId, command: Command, actor: &str) -> Result<(), Refusal> {
         let handle = self.inner.handle(run).ok_or_else(|| Refusal::UnknownRun(run.clone()))?;
         let (reply, answer) = oneshot::channel();
-        let message = Message::Command { command, actor: actor.to_owned(), reply };
+        let message = Message::Command { command: command.printable(), actor: actor.to_owned(), reply };
         handle.inbox.send(message).await.map_err(|_| Refusal::UnknownRun(run.clone()))?;
         answer.await.map_err(|_| Refusal::UnknownRun(run.clone()))?
     }
 
-    /// Sets the halt switch: while it is on, no run is accepted and no call that changes anything is made.
+    /// Sets the halt switch: while it is on, no run that may change anything is accepted, and no call that changes anything
+    /// is made.
     pub async fn halt(&self, on: bool, reason: &str, actor: &str) -> Result<(), Refusal> {
+        let reason = &printable(reason);
         let value = json!({ "reason": format!("{reason} ({actor})"), "at_ms": clock::now_ms() });
         let (bucket, key) = (BUCKET.to_owned(), "halt".to_owned());
         let change =
@@ -324,7 +304,7 @@ impl Engine {
         data: Value,
         state: Vec<StateChange>,
     ) -> Result<(), Refusal> {
-        let draft = Draft { state, ..Draft::fact(actor, kind, data) };
+        let draft = Draft { state, ..Draft::fact(actor, kind, super::words::printable_in(data)) };
         self.inner.audit.append(vec![draft], None).await?;
         Ok(())
     }
@@ -401,6 +381,18 @@ impl Inner {
 
     pub(super) fn handle(&self, run: &RunId) -> Option<Handle> {
         self.runs().get(run).cloned()
+    }
+
+    /// The run's parent, and its parent, up to the first.
+    pub(super) fn ancestors(&self, parent: Option<&RunId>) -> Vec<RunId> {
+        let runs = self.runs();
+        let mut found = Vec::new();
+        let mut next = parent.cloned();
+        while let Some(run) = next {
+            next = runs.get(&run).and_then(|handle| handle.parent.clone());
+            found.push(run);
+        }
+        found
     }
 
     pub(super) fn children(&self, run: &RunId) -> Vec<Handle> {

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::executor::request::Source;
@@ -32,6 +33,8 @@ pub enum LibraryError {
     Unreadable { path: String, error: std::io::Error },
     #[error("`{path}` is larger than 256 KiB")]
     TooLarge { path: String },
+    #[error("`{path}` is a pipe, not a file")]
+    NotAFile { path: String },
     #[error("`{path}` is not text (UTF-8)")]
     NotText { path: String },
     #[error("`{path}` holds more than 1000 files")]
@@ -58,6 +61,7 @@ impl LibraryError {
             Self::TooLarge { .. } => {
                 Some("split it: a runbook may use others, `uses: runbook.NAME`".to_owned())
             }
+            Self::NotAFile { .. } => Some("save what it gives in a file, and name that".to_owned()),
             Self::NotText { .. } => Some("a runbook is a YAML file in UTF-8".to_owned()),
             Self::TooMany { .. } => {
                 Some("name the file itself, or keep runbooks in a folder of their own".to_owned())
@@ -221,6 +225,15 @@ pub fn signatures<'a>(
 pub fn read(path: &Path) -> Result<String, LibraryError> {
     let shown = || path.display().to_string();
     let unreadable = |error| LibraryError::Unreadable { path: shown(), error };
+    // Opening a pipe that nobody writes to waits for ever; one that a shell has made, `<(…)`, has its writer.
+    let kind = std::fs::metadata(path).map_err(unreadable)?.file_type();
+    if kind.is_fifo()
+        && !path.starts_with("/dev/fd")
+        && !path.starts_with("/proc")
+        && !path.starts_with("/dev/stdin")
+    {
+        return Err(LibraryError::NotAFile { path: shown() });
+    }
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
     file.take(MAX_TEXT_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
@@ -303,6 +316,15 @@ mod tests {
         let library = Library::new(EMBEDDED.iter().copied(), "/no/such/folder");
         assert_eq!(library.all().unwrap().len(), 2);
         assert!(matches!(library.find("./no.yaml"), Err(LibraryError::Unreadable { .. })));
+    }
+
+    #[test]
+    fn a_pipe_is_not_waited_for() {
+        let (folder, _library) = folder(&[]);
+        let path = folder.path().join("pipe.yaml");
+        let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, kind, mode, 0).unwrap();
+        assert!(matches!(read(&path), Err(LibraryError::NotAFile { .. })));
     }
 
     #[test]

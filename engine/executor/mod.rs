@@ -4,6 +4,7 @@
 
 mod acceptance;
 mod commands;
+mod dedupe;
 pub mod emergency;
 mod engine;
 mod journal;
@@ -13,6 +14,7 @@ mod lock_table;
 mod performing;
 mod planner;
 pub mod plugins;
+mod recall;
 mod refusal;
 pub mod replay;
 pub mod request;
@@ -20,6 +22,7 @@ mod runner;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use acceptance::MAX_CHILD_DEPTH;
 pub use engine::{Engine, EngineConfig, MAX_UNFINISHED};

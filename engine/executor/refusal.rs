@@ -46,6 +46,19 @@ pub enum Refusal {
         /// As it is now.
         now: String,
     },
+    /// The dedupe key belongs to a run of another runbook.
+    #[error(
+        "the dedupe key `{}` belongs to run `{run}` of runbook `{runbook}`",
+        super::words::printable(key)
+    )]
+    KeyTaken {
+        /// As given.
+        key: String,
+        /// Whose it is.
+        run: RunId,
+        /// What that run does.
+        runbook: String,
+    },
     /// The halt switch is on.
     #[error("halted: {0}")]
     Halted(String),
@@ -81,11 +94,15 @@ impl Refusal {
                 "wait for it with --wait-lock, see it with `runbook runs watch {holder}`, or take the lock with --take-lock --reason WHY"
             ),
             Self::Grant(_) => "look at the parameters: a grant must say whom it is about".to_owned(),
+            Self::KeyTaken { run, .. } => {
+                format!("give another key; `runbook runs show {run}` shows the run it belongs to")
+            }
             Self::PlanChanged { .. } => "look at the new plan with `runbook plan`".to_owned(),
             Self::Halted(_) => "`runbook halt off --reason WHY` ends it".to_owned(),
             Self::Fenced => {
                 "`runbook audit join` takes the emergency's segment in and opens the fence".to_owned()
             }
+            Self::Conflict(_) => "`runbook runs list --unfinished` shows how each run stands".to_owned(),
             Self::UnknownRun(_) => "`runbook runs list` shows all".to_owned(),
             Self::Target(failure) if failure.kind == FailureKind::Unavailable => {
                 "`runbook doctor` tells whether the daemon answers".to_owned()

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::words::printable;
 use crate::model::grant::RunGrants;
 use crate::model::ids::{Digest, RunbookName, StepPath, TargetName};
 use crate::model::runbook::Risk;
@@ -32,6 +33,18 @@ pub struct Request {
     pub step_by_step: bool,
     /// What to do if another run holds a lock.
     pub lock: LockWish,
+}
+
+impl Request {
+    /// What the person said, as it may stand in an entry.
+    pub(super) fn printable(self) -> Self {
+        let lock = match self.lock {
+            LockWish::Take { reason } => LockWish::Take { reason: printable(&reason) },
+            other => other,
+        };
+        let text = |text: Option<String>| text.as_deref().map(printable);
+        Self { reason: text(self.reason), dedupe: text(self.dedupe), lock, ..self }
+    }
 }
 
 /// Where the text of a runbook comes from. The one who asks reads the files; the engine reads none.
@@ -87,6 +100,21 @@ pub enum Command {
     },
     /// Decide a call in doubt.
     Settle(Settlement),
+}
+
+impl Command {
+    /// What the person said, as it may stand in an entry.
+    pub(super) fn printable(self) -> Self {
+        match self {
+            Self::Cancel { reason, undo } => Self::Cancel { reason: printable(&reason), undo },
+            Self::Leave { reason } => Self::Leave { reason: printable(&reason) },
+            Self::Answer { path, answer } => {
+                let text = answer.text.as_deref().map(printable);
+                Self::Answer { path, answer: Answer { text, ..answer } }
+            }
+            other => other,
+        }
+    }
 }
 
 /// What a run would do, and what that rests on.

@@ -13,15 +13,16 @@ use tokio::task::{JoinError, JoinSet};
 use super::engine::Inner;
 use super::journal::{Error, Journal};
 use super::performing::{self, Done};
+use super::recall;
 use super::refusal::Refusal;
 use super::request::Command;
 use crate::clock;
-use crate::host::{Mode, Performed, RunContext, RunParts, Stop, World};
+use crate::host::{Performed, RunContext, Stop};
 use crate::model::ids::{RunId, RunbookName, StepPath};
 use crate::model::runbook::Runbook;
-use crate::run::event::{CallId, EndStatus, Event, Outcome};
+use crate::run::event::{EndStatus, Event, Outcome};
 use crate::run::next::{Action, Ended, InFlight, abandon, finish, next};
-use crate::run::state::{RunStatus, State};
+use crate::run::state::RunStatus;
 
 /// The longest a run sleeps before it asks again what to do.
 const LONGEST_SLEEP: Duration = Duration::from_hours(1);
@@ -89,7 +90,7 @@ impl Runner {
         texts: Vec<(RunbookName, String)>,
         (inbox, rest): (mpsc::Receiver<Message>, watch::Sender<Rest>),
     ) -> Self {
-        let context = Arc::new(context(&inner, &journal));
+        let context = Arc::new(recall::context(&inner, &journal));
         Self {
             inner,
             journal,
@@ -261,6 +262,9 @@ impl Runner {
     }
 
     fn finish(&self, ended: Ended) -> Result<(), Quit> {
+        if matches!(ended.outcome, Outcome::Error(_)) {
+            self.context.control.fail();
+        }
         let event = self.journal.with(|state| finish(&self.runbook, state, ended));
         drop(self.journal.submit(&event, None, crate::host::LocalChanges::default())?);
         Ok(())
@@ -367,12 +371,11 @@ impl Runner {
             }
         };
         let run = self.journal.run().clone();
-        let held = async move { inner.locks.hold(&run, &locks, tell).await };
+        let held = async { inner.locks.hold(&run, &locks, tell).await };
         tokio::pin!(held);
         loop {
-            tokio::select! {
-                () = &mut held => return Ok(()),
-                Some(message) = self.inbox.recv() => self.hear(message).await?,
+            if self.journal.with(|state| state.started_ms().is_none() && state.left().is_some()) {
+                self.step_aside(&locks).await?;
             }
             if self.draining {
                 return Err(Quit::Drained);
@@ -380,7 +383,30 @@ impl Runner {
             if self.journal.with(|state| state.cancel().is_some() || state.end().is_some()) {
                 return Ok(());
             }
+            tokio::select! {
+                () = &mut held => return Ok(()),
+                Some(message) = self.inbox.recv() => self.hear(message).await?,
+            }
         }
+    }
+
+    /// A run that was left while it waited gives up its place until a person resumes or ends it: it has done nothing, so
+    /// nobody need wait for it.
+    async fn step_aside(&mut self, locks: &[String]) -> Result<(), Quit> {
+        let run = self.journal.run().clone();
+        self.inner.locks.leave(&run);
+        self.tell_rest(None);
+        while !self.draining && self.journal.with(|state| state.left().is_some()) {
+            match self.inbox.recv().await {
+                Some(message) => self.hear(message).await?,
+                None => return Err(Quit::Drained),
+            }
+        }
+        let parent = self.inner.handle(&run).and_then(|handle| handle.parent);
+        let ancestors = self.inner.ancestors(parent.as_ref());
+        self.inner.locks.enter(&run, locks, ancestors, false);
+        self.tell_rest(None);
+        Ok(())
     }
 
     /// Records that this engine has the run now. One that was interrupted too long ago waits for a person.
@@ -432,51 +458,6 @@ impl Runner {
         let changed = self.rest.send_if_modified(|now| std::mem::replace(now, rest) != rest);
         if changed {
             self.inner.tell();
-        }
-    }
-}
-
-/// What the run's attempts share. What an earlier engine recorded is recalled, so that its containers are looked at again
-/// before they are written to.
-fn context(inner: &Arc<Inner>, journal: &Journal) -> RunContext {
-    journal.with(|state| {
-        let Some(accepted) = state.accepted() else { unreachable!("a run is accepted before it is begun") };
-        let daemon =
-            if accepted.grants.containers.is_empty() { None } else { inner.daemon(&accepted.target).ok() };
-        let context = RunContext::new(RunParts {
-            run: journal.run().clone(),
-            file: accepted.file.clone(),
-            target: accepted.target.clone(),
-            grants: accepted.grants.clone(),
-            mode: Mode::Live,
-            halted: Arc::clone(&inner.halted),
-            ledger: Arc::new(journal.clone()),
-            world: World::live(daemon, inner.config.data_dir.clone(), Arc::clone(&inner.budgets)),
-            planned: accepted.plan.as_ref().map(|plan| plan.writes.clone()),
-        });
-        recall(&context, state);
-        if state.cancel().is_some() {
-            context.control.cancel();
-        }
-        if state.lock_loss().is_some() {
-            context.control.cancel_writes();
-        }
-        context
-    })
-}
-
-fn recall(context: &RunContext, state: &State) {
-    for (path, progress) in state.paths() {
-        for (attempt, number) in progress.attempts.iter().zip(1..) {
-            for (call, ordinal) in attempt.calls.iter().zip(0..) {
-                let id = CallId { path: path.clone(), attempt: number, ordinal };
-                if let Some(Outcome::Ok(answer)) = &call.outcome {
-                    context.recall(&id, &call.function, answer);
-                }
-                if call.writes() {
-                    context.recall_write(&id, &call.function, &call.arguments);
-                }
-            }
         }
     }
 }

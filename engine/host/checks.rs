@@ -10,6 +10,7 @@ use super::grants::allowance;
 use crate::containers::types::Container;
 use crate::model::effect::{Failure, FailureKind};
 use crate::model::grant::ContainerAction;
+use crate::model::ids::Section;
 use crate::run::event::CallId;
 
 impl Door {
@@ -75,24 +76,29 @@ impl Door {
         ))
     }
 
-    /// With `--plan`, a write that is not in the plan is refused before it is announced.
+    /// With `--plan`, a write that is not in the plan is refused before it is announced. A plan shows the way there: the
+    /// way back of a run that went wrong is not in it, and neither is a second attempt of what was planned.
     pub(super) fn take_planned(&self, id: &CallId, function: &str, arguments: &Value) -> Result<(), Failure> {
         let key = self.context.write_key(&id.path, function, arguments);
+        let way_back = match id.path.section {
+            Section::Steps => self.brings_back(function, arguments),
+            Section::Undo => true,
+            Section::Finally => self.context.control.went_wrong(),
+        };
         let mut memory = lock(&self.context.memory);
-        let Some(planned) = &mut memory.planned else { return Ok(()) };
-        match planned.iter().position(|p| *p == key) {
-            Some(index) => {
-                planned.remove(index);
-                Ok(())
-            }
-            None => Err(Failure::new(
-                FailureKind::Conflict,
-                "plan.deviation",
-                format!(
-                    "`{function}` of step `{}` is not in the plan this run is held to: nothing was done",
-                    id.path
-                ),
-            )),
+        if memory.planned.is_none() || memory.take_planned(&key) || way_back {
+            return Ok(());
         }
+        if id.attempt > 1 && memory.made.contains(&key) {
+            return Ok(());
+        }
+        Err(Failure::new(
+            FailureKind::Conflict,
+            "plan.deviation",
+            format!(
+                "`{function}` of step `{}` is not in the plan this run is held to: nothing was done",
+                id.path
+            ),
+        ))
     }
 }

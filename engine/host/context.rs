@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
@@ -77,10 +77,16 @@ pub enum Mode {
 const STEPS: u8 = 1;
 const STEPS_AND_UNDO: u8 = 2;
 
+/// The call that brings a container back.
+pub(super) const START: &str = "containers.start";
+/// The calls after which a container may be down.
+const ENDS: [&str; 2] = ["containers.stop", "containers.kill"];
+
 /// Wishes that reach an attempt while it is under way.
 #[derive(Debug, Default)]
 pub struct Control {
     cancelled: AtomicU8,
+    failed: AtomicBool,
     left: Mutex<Option<Stop>>,
     changed: Notify,
 }
@@ -107,6 +113,21 @@ impl Control {
     /// Takes the wish to stop back, for a run that is carried on.
     pub fn carry_on(&self) {
         *lock(&self.left) = None;
+    }
+
+    /// A step has failed: from here on the run need not go as planned.
+    pub fn fail(&self) {
+        self.failed.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether a step has failed or the run is being cancelled.
+    pub(super) fn went_wrong(&self) -> bool {
+        self.failed.load(Ordering::SeqCst) || self.cancelled.load(Ordering::SeqCst) >= STEPS
+    }
+
+    /// Whether another run has the locks now.
+    pub(super) fn lost_locks(&self) -> bool {
+        self.cancelled.load(Ordering::SeqCst) >= STEPS_AND_UNDO
     }
 
     pub(super) fn cancelled(&self, section: Section) -> bool {
@@ -187,6 +208,10 @@ pub(super) struct Memory {
     pub(super) addresses: HashMap<IpAddr, String>,
     /// Writes of the plan not yet made.
     pub(super) planned: Option<Vec<Digest>>,
+    /// Writes of the plan that were made: another attempt may make them again.
+    pub(super) made: HashSet<Digest>,
+    /// Containers that are down, by the step that stopped them.
+    stopped: HashMap<String, StepPath>,
 }
 
 impl RunContext {
@@ -213,17 +238,20 @@ impl RunContext {
         for container in containers_in(answer) {
             memory.unverified.insert(container.id.clone());
             memory.learn(&container, (function == "containers.create").then(|| place(call)));
+            memory.mark(&container, &call.path, function);
         }
+    }
+
+    /// Whether this step has stopped the container and nobody of this run has started it since.
+    pub(super) fn stopped_by(&self, path: &StepPath, id: &str) -> bool {
+        lock(&self.memory).stopped.get(id) == Some(path)
     }
 
     /// The plan's entry for a write was used by an earlier engine.
     pub fn recall_write(&self, call: &CallId, function: &str, arguments: &Value) {
         let key = self.write_key(&call.path, function, arguments);
         let mut memory = lock(&self.memory);
-        let Some(planned) = &mut memory.planned else { return };
-        if let Some(index) = planned.iter().position(|p| *p == key) {
-            planned.remove(index);
-        }
+        memory.take_planned(&key);
     }
 
     /// Names a call for ever.
@@ -255,11 +283,29 @@ impl RunContext {
         for container in found {
             let made = (function == "containers.create").then(|| place(call));
             memory.learn(&container, made);
+            memory.mark(&container, &call.path, function);
         }
     }
 }
 
 impl Memory {
+    /// Takes a write from the plan; whether it was still in it.
+    pub(super) fn take_planned(&mut self, key: &Digest) -> bool {
+        let Some(planned) = &mut self.planned else { return false };
+        let Some(index) = planned.iter().position(|write| write == key) else { return false };
+        self.made.insert(planned.remove(index));
+        true
+    }
+
+    /// Remembers who has stopped it.
+    fn mark(&mut self, container: &Container, path: &StepPath, function: &str) {
+        if ENDS.contains(&function) {
+            self.stopped.insert(container.id.clone(), path.clone());
+        } else if function == START {
+            self.stopped.remove(&container.id);
+        }
+    }
+
     fn learn(&mut self, container: &Container, made_by: Option<String>) {
         self.seen.insert(container.id.clone(), Seen::of(container));
         for address in container.addresses.iter().filter_map(|address| address.parse().ok()) {
@@ -307,4 +353,51 @@ pub(super) fn containers_in(answer: &Value) -> Vec<Container> {
 /// A poisoned lock means a panic elsewhere; the data is still whole, since no lock is held over a panic-prone step.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn container(id: &str) -> Container {
+        serde_json::from_value(serde_json::json!({
+            "id": id, "name": "shop-web-1", "service": "shop/web", "depends_on": [], "state": "exited",
+            "health": "none", "started_at": "", "finished_at": "", "created_at": "", "image": "", "image_id": "",
+            "exit_code": 0, "out_of_memory": false, "restart_count": 0,
+            "limits": { "cpu_millis": 0, "memory_bytes": 0, "memory_swap_bytes": 0, "pids": 0 },
+            "ports": [], "addresses": [], "auto_remove": false, "replica": 1, "labels": [],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn who_has_stopped_a_container_is_known_until_it_is_started() {
+        let (a, b): (StepPath, StepPath) = ("a".parse().unwrap(), "b".parse().unwrap());
+        let mut memory = Memory::default();
+        memory.mark(&container("1"), &a, "containers.inspect");
+        assert!(memory.stopped.is_empty());
+        memory.mark(&container("1"), &b, "containers.kill");
+        memory.mark(&container("1"), &a, "containers.stop");
+        assert_eq!(memory.stopped.get("1"), Some(&a));
+        memory.mark(&container("1"), &b, START);
+        assert!(memory.stopped.is_empty());
+    }
+
+    #[test]
+    fn a_planned_write_is_taken_once_and_remembered() {
+        let write = Digest::of("stop shop-web-1");
+        let mut memory = Memory { planned: Some(vec![write.clone()]), ..Memory::default() };
+        assert!(!memory.take_planned(&Digest::of("another")));
+        assert!(memory.take_planned(&write) && !memory.take_planned(&write));
+        assert!(memory.made.contains(&write));
+    }
+
+    #[test]
+    fn a_lost_lock_is_no_mere_cancel() {
+        let control = Control::default();
+        control.cancel();
+        assert!(control.cancelled(Section::Steps) && control.went_wrong() && !control.lost_locks());
+        control.cancel_writes();
+        assert!(control.lost_locks());
+    }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::call::{Call, Found, Intent, Trouble};
-use super::context::{LocalChanges, Mode, RunContext, Stop, lock};
+use super::context::{LocalChanges, Mode, RunContext, START, Stop, lock};
 use super::limits;
 use super::overlay::ImaginedWrite;
 use crate::clock;
@@ -90,10 +90,10 @@ impl Door {
                 format!("a step may make {} host calls in one attempt", limits::MAX_CALLS),
             ));
         }
-        if self.cancelled() {
+        if self.held_back(call) {
             return Err(cancelled());
         }
-        if self.time_left_ms() == 0 {
+        if self.time_left_ms() == 0 && !self.brings_back(call.function(), &call.arguments()) {
             return Err(Failure::new(FailureKind::TimedOut, "step.deadline", "the step's time is over"));
         }
         call.check()
@@ -101,6 +101,18 @@ impl Door {
 
     fn cancelled(&self) -> bool {
         self.context.control.cancelled(self.site.path.section)
+    }
+
+    fn held_back(&self, call: &dyn Call) -> bool {
+        self.cancelled() && !self.brings_back(call.function(), &call.arguments())
+    }
+
+    /// Starting what this very step has stopped: a cancel or the end of its time must not leave it down. Once another run
+    /// has the locks, what is up or down there is up to that run.
+    pub(super) fn brings_back(&self, function: &str, arguments: &Value) -> bool {
+        function == START
+            && !self.context.control.lost_locks()
+            && arguments["id"].as_str().is_some_and(|id| self.context.stopped_by(&self.site.path, id))
     }
 
     fn time_left_ms(&self) -> u64 {
@@ -268,7 +280,7 @@ impl Door {
                     if let Some(failure) = after {
                         return self.finish(call, id, Err(failure), None);
                     }
-                    if self.cancelled() {
+                    if self.held_back(call) {
                         return self.finish(call, id, Err(cancelled()), None);
                     }
                     if let Some(reason) = lock(&self.context.halted).clone() {

@@ -46,7 +46,11 @@ impl RunContext {
         let word = action.word();
         let remedy = match selected.first() {
             Some(grant) => {
-                format!("add `{word}` to `actions` under grants.containers, {}:{}", self.file, grant.line)
+                format!(
+                    "add `{word}` to `actions` under grants.containers, {}:{}",
+                    self.file,
+                    grant.line_of_actions()
+                )
             }
             None => format!(
                 "a grant such as `containers: {{ select: {{ service: {} }}, actions: [{word}] }}` under `grants`, {}:{}, would permit it",
@@ -73,7 +77,7 @@ impl RunContext {
                 exceeded.word,
                 words(&grant.select),
                 self.file,
-                grant.line
+                grant.line_of_budget(exceeded.word)
             ),
         )
     }
@@ -99,7 +103,7 @@ impl RunContext {
             format!(
                 "may not connect to {address}: {why}add `\"{address}\"` to `http` under `grants`, {}:{}",
                 self.file,
-                self.grants.line.max(1)
+                self.grants.line_of_http()
             ),
         )
     }
@@ -110,6 +114,8 @@ impl RunContext {
         if self.grants.state.iter().any(|grant| grant.bucket == bucket && grant.actions.iter().any(fits)) {
             return Ok(());
         }
+        let named = self.grants.state.iter().find(|grant| grant.bucket == bucket);
+        let line = named.map_or(self.grants.line, |grant| grant.line);
         let word = match action {
             StateAction::Read => "read",
             StateAction::Write => "write",
@@ -120,7 +126,7 @@ impl RunContext {
             format!(
                 "may not {word} the state bucket `{bucket}`: `state: [{{ bucket: {bucket}, actions: [{word}] }}]` under `grants`, {}:{}, would permit it",
                 self.file,
-                self.grants.line.max(1)
+                line.max(1)
             ),
         ))
     }

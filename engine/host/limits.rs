@@ -37,7 +37,7 @@ pub const MAX_LINES: usize = 1_000;
 /// One log line, bytes.
 pub const MAX_LINE_BYTES: usize = 4 << 10;
 /// A component's bytes.
-pub const MAX_COMPONENT_BYTES: usize = 32 << 20;
+pub const MAX_COMPONENT_BYTES: usize = 16 << 20;
 /// What one read of the world may take where the call itself sets no time, milliseconds.
 pub const READ_DEADLINE_MS: u64 = 30_000;
 /// What a host call may take beyond the time it was asked to take, milliseconds.

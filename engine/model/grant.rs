@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::address::check_address;
 use super::expression::Scope;
 use super::runbook::Template;
 
@@ -109,8 +110,39 @@ pub struct ContainerGrant<T, N> {
     pub max_unavailable: Option<N>,
     /// How many replicas of one service must stay healthy.
     pub min_healthy: Option<N>,
-    /// The line in the runbook, from 1, so that a denial can point there.
+    /// The line in the runbook, from 1.
     pub line: u32,
+    /// The lines of its keys, so that a denial can point at the one to change.
+    #[serde(default)]
+    pub lines: GrantLines,
+}
+
+impl<T, N> ContainerGrant<T, N> {
+    /// The line of `actions`; that of the grant in runs accepted before lines of keys were kept.
+    pub fn line_of_actions(&self) -> u32 {
+        if self.lines.actions == 0 { self.line } else { self.lines.actions }
+    }
+
+    /// The line of a budget, or of the grant where the budget is not written.
+    pub fn line_of_budget(&self, word: &str) -> u32 {
+        let line = match word {
+            "max_unavailable" => self.lines.max_unavailable,
+            "min_healthy" => self.lines.min_healthy,
+            _ => 0,
+        };
+        if line == 0 { self.line } else { line }
+    }
+}
+
+/// Where the keys of a grant on containers stand; 0 for one that is not written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantLines {
+    /// `actions`
+    pub actions: u32,
+    /// `max_unavailable`
+    pub max_unavailable: u32,
+    /// `min_healthy`
+    pub min_healthy: u32,
 }
 
 /// A grant on a bucket of state.
@@ -135,6 +167,9 @@ pub struct GrantSet<T, N> {
     pub state: Vec<StateGrant<T>>,
     /// The line of the key `grants`, 0 if there is none.
     pub line: u32,
+    /// The line of the key `http`, 0 if there is none.
+    #[serde(default)]
+    pub http_line: u32,
 }
 
 /// As written in a runbook.
@@ -144,6 +179,11 @@ pub type Grants = GrantSet<Template, Template>;
 pub type RunGrants = GrantSet<String, u32>;
 
 impl<T, N> GrantSet<T, N> {
+    /// The line to change for another address: that of `http`, else that of `grants`.
+    pub fn line_of_http(&self) -> u32 {
+        if self.http_line == 0 { self.line.max(1) } else { self.http_line }
+    }
+
     /// Whether containers or state may be changed. Requests are not counted: what they are is known only when they are made.
     pub fn writes(&self) -> bool {
         self.containers.iter().any(|grant| grant.actions.iter().any(|action| action.writes()))
@@ -153,7 +193,7 @@ impl<T, N> GrantSet<T, N> {
 
 impl<T, N> Default for GrantSet<T, N> {
     fn default() -> Self {
-        Self { containers: Vec::new(), http: Vec::new(), state: Vec::new(), line: 0 }
+        Self { containers: Vec::new(), http: Vec::new(), state: Vec::new(), line: 0, http_line: 0 }
     }
 }
 
@@ -192,14 +232,14 @@ impl Grants {
                 .state
                 .iter()
                 .map(|grant| {
-                    Ok(StateGrant {
-                        bucket: text(&grant.bucket, scope, grant.line, "a bucket under `grants.state`")?,
-                        actions: grant.actions.clone(),
-                        line: grant.line,
-                    })
+                    let line = grant.line;
+                    let bucket = text(&grant.bucket, scope, line, "a bucket under `grants.state`")?;
+                    check_bucket(&bucket).map_err(|message| InvalidGrant { line, message })?;
+                    Ok(StateGrant { bucket, actions: grant.actions.clone(), line })
                 })
                 .collect::<Result<_, InvalidGrant>>()?,
             line: self.line,
+            http_line: self.http_line,
         })
     }
 }
@@ -219,9 +259,22 @@ impl ContainerGrant<Template, Template> {
         Ok(ContainerGrant {
             select,
             actions: self.actions.clone(),
-            max_unavailable: count(self.max_unavailable.as_ref(), scope, line, "max_unavailable", 1)?,
-            min_healthy: count(self.min_healthy.as_ref(), scope, line, "min_healthy", 0)?,
+            max_unavailable: count(
+                self.max_unavailable.as_ref(),
+                scope,
+                self.line_of_budget("max_unavailable"),
+                "max_unavailable",
+                1,
+            )?,
+            min_healthy: count(
+                self.min_healthy.as_ref(),
+                scope,
+                self.line_of_budget("min_healthy"),
+                "min_healthy",
+                0,
+            )?,
             line,
+            lines: self.lines,
         })
     }
 }
@@ -234,21 +287,14 @@ pub fn check_label(text: &str) -> Result<(), String> {
     }
 }
 
-/// Whether `text` is `scheme://host`, with a port and a path if you like.
-pub fn check_address(text: &str) -> Result<(), String> {
-    let shown = text.escape_debug();
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return Err(format!("`{shown}` is not an address; write `http://host:port/path`"));
-    };
-    if !["http", "https", "tcp"].contains(&scheme) {
-        return Err(format!("`{shown}` begins with neither `http://`, `https://` nor `tcp://`"));
-    }
-    let host = rest.split('/').next().unwrap_or_default();
-    if host.is_empty() || host.starts_with(':') {
-        return Err(format!("`{shown}` names no host; `*` stands for any"));
-    }
-    if text.chars().any(|c| c.is_whitespace() || c.is_control()) || host.contains('@') {
-        return Err(format!("`{shown}` is not an address; write `http://host:port/path`"));
+/// What the engine keeps for itself: changed by its own commands only.
+const OWN_BUCKET: &str = "engine";
+
+/// Whether a run may be granted this bucket.
+pub fn check_bucket(text: &str) -> Result<(), String> {
+    let own = text == OWN_BUCKET || text.strip_prefix(OWN_BUCKET).is_some_and(|rest| rest.starts_with('.'));
+    if own {
+        return Err(format!("the bucket `{}` is the engine's own; name another", text.escape_debug()));
     }
     Ok(())
 }
@@ -287,7 +333,9 @@ fn count(
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{ContainerAction, ContainerGrant, Grants, Selector};
+    use super::{
+        ContainerAction, ContainerGrant, GrantLines, Grants, RunGrants, Selector, StateAction, StateGrant,
+    };
     use crate::model::expression::Scope;
     use crate::model::runbook::Template;
 
@@ -299,10 +347,12 @@ mod tests {
                 max_unavailable: Some(Template::parse(batch, 5).unwrap()),
                 min_healthy: None,
                 line: 4,
+                lines: GrantLines { actions: 4, max_unavailable: 5, min_healthy: 0 },
             }],
             http: vec![Template::parse("http://*:8080/healthz", 6).unwrap()],
             state: Vec::new(),
             line: 3,
+            http_line: 6,
         }
     }
 
@@ -335,10 +385,45 @@ mod tests {
             (
                 "web",
                 "${{ parameters.zero }}",
-                "line 4: `max_unavailable` must be an integer of at least 1, not `0`",
+                "line 5: `max_unavailable` must be an integer of at least 1, not `0`",
             ),
         ] {
             assert_eq!(grants(service, batch).evaluate(&scope()).unwrap_err().to_string(), expected);
         }
+    }
+
+    #[test]
+    fn the_engines_own_buckets_are_not_granted() {
+        for (bucket, refused) in
+            [("engine", true), ("engine.dedupe", true), ("engines", false), ("deploys", false)]
+        {
+            let mut grants = Grants::default();
+            grants.state.push(StateGrant {
+                bucket: Template::parse(&format!("${{{{ '{bucket}' }}}}"), 7).unwrap(),
+                actions: vec![StateAction::Write],
+                line: 7,
+            });
+            match grants.evaluate(&scope()) {
+                Err(error) => {
+                    let expected = format!("line 7: the bucket `{bucket}` is the engine's own; name another");
+                    assert!(refused && error.to_string() == expected, "{error}");
+                }
+                Ok(run) => assert!(!refused && run.state[0].bucket == bucket),
+            }
+        }
+    }
+
+    #[test]
+    fn a_denial_can_point_at_the_key_to_change() {
+        let run = grants("web", "${{ parameters.batch }}").evaluate(&scope()).unwrap();
+        let grant = &run.containers[0];
+        assert_eq!((grant.line_of_actions(), grant.line_of_budget("max_unavailable")), (4, 5));
+        assert_eq!((grant.line_of_budget("min_healthy"), run.line_of_http()), (4, 6));
+        // As accepted before the lines of keys were kept.
+        let mut old = serde_json::to_value(&run).unwrap();
+        old.as_object_mut().unwrap().remove("http_line");
+        old["containers"][0].as_object_mut().unwrap().remove("lines");
+        let old: RunGrants = serde_json::from_value(old).unwrap();
+        assert_eq!((old.containers[0].line_of_actions(), old.line_of_http()), (4, 3));
     }
 }

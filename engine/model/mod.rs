@@ -1,5 +1,6 @@
 //! The words of the domain: what a runbook is, how its text is read, what it may do. Pure: no I/O, no clock, no tokio.
 
+pub mod address;
 pub mod duration;
 pub mod effect;
 pub mod expression;

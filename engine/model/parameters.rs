@@ -91,8 +91,8 @@ pub fn missing(parameter: &Parameter) -> InvalidParameter {
 /// The value that the text of `-p name=value` means for this parameter; it is checked as well.
 pub fn from_flag(parameter: &Parameter, text: &str) -> Result<Value, InvalidParameter> {
     let wrong = || {
-        let message = wrong_type(parameter, &shown(&Value::from(text)));
-        InvalidParameter::new(parameter.name.as_str(), message, wanted(parameter))
+        let message = wrong_type(parameter, &format!("`{}`", shown(&Value::from(text))));
+        InvalidParameter::new(parameter.name.as_str(), message, Some(wanted(parameter, None)))
     };
     let value = match parameter.kind {
         ParameterType::String | ParameterType::Duration | ParameterType::Size => {
@@ -126,7 +126,7 @@ pub fn check(parameter: &Parameter, value: &Value) -> Result<(), InvalidParamete
     if let Err(reason) = has_type(parameter.kind, value) {
         let (message, hint) = match reason {
             Some((because, hint)) => (format!("the parameter `{}`: {because}", parameter.name), Some(hint)),
-            None => (wrong_type(parameter, &shown(value)), wanted(parameter)),
+            None => (wrong_type(parameter, &quoted(value)), Some(wanted(parameter, Some(value)))),
         };
         return fail(message, hint);
     }
@@ -277,21 +277,40 @@ impl ParameterType {
 }
 
 fn wrong_type(parameter: &Parameter, shown: &str) -> String {
-    format!("the parameter `{}` must be {}, not `{shown}`", parameter.name, parameter.kind.phrase())
+    format!("the parameter `{}` must be {}, not {shown}", parameter.name, parameter.kind.phrase())
 }
 
-fn wanted(parameter: &Parameter) -> Option<String> {
+/// For sentences about a wrong type: a text is said to be one, since `"1"` and `1` look alike otherwise.
+pub(super) fn quoted(value: &Value) -> String {
+    let text = if value.is_string() { "the text " } else { "" };
+    format!("{text}`{}`", shown(value))
+}
+
+/// What to write instead; a value that is given was written in a file, else it came from the command line.
+fn wanted(parameter: &Parameter, value: Option<&Value>) -> String {
+    let text = value.and_then(Value::as_str);
     match parameter.kind {
-        ParameterType::List => Some(format!("write `-p {}=a,b` or a JSON list of texts", parameter.name)),
-        ParameterType::Map => {
-            Some(format!("write `-p {}=a=1,b=2` or a JSON object of texts", parameter.name))
+        ParameterType::Integer | ParameterType::Number | ParameterType::Boolean if text.is_some() => {
+            format!("write {}, without quotes", parameter.kind.phrase())
         }
-        ParameterType::Duration => Some("write a duration like `30s`, `10m`, `1h30m` or `7d`".to_owned()),
-        ParameterType::Size => Some("write a size like `64MiB` or `8GB`".to_owned()),
-        ParameterType::Integer => Some("write a whole number like `2`".to_owned()),
-        ParameterType::Number => Some("write a number like `0.5`".to_owned()),
-        ParameterType::Boolean => Some("write `true` or `false`".to_owned()),
-        ParameterType::String => None,
+        ParameterType::String if value.is_some_and(|value| !value.is_array() && !value.is_object()) => {
+            format!("put it in quotes: `\"{}\"`", value.map(shown).unwrap_or_default())
+        }
+        ParameterType::Duration if value.is_some_and(Value::is_number) => {
+            format!("write `{}s` for seconds", value.map(shown).unwrap_or_default())
+        }
+        ParameterType::List if value.is_some() => "write a list of texts: `[\"a\", \"b\"]`".to_owned(),
+        ParameterType::Map if value.is_some() => "write a map of texts: `{\"a\": \"1\"}`".to_owned(),
+        ParameterType::List => format!("write `-p {}=a,b` or a JSON list of texts", parameter.name),
+        ParameterType::Map => {
+            format!("write `-p {}=a=1,b=2` or a JSON object of texts", parameter.name)
+        }
+        ParameterType::Duration => "write a duration like `30s`, `10m`, `1h30m` or `7d`".to_owned(),
+        ParameterType::Size => "write a size like `64MiB` or `8GB`".to_owned(),
+        ParameterType::Integer => "write a whole number like `2`".to_owned(),
+        ParameterType::Number => "write a number like `0.5`".to_owned(),
+        ParameterType::Boolean => "write `true` or `false`".to_owned(),
+        ParameterType::String => "write a text".to_owned(),
     }
 }
 
@@ -390,6 +409,30 @@ mod tests {
             ..parameter("level", ParameterType::String)
         };
         assert_eq!(check(&level, &json!("sotf")).unwrap_err().hint.unwrap(), "did you mean `soft`?");
+    }
+
+    #[test]
+    fn a_value_of_a_file_gets_a_hint_for_files() {
+        for (kind, value, message, hint) in [
+            (
+                ParameterType::Integer,
+                json!("1"),
+                "an integer, not the text `1`",
+                "write an integer, without quotes",
+            ),
+            (ParameterType::String, json!(5), "a text, not `5`", "put it in quotes: `\"5\"`"),
+            (ParameterType::String, json!([1]), "a text, not `[1]`", "write a text"),
+            (
+                ParameterType::List,
+                json!("a"),
+                "a list of texts, not the text `a`",
+                "write a list of texts: `[\"a\", \"b\"]`",
+            ),
+        ] {
+            let error = check(&parameter("p", kind), &value).unwrap_err();
+            assert_eq!(error.message, format!("the parameter `p` must be {message}"));
+            assert_eq!(error.hint.as_deref(), Some(hint));
+        }
     }
 
     #[test]

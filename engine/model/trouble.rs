@@ -62,12 +62,16 @@ impl Troubles {
 fn excerpt(text: &mut String, line: &str, trouble: &Trouble) {
     let column = usize::try_from(trouble.column).unwrap_or(1).max(1);
     let first = if column > MAX_SHOWN_CHARS { column - 1 - SHOWN_BEFORE_CARET } else { 0 };
-    // Tabs and other control characters would move the caret or the terminal.
+    // Tabs and other control characters would move the caret or the terminal; a tab is often what is wrong.
     let shown: String = line
         .chars()
         .skip(first)
         .take(MAX_SHOWN_CHARS)
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| match c {
+            '\t' => '→',
+            c if c.is_control() => ' ',
+            c => c,
+        })
         .collect();
     let number = trouble.line.to_string();
     let _ = writeln!(text, "  {number} | {}", shown.trim_end());
@@ -94,7 +98,7 @@ mod tests {
             ],
         };
         let expected = "a.yaml: no name\n\
-            a.yaml:2:2: unknown key `steeps`\n  2 |  steeps: []\n    |  ^\n  hint: did you mean `steps`?\n";
+            a.yaml:2:2: unknown key `steeps`\n  2 | →steeps: []\n    |  ^\n  hint: did you mean `steps`?\n";
         assert_eq!(troubles.render(), expected);
         assert_eq!(troubles.to_string(), "2 troubles in `a.yaml`");
     }

@@ -468,6 +468,10 @@ pub enum EndStatus {
 }
 
 impl EndStatus {
+    /// All there are.
+    pub const ALL: [Self; 6] =
+        [Self::Succeeded, Self::Failed, Self::RolledBack, Self::Cancelled, Self::Skipped, Self::Stuck];
+
     /// The word people see.
     pub fn word(self) -> &'static str {
         match self {

@@ -123,6 +123,7 @@ if [[ "$purpose" == test ]]; then
     want sqlite3 sqlite3
     want python3 python3
     want openssl openssl
+    want strace strace
 fi
 install_packages
 [[ "$purpose" == build ]] || ensure_daemon

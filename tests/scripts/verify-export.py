@@ -65,4 +65,5 @@ def main(export, verifier_key):
     print(f"{size} entries of {origin} are what was signed")
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -81,7 +81,7 @@ pub(crate) fn play(shape: &Shape, bed: &mut Bed, cut: Cut, expected: &Effects) -
         first_decision = first_decision.or(decided);
         last = Some(ended);
     }
-    let verdict = judge(shape, bed, mark, &before, expected, last.as_ref());
+    let verdict = judge(shape, bed, &Begin { mark, newest_run: &before }, expected, last.as_ref());
     if matches!(verdict, Verdict::InDoubt | Verdict::WronglyInDoubt(_)) {
         bed.engine.run(&["runs", "settle", "last", "--fail"]);
         bed.engine.run(&["runs", "watch", "last"]);
@@ -103,17 +103,16 @@ fn resume(bed: &Bed) -> (Ended, Option<Duration>) {
     (resume.wait(), decided)
 }
 
-fn judge(
-    shape: &Shape,
-    bed: &Bed,
+/// Where a case began.
+struct Begin<'a> {
     mark: usize,
-    before: &str,
-    expected: &Effects,
-    last: Option<&Ended>,
-) -> Verdict {
-    let accepted = bed.newest_run() != before;
+    newest_run: &'a str,
+}
+
+fn judge(shape: &Shape, bed: &Bed, begin: &Begin<'_>, expected: &Effects, last: Option<&Ended>) -> Verdict {
+    let accepted = bed.newest_run() != begin.newest_run;
     let status = if accepted { bed.engine.status() } else { String::new() };
-    let effects = done_since(shape, bed, mark);
+    let effects = done_since(shape, bed, begin.mark);
     let said = last.map(Ended::said).unwrap_or_default();
     if !accepted {
         return if effects.is_empty() {

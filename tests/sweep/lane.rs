@@ -16,7 +16,7 @@ pub(crate) struct Share {
 /// Plays what `chosen` makes of the places at which the shape's run can be cut, until `until`; tells each report.
 pub(crate) fn work(
     shape: &Shape,
-    share: Share,
+    part: Share,
     until: Instant,
     chosen: impl FnOnce(Vec<Cut>) -> Vec<Cut>,
     mut tell: impl FnMut(Cut, Report),
@@ -26,7 +26,7 @@ pub(crate) fn work(
     (shape.prepare)(&bed);
     let arguments = (shape.arguments)(&bed);
     let extent = Cut::measure(&mut bed, &arguments);
-    let cuts = chosen(Cut::all(extent)).into_iter().skip(share.number).step_by(share.of);
+    let cuts = chosen(Cut::all(extent)).into_iter().skip(part.number).step_by(part.of);
     for cut in cuts {
         if Instant::now() > until {
             return;

@@ -124,6 +124,41 @@ fn on_a_full_disk_the_reserve_lets_the_end_be_told() {
     assert_eq!(verify(dir.path(), &VerifyOptions::default()).unwrap().entries, acknowledged);
 }
 
+/// Until not one byte is free.
+fn fill(dir: &Path) {
+    let mut file = File::create(dir.join("filler")).unwrap();
+    let mut size = 1 << 20;
+    while size > 0 {
+        if file.write_all(&vec![1; size]).is_err() {
+            size /= 2;
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_filled_up_while_nobody_wrote_is_no_reason_not_to_read_or_to_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(_disk) = SmallDisk::mount(dir.path(), "4m") else { return };
+    open(dir.path()).append_blocking(vec![fact(json!("before"))], None).unwrap();
+    fill(dir.path());
+    assert_eq!(Reader::open(dir.path()).unwrap().last_seq().unwrap(), 1);
+    assert_eq!(verify(dir.path(), &VerifyOptions::default()).unwrap().entries, 1);
+    assert!(dir.path().join("reserve").exists(), "a reader gives nothing up");
+
+    let audit = open(dir.path());
+    assert!(audit.reserve_spent() && !dir.path().join("reserve").exists());
+    audit.append_blocking(vec![fact(json!("the end"))], None).unwrap();
+    assert_eq!(Reader::open(dir.path()).unwrap().last_seq().unwrap(), 2);
+    audit.close().unwrap();
+    drop(audit);
+
+    // Nothing is left to be given up.
+    fill(dir.path());
+    let refused = super::super::Audit::open(dir.path(), &super::super::Options::default()).err();
+    assert_eq!(refused, Some(Error::Full));
+    assert_eq!(Reader::open(dir.path()).unwrap().last_seq().unwrap(), 2);
+}
+
 #[cfg(feature = "fault")]
 mod faults {
     use super::*;

@@ -48,7 +48,9 @@ fn an_export_verifies_with_the_public_key_alone() {
     let stranger = verify_export(&file, &key).unwrap();
     assert_eq!(stranger.entries, 40);
     assert_eq!(stranger.checkpoint, Reader::open(dir.path()).unwrap().checkpoint().unwrap());
-    assert!(matches!(export(dir.path(), &file), Err(Error::Environment { .. })), "nothing is overwritten");
+    let again = export(dir.path(), &file).unwrap_err();
+    assert!(matches!(again, Error::Environment { .. }), "nothing is overwritten: {again:?}");
+    assert!(again.hint().unwrap().contains("nothing that exists is overwritten"));
 
     let folder = out.path().join("folder/");
     export(dir.path(), &folder).unwrap();

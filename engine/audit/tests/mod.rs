@@ -3,6 +3,7 @@
 mod appending;
 mod crashing;
 mod exporting;
+mod opening;
 mod reading;
 mod tampering;
 

@@ -9,7 +9,8 @@ use tempfile::TempDir;
 use crate::model::ids::Digest;
 
 use super::super::{
-    Draft, Options, Reader, StateChange, Tampered, Verified, VerifyError, VerifyOptions, verify,
+    Draft, Error, Options, Reader, StateChange, Tampered, Verified, VerifyError, VerifyOptions, examine,
+    verify,
 };
 use super::{fact, of_run, open, row, run};
 
@@ -237,6 +238,7 @@ fn checkpoints_written_at_the_ends_of_runs_find_an_old_copy_put_back() {
     verified(dir.path());
     std::fs::copy(old.path().join("audit.db"), dir.path().join("audit.db")).unwrap();
     assert!(found(dir.path(), None).what.contains("000000000601.note"));
+    assert!(examine(dir.path()).unwrap_err().to_string().contains("000000000601.note"));
 }
 
 #[test]
@@ -263,12 +265,60 @@ fn opening_after_a_crash_hashes_the_tail_again() {
         "UPDATE tree SET clean = 0, trusted_size = 0, trusted_frontier = x'';
                UPDATE entry SET body = replace(body, 'ann', 'eve') WHERE seq = 444",
     );
-    let refused =
-        |dir: &TempDir| super::super::Audit::open(dir.path(), &Options::default()).err().unwrap().to_string();
+    let refused = |dir: &TempDir| refused(dir).to_string();
     assert_eq!(refused(&dir), "the audit log is damaged: entry 444: the body does not match its hash");
     let dir = log();
     raw(&dir, "DELETE FROM entry WHERE seq = 600");
     assert!(refused(&dir).contains("the newest entry is 599, but the signed checkpoint counts 600"));
+}
+
+fn refused(dir: &TempDir) -> Error {
+    super::super::Audit::open(dir.path(), &Options::default()).err().unwrap()
+}
+
+#[test]
+fn a_table_that_was_dropped_is_damage_to_everyone() {
+    let untouched = log_of(300);
+    for table in ["blob", "entry", "note", "run", "state", "tile", "tree"] {
+        let dir = copy(&untouched);
+        raw(&dir, &format!("DROP TABLE {table}"));
+        let expected = format!("`audit.db` has no table `{table}` any more");
+        assert_eq!(found(dir.path(), None).to_string(), format!("audit.db: {expected}"));
+        let error = refused(&dir);
+        assert_eq!(error, Error::Damaged { what: expected });
+        assert!(error.hint().is_some());
+        assert_eq!(Reader::open(dir.path()).err(), Some(error.clone()));
+        assert_eq!(examine(dir.path()), Err(error));
+    }
+    let dir = copy(&untouched);
+    raw(&dir, "ALTER TABLE run RENAME COLUMN status TO state");
+    assert_eq!(found(dir.path(), None).place, "audit.db");
+}
+
+#[test]
+fn what_is_refused_at_the_opening_is_found_by_verify_and_by_a_look() {
+    let untouched = log();
+    let changes = [
+        "UPDATE tree SET clean = 0, trusted_frontier = x''",
+        "UPDATE tree SET clean = 0, trusted_size = 0",
+        "UPDATE tree SET clean = 0, trusted_size = 7",
+        "UPDATE tree SET checkpoint = 'gone'",
+        "UPDATE tree SET frontier = x''",
+        "DELETE FROM tree",
+        "DELETE FROM entry WHERE seq > 590",
+    ];
+    for sql in changes {
+        let dir = copy(&untouched);
+        assert_eq!(examine(dir.path()), Ok(()));
+        raw(&dir, sql);
+        let error = refused(&dir);
+        assert!(matches!(error, Error::Damaged { .. }), "{sql}: {error:?}");
+        assert_eq!(examine(dir.path()), Err(error), "{sql}");
+        found(dir.path(), None);
+    }
+    let dir = copy(&untouched);
+    std::fs::remove_file(dir.path().join("audit.key")).unwrap();
+    assert_eq!(examine(dir.path()), Err(refused(&dir)));
 }
 
 /// Another directory with the same database and key.

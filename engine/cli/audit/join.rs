@@ -21,9 +21,10 @@ const JOINED: &str = "joined";
   runbook audit join                              every segment of this data directory
   runbook audit join /run/runbook-emergency-1f2e/1795248450341-9025
 
-A segment is verified, kept whole, and vouched for by one entry; nothing of it is renumbered.")]
+A segment is verified, kept whole, and vouched for by one entry; nothing of it is renumbered. The engine may act again
+once no segment is left, and none of them is under way.")]
 pub(in crate::cli) struct Join {
-    /// A segment [default: all that were not joined yet]
+    /// A segment of this data directory [default: all that were not joined yet]
     segments: Vec<PathBuf>,
 }
 
@@ -31,8 +32,19 @@ impl Join {
     pub(super) fn run(self, context: &Context) -> Ended {
         let settings = context.settings()?;
         let dir = &settings.data.path;
-        let segments = if self.segments.is_empty() { unjoined(settings) } else { self.segments };
-        segments.iter().try_for_each(|segment| at_rest(segment))?;
+        let left = unjoined(settings);
+        let segments = if self.segments.is_empty() {
+            left.clone()
+        } else {
+            let all = emergency::segments(dir, &settings.temporary());
+            self.segments.iter().map(|named| own(dir, named, &all)).collect::<Result<_, _>>()?
+        };
+        for segment in &segments {
+            at_rest(segment)?;
+        }
+        for segment in left.iter().filter(|segment| !segments.contains(segment)) {
+            not_under_way(segment)?;
+        }
         let lock = lock_file::try_lock(dir).map_err(|error| Error::file(dir, "lock", &error))?;
         let Some(_lock) = lock else { return Err(held(dir)) };
         let audit = Audit::open(dir, &Options::default())?;
@@ -41,16 +53,51 @@ impl Join {
             joined.push(take_in(context, &audit, segment)?);
         }
         audit.close()?;
-        emergency::reopen(dir).map_err(|error| Error::file(dir, "open the fence of", &error))?;
-        if context.out.is_json() {
-            context.out.json(&joined);
-        } else if segments.is_empty() {
-            context.out.line("there is nothing to join; the engine may act");
-        } else {
-            context.out.line(format!("joined {}; the engine may act again", segments.len()));
+        // Asked again: an emergency may have begun meanwhile. The mark of one just joined may not have been written.
+        let mut left = unjoined(settings);
+        left.retain(|segment| !segments.contains(segment));
+        if left.is_empty() {
+            emergency::reopen(dir).map_err(|error| Error::file(dir, "open the fence of", &error))?;
         }
+        tell(context, &joined, &left);
         Ok(exit::SUCCEEDED)
     }
+}
+
+fn tell(context: &Context, joined: &[Value], left: &[PathBuf]) {
+    let out = &context.out;
+    if out.is_json() {
+        out.json(&joined);
+    } else if left.is_empty() && joined.is_empty() {
+        out.line("there is nothing to join; the engine may act");
+    } else if left.is_empty() {
+        out.line(format!("joined {}; the engine may act again", joined.len()));
+    } else {
+        out.line(format!("joined {}; the engine must not act yet", joined.len()));
+    }
+    if let Some(first) = left.first() {
+        out.warning(&format!(
+            "the fence stays closed: {} not joined yet, for example `{}`",
+            if left.len() == 1 { "1 segment is".to_owned() } else { format!("{} segments are", left.len()) },
+            first.display()
+        ));
+        out.hint("`runbook audit join` takes them in; one that cannot be joined must be moved away first");
+    }
+}
+
+/// The segment that was named, if it is one of this data directory: of no other does it depend whether the engine may act.
+fn own(dir: &Path, named: &Path, all: &[PathBuf]) -> Result<PathBuf, Error> {
+    let whole = |path: &Path| std::fs::canonicalize(path).ok();
+    let found = whole(named).and_then(|named| all.iter().find(|one| whole(one).as_ref() == Some(&named)));
+    found.cloned().ok_or_else(|| {
+        let said = format!("`{}` is not a segment of `{}`", named.display(), dir.display());
+        let known: Vec<String> = all.iter().map(|one| format!("`{}`", one.display())).collect();
+        Error::invalid(said).hint(if known.is_empty() {
+            "this data directory has none".to_owned()
+        } else {
+            format!("those there are: {}", known.join(", "))
+        })
+    })
 }
 
 /// Segments of this data directory that were not joined yet.
@@ -80,7 +127,7 @@ fn take_in(context: &Context, audit: &Audit, segment: &Path) -> Result<Value, Er
                     tampered.place, tampered.what
                 ),
             )
-            .hint("keep it as it is; the others can be joined by naming them"));
+            .hint("keep it as evidence: move it elsewhere as it is; the others can be joined by naming them, and the engine may act when none is left"));
         }
         Err(JoinError::Segment(VerifyError::Unreadable(error)) | JoinError::Log(error)) => {
             return Err(error.into());
@@ -92,14 +139,21 @@ fn take_in(context: &Context, audit: &Audit, segment: &Path) -> Result<Value, Er
     Ok(document)
 }
 
-/// A segment grows until its runs are over.
-fn at_rest(segment: &Path) -> Result<(), Error> {
+/// Nobody is the engine of the segment.
+fn not_under_way(segment: &Path) -> Result<(), Error> {
     let shown = segment.display();
     let lock = lock_file::try_lock(segment).map_err(|error| Error::file(segment, "lock", &error))?;
     if lock.is_none() {
         return Err(Error::new(Kind::Conflict, format!("an emergency run is still under way in `{shown}`"))
             .hint(format!("`runbook runs watch last --data-dir {shown}`")));
     }
+    Ok(())
+}
+
+/// A segment grows until its runs are over.
+fn at_rest(segment: &Path) -> Result<(), Error> {
+    not_under_way(segment)?;
+    let shown = segment.display();
     match Reader::open(segment)?.unfinished()?.first() {
         None => Ok(()),
         Some(row) => {
@@ -117,4 +171,32 @@ fn held(dir: &Path) -> Error {
     let holder = lock_file::holder(dir).map(|pid| format!(", process {pid}")).unwrap_or_default();
     Error::new(Kind::Directory, format!("an engine{holder}, still holds `{}`", dir.display()))
         .hint("let it end first; it cannot act while it is fenced")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_segments_of_the_data_directory_are_taken() {
+        let home = tempfile::tempdir().unwrap();
+        let (segment, other) = (home.path().join("emergency/1"), home.path().join("other"));
+        std::fs::create_dir_all(&segment).unwrap();
+        std::fs::create_dir(&other).unwrap();
+        let all = [segment.clone()];
+        assert_eq!(own(home.path(), &home.path().join("emergency/../emergency/1/"), &all).unwrap(), segment);
+        let refused = own(home.path(), &other, &all).unwrap_err();
+        assert!(refused.message.contains("is not a segment of"), "{refused:?}");
+        assert!(refused.hint.unwrap().contains("emergency/1"));
+        assert!(own(home.path(), &home.path().join("missing"), &[]).unwrap_err().hint.is_some());
+    }
+
+    #[test]
+    fn a_segment_whose_engine_lives_is_under_way() {
+        let dir = tempfile::tempdir().unwrap();
+        not_under_way(dir.path()).unwrap();
+        let lock = lock_file::try_lock(dir.path()).unwrap();
+        assert_eq!(not_under_way(dir.path()).unwrap_err().kind, Kind::Conflict);
+        drop(lock);
+    }
 }

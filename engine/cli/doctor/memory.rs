@@ -21,16 +21,7 @@ const FEW_DAYS: u64 = 30;
 /// Everything that can be told from the files alone.
 pub(super) fn checks(settings: &Settings) -> Vec<Check> {
     let mut checks = vec![Check::ok("sqlite", audit::sqlite_version())];
-    match Reader::open(&settings.data.path).map_err(Error::from).and_then(|reader| log(settings, &reader)) {
-        Ok(found) => checks.extend(found),
-        Err(_) if !settings.data.path.join(audit::DATABASE_FILE).exists() => {
-            checks.push(Check::ok("audit log", "none yet, made by the first run"));
-        }
-        Err(error) => {
-            let todo = error.hint.unwrap_or_else(|| "`runbook audit verify` tells more".to_owned());
-            checks.push(Check::fail("audit log", error.message, todo));
-        }
-    }
+    checks.extend(log(settings));
     checks.push(cache(settings));
     let segments = unjoined(settings);
     if !segments.is_empty() {
@@ -40,7 +31,25 @@ pub(super) fn checks(settings: &Settings) -> Vec<Check> {
     checks
 }
 
-fn log(settings: &Settings, reader: &Reader) -> Result<Vec<Check>, Error> {
+/// Whether the engine would open it, how it grows, and what in it is unfinished.
+fn log(settings: &Settings) -> Vec<Check> {
+    let dir = &settings.data.path;
+    let reader = match audit::examine(dir).and_then(|()| Reader::open(dir)) {
+        Ok(reader) => reader,
+        Err(audit::Error::Absent { .. }) => {
+            return vec![Check::ok("audit log", "none yet, made by the first run")];
+        }
+        Err(error) => return vec![unusable(error.into())],
+    };
+    told(settings, &reader).unwrap_or_else(|error| vec![unusable(error)])
+}
+
+fn unusable(error: Error) -> Check {
+    let todo = error.hint.unwrap_or_else(|| "`runbook audit verify` tells more".to_owned());
+    Check::fail("audit log", error.message, todo)
+}
+
+fn told(settings: &Settings, reader: &Reader) -> Result<Vec<Check>, Error> {
     let growth = reader.growth()?;
     let mut found = format!(
         "{} entries, {}, grows by {} a day",

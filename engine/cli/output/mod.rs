@@ -1,4 +1,5 @@
-//! The only place that writes to the terminal. Data goes to stdout, talk to stderr; a closed pipe is not an error.
+//! The only place that writes to the terminal. Data goes to stdout, talk to stderr; a closed pipe is not an error, data
+//! that is lost in any other way is.
 //! Knows shapes and colours, no domain.
 
 pub(crate) mod paint;
@@ -8,6 +9,7 @@ pub(crate) mod time;
 
 use std::io::{IsTerminal as _, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -52,6 +54,8 @@ pub(crate) struct Output {
     asks: bool,
     width: usize,
     closed: AtomicBool,
+    /// Why data was lost, shared by all who write there.
+    lost: Arc<OnceLock<String>>,
 }
 
 impl Output {
@@ -73,12 +77,13 @@ impl Output {
             asks: std::io::stdin().is_terminal() && stderr_is_terminal,
             width: width(environment.columns),
             closed: AtomicBool::new(false),
+            lost: Arc::default(),
         }
     }
 
     /// The same places once more.
     pub(crate) fn again(&self) -> Self {
-        Self { closed: AtomicBool::new(self.closed()), ..*self }
+        Self { closed: AtomicBool::new(self.closed()), lost: Arc::clone(&self.lost), ..*self }
     }
 
     /// Whether programs read it.
@@ -135,9 +140,19 @@ impl Output {
             return;
         }
         let mut stdout = std::io::stdout().lock();
-        if stdout.write_all(bytes).and_then(|()| stdout.flush()).is_err() {
+        if let Err(error) = stdout.write_all(bytes).and_then(|()| stdout.flush()) {
             self.closed.store(true, Ordering::Relaxed);
+            if let Some(why) = loss(&error) {
+                let _ = self.lost.set(why);
+            }
         }
+    }
+
+    /// That what was written to stdout did not all arrive: who reads it must not take it for whole.
+    pub(crate) fn lost(&self) -> Option<Error> {
+        let why = self.lost.get()?;
+        let hint = "what was done is done; ask again with the output elsewhere, for example `runbook runs show last`";
+        Some(Error::environment(format!("cannot write to stdout: {why}")).hint(hint))
     }
 
     /// Draws rows over those drawn before.
@@ -220,8 +235,25 @@ impl Output {
     }
 }
 
+/// Why data is lost; not if its reader has gone, who wanted no more.
+fn loss(error: &std::io::Error) -> Option<String> {
+    (error.kind() != std::io::ErrorKind::BrokenPipe).then(|| crate::error::reason(error))
+}
+
 fn width(columns: Option<usize>) -> usize {
     let of_terminal =
         rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col));
     of_terminal.filter(|width| *width > 0).or(columns).unwrap_or(DEFAULT_WIDTH).max(40)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_who_has_gone_loses_nothing_and_a_full_disk_does() {
+        use std::io::{Error, ErrorKind};
+        assert_eq!(loss(&Error::from(ErrorKind::BrokenPipe)), None);
+        assert_eq!(loss(&Error::from_raw_os_error(28)).as_deref(), Some("no space left on device"));
+    }
 }

@@ -21,14 +21,15 @@ pub(crate) struct Cell {
 
 impl<T: Into<String>> From<T> for Cell {
     fn from(text: T) -> Self {
-        Self { text: text.into(), like: None }
+        // What stands in a table was often said by others.
+        Self { text: crate::error::printable(&text.into()), like: None }
     }
 }
 
 impl Cell {
     /// A status in its colour.
     pub(crate) fn status(word: impl Into<String>) -> Self {
-        let text = word.into();
+        let text = crate::error::printable(&word.into());
         Self { like: Some(text.clone()), text }
     }
 }
@@ -118,6 +119,13 @@ mod tests {
             long  failed
         "]]
         .assert_eq(&table.render(Paint(false), Some(31)));
+    }
+
+    #[test]
+    fn what_others_say_does_not_steer_the_terminal() {
+        let mut table = Table::new(&["ABOUT"]);
+        table.row(vec!["a\u{1b}[2J\nb".into()]);
+        assert_eq!(table.render(Paint(false), None), "ABOUT\na[2J b\n");
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 mod new;
 
-use std::path::PathBuf;
+use std::io::Read as _;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -17,7 +19,7 @@ use crate::host::embedded;
 use crate::model::ids::PluginName;
 use crate::model::step_type::PluginDescription;
 
-/// The largest component that is taken.
+/// The largest component that is taken: the audit log keeps it as a blob, which may have no more.
 const MAX_COMPONENT_BYTES: u64 = 16 * 1024 * 1024;
 
 /// List, show, add and remove what performs steps
@@ -180,12 +182,7 @@ impl Add {
         let stem = self.file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let name = PluginName::new(self.name.unwrap_or(stem))
             .map_err(|error| Error::usage(error.to_string()).hint("name it with --name"))?;
-        let size =
-            std::fs::metadata(&self.file).map_err(|error| Error::file(&self.file, "read", &error))?.len();
-        if size > MAX_COMPONENT_BYTES {
-            return Err(Error::invalid(format!("`{}` is larger than 16 MiB", self.file.display())));
-        }
-        let bytes = std::fs::read(&self.file).map_err(|error| Error::file(&self.file, "read", &error))?;
+        let bytes = component(&self.file)?;
         let description = context.wait_many(async {
             let settings = context.settings()?;
             settings.data.ensure()?;
@@ -211,6 +208,23 @@ impl Add {
     }
 }
 
+/// The bytes of a component; of what never ends, or is no component, no more than one may have.
+fn component(file: &Path) -> Result<Vec<u8>, Error> {
+    let cannot = |error: std::io::Error| Error::file(file, "read", &error);
+    if std::fs::metadata(file).map_err(cannot)?.file_type().is_fifo() {
+        return Err(Error::invalid(format!("`{}` is a pipe, not a component", file.display()))
+            .hint("save what it gives in a file, and name that"));
+    }
+    let mut bytes = Vec::new();
+    let opened = std::fs::File::open(file).map_err(cannot)?;
+    opened.take(MAX_COMPONENT_BYTES + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    if bytes.len() as u64 > MAX_COMPONENT_BYTES {
+        return Err(Error::invalid(format!("`{}` is larger than 16 MiB", file.display()))
+            .hint("`cargo run -p runbook-pack -- NAME` makes it for release, without what is not needed"));
+    }
+    Ok(bytes)
+}
+
 impl Remove {
     fn run(self, context: &Context) -> Ended {
         let name = PluginName::new(self.name).map_err(|error| Error::usage(error.to_string()))?;
@@ -230,5 +244,16 @@ impl Remove {
             context.out.json(&json!({ "removed": name }));
         }
         Ok(exit::SUCCEEDED)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_never_ends_is_not_read_to_its_end() {
+        let error = component(Path::new("/dev/zero")).unwrap_err();
+        assert!(error.message.contains("larger than 16 MiB"), "{}", error.message);
     }
 }

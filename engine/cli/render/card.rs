@@ -46,6 +46,7 @@ fn block(lines: &[(&str, String)], paint: Paint) -> String {
     for (heading, line) in lines {
         let shown = if *heading == before { "" } else { heading };
         before = heading;
+        let line = crate::error::printable(line);
         text.push_str(&format!("{INDENT}{} {line}\n", paint.dim(&format!("{shown:<6}"))));
     }
     text
@@ -138,6 +139,7 @@ mod tests {
                 max_unavailable: Some(2),
                 min_healthy: Some(3),
                 line: 9,
+                lines: crate::model::grant::GrantLines::default(),
             }],
             http: vec!["http://*:8080/healthz".to_owned()],
             state: vec![StateGrant {
@@ -146,6 +148,7 @@ mod tests {
                 line: 12,
             }],
             line: 8,
+            http_line: 0,
         };
         let told = card(
             &Card { risk: Risk::Medium, grants, locks: vec!["local/shop/web".to_owned()] },

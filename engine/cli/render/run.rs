@@ -20,6 +20,8 @@ pub(crate) struct Told<'a> {
     pub(crate) view: &'a RunView,
     /// Its parameters, complete.
     pub(crate) parameters: &'a Value,
+    /// Where its runbook was found, as it was accepted; empty if it is not known.
+    pub(crate) file: &'a str,
     /// Those that are not what they are by default.
     pub(crate) given: Vec<(&'a str, &'a Value)>,
     /// The time, milliseconds since 1970.
@@ -33,6 +35,13 @@ impl Told<'_> {
 
     fn runbook(&self) -> &str {
         self.view.runbook.as_ref().map_or("?", |name| name.as_str())
+    }
+
+    /// What finds the runbook again: a file by its path, the library's by their names.
+    fn name_or_file(&self) -> &str {
+        let of_library = self.file.is_empty() || self.file.starts_with("library/");
+        // A child's text came with its parent.
+        if of_library || self.file.contains(" (used by ") { self.runbook() } else { self.file }
     }
 
     fn span(&self) -> Option<String> {
@@ -201,7 +210,7 @@ impl Told<'_> {
     }
 
     fn again(&self) -> String {
-        let mut command = format!("runbook run {}", self.runbook());
+        let mut command = format!("runbook run {}", value::quoted(self.name_or_file()));
         for (name, value) in &self.given {
             command.push_str(&format!(" {}", value::flag(name, value)));
         }
@@ -288,7 +297,7 @@ pub(crate) mod tests {
 
     fn told<'a>(view: &'a RunView, parameters: &'a Value) -> Told<'a> {
         let given = parameters.as_object().unwrap().iter().map(|(name, value)| (name.as_str(), value));
-        Told { view, parameters, given: given.collect(), now_ms: 20_000 }
+        Told { view, parameters, file: "library/service-restart", given: given.collect(), now_ms: 20_000 }
     }
 
     #[test]
@@ -319,6 +328,15 @@ pub(crate) mod tests {
               runbook run service-restart -p service=shop/web   once the cause is gone
         "]]
         .assert_eq(&format!("{}{}", told.end(Paint(false)), told.help(Paint(false))));
+    }
+
+    #[test]
+    fn a_run_from_a_file_is_run_again_from_the_file() {
+        let view = run("failed", vec![step("restart", "failed")]);
+        let parameters = json!({"why": "a\u{1b}[2J"});
+        let told = Told { file: "./my books/slow.yaml", ..told(&view, &parameters) };
+        let again = told.next().pop().unwrap().0;
+        assert_eq!(again, r"runbook run './my books/slow.yaml' -p $'why=a\u001b[2J'");
     }
 
     #[test]

@@ -175,7 +175,7 @@ fn skipped(reason: &SkipReason) -> String {
     match reason {
         SkipReason::Condition => "its condition does not hold".to_owned(),
         SkipReason::NoItems => "there are no items".to_owned(),
-        SkipReason::Failed(step) => format!("step `{step}` failed"),
+        SkipReason::Failed(why) => why.clone(),
         SkipReason::StopAfter => "enough items failed".to_owned(),
         SkipReason::Cancelled => "the run is being cancelled".to_owned(),
         SkipReason::Person => "a person said so".to_owned(),
@@ -199,6 +199,13 @@ mod tests {
         Story::default()
             .line(1_000, event, Paint(false))
             .map(|line| line.split_once(' ').unwrap().1.to_owned())
+    }
+
+    #[test]
+    fn a_skipped_step_says_why_once() {
+        let reason = SkipReason::Failed("step `r` failed".to_owned());
+        let skipped = Event::Skipped { path: "b".parse().unwrap(), reason };
+        assert_eq!(told(&skipped).unwrap(), "b skipped step `r` failed");
     }
 
     fn call() -> CallId {

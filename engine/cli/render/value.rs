@@ -29,13 +29,28 @@ pub(crate) fn inline(value: &Value) -> String {
     }
 }
 
-/// Quoted for a shell, if it needs to be.
+/// Quoted for a shell, if it needs to be. Control characters are written out, so that a command can be shown without
+/// steering the terminal and still be copied.
 pub(crate) fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         return text.to_owned();
     }
+    if text.chars().any(char::is_control) {
+        return format!("$'{}'", text.chars().map(escaped).collect::<String>());
+    }
     format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// As between `$'` and `'`.
+fn escaped(c: char) -> String {
+    match c {
+        '\n' => "\\n".to_owned(),
+        '\t' => "\\t".to_owned(),
+        '\'' | '\\' => format!("\\{c}"),
+        c if c.is_control() => format!("\\u{:04x}", u32::from(c)),
+        c => c.to_string(),
+    }
 }
 
 /// A parameter as it is given on the command line.
@@ -63,6 +78,7 @@ mod tests {
     fn flags_survive_a_shell() {
         assert_eq!(flag("service", &json!("shop/web")), "-p service=shop/web");
         assert_eq!(flag("why", &json!("it's; down")), r"-p 'why=it'\''s; down'");
+        assert_eq!(flag("why", &json!("a\u{1b}[2J\nit's \\")), r"-p $'why=a\u001b[2J\nit\'s \\'");
         assert_eq!(flag("list", &json!(["a", "b"])), r#"-p 'list=["a","b"]'"#);
     }
 }

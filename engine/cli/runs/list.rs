@@ -9,9 +9,15 @@ use super::super::output::time;
 use crate::audit::{self, Reader, RunFilter, RunRow};
 use crate::clock;
 use crate::error::exit;
+use crate::run::event::EndStatus;
 
 /// The states of runs that are not over.
 const UNFINISHED: [&str; 5] = ["queued", "running", "waiting", "in-doubt", "left"];
+
+/// Every word a run's status can be.
+fn statuses() -> Vec<&'static str> {
+    UNFINISHED.into_iter().chain(EndStatus::ALL.map(EndStatus::word)).collect()
+}
 
 /// List runs, the newest first
 #[derive(Debug, Args)]
@@ -24,7 +30,7 @@ pub(in crate::cli) struct List {
     #[arg(long, value_name = "NAME")]
     runbook: Option<String>,
     /// Only runs in this state; may be given many times
-    #[arg(long, value_name = "STATUS")]
+    #[arg(long, value_name = "STATUS", value_parser = clap::builder::PossibleValuesParser::new(statuses()))]
     status: Vec<String>,
     /// Only runs about this service
     #[arg(long, value_name = "NAME")]

@@ -1,6 +1,7 @@
 //! `runbook runs show`.
 
 use clap::Args;
+use serde_json::{Value, json};
 
 use super::super::Ended;
 use super::super::context::Context;
@@ -38,11 +39,19 @@ impl Show {
         let out = &context.out;
         if out.is_json() {
             let mut document = told.document();
-            document["row"] = serde_json::json!(row);
+            document["row"] = json!(row);
+            if self.log {
+                document["log"] = happenings.iter().map(logged).collect();
+            }
             out.json(&document);
             return Ok(exit::SUCCEEDED);
         }
         out.raw(&told.whole(out.paint, out.table_width()));
+        if view.status == "queued"
+            && let Some(why) = last_note(&happenings)
+        {
+            out.line(format!("\n  {}", crate::error::printable(why)));
+        }
         if let Some(row) = row {
             let reason = row
                 .reason
@@ -81,4 +90,20 @@ impl Show {
         out.raw(&told.help(out.paint));
         Ok(exit::SUCCEEDED)
     }
+}
+
+/// As `runs watch --output json` tells it.
+fn logged(happening: &Happening) -> Value {
+    match happening {
+        Happening::Entry(entry, _) => json!(entry),
+        Happening::Note(note) => json!(note),
+    }
+}
+
+/// A queued run has said nothing but whom it waits for.
+fn last_note(happenings: &[Happening]) -> Option<&str> {
+    happenings.iter().rev().find_map(|happening| match happening {
+        Happening::Note(kept) => Some(kept.note.text.as_str()),
+        Happening::Entry(..) => None,
+    })
 }

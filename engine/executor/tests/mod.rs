@@ -107,3 +107,37 @@ async fn a_plan_predicts_the_end_and_writes_nothing() {
     assert_eq!(plan.digest, again.digest);
     assert!(Reader::open(dir.path()).unwrap().runs(&crate::audit::RunFilter::default()).unwrap().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dedupe_key_names_one_wish() {
+    use super::Refusal;
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path());
+    let with = |key: &str, text: &str| {
+        let dedupe = Some(key.to_owned());
+        Request { dedupe, ..request(text, &json!({})) }
+    };
+    let run = engine.submit(with("k", HELLO)).await.unwrap();
+    assert_eq!(engine.submit(with("k", HELLO)).await.unwrap(), run);
+    let other = HELLO.replace("runbook: hello", "runbook: other");
+    let refused = engine.submit(with("k", &other)).await.unwrap_err();
+    assert!(matches!(&refused, Refusal::KeyTaken { run: known, .. } if *known == run), "{refused}");
+    assert!(matches!(engine.submit(with(" ", HELLO)).await, Err(Refusal::Input(_))));
+    engine.settled(&run).await;
+    engine.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_people_say_reaches_no_entry_with_control_characters() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path());
+    let reason = Some("\u{1b}[31mred".to_owned());
+    let run = engine.submit(Request { reason, ..request(HELLO, &json!({})) }).await.unwrap();
+    engine.settled(&run).await;
+    engine.halt(true, "\u{1b}[2Jgone", "tester").await.unwrap();
+    engine.drain().await;
+    let entries = Reader::open(dir.path()).unwrap().entries(&crate::audit::EntryFilter::default()).unwrap();
+    let said = serde_json::to_string(&entries).unwrap();
+    assert!(said.contains(" [31mred") && said.contains(" [2Jgone"), "{said}");
+    assert!(!said.contains("\\u001b"), "{said}");
+}

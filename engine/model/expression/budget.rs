@@ -12,10 +12,12 @@ use cel::common::types::{CelList, CelMap, CelMapKey, CelString, DYN_TYPE};
 use cel::common::value::{CowVal, Val};
 use cel::{Env, ExecutionError, IdedExpr};
 
+use super::has;
+
 /// Charges by the size of its argument and gives it back. Users cannot write the name.
-const CHARGE: &str = "@charge";
+pub(super) const CHARGE: &str = "@charge";
 /// Charges, and gives the keys of a map in their order.
-const RANGE: &str = "@range";
+pub(super) const RANGE: &str = "@range";
 
 /// Bytes of text that count as one unit of work.
 const BYTES_PER_UNIT: usize = 64;
@@ -143,6 +145,7 @@ pub(super) fn metered(node: IdedExpr) -> IdedExpr {
             }
             Expr::Map(map)
         }
+        Expr::Select(select) if select.test => has::rewritten(select, metered),
         Expr::Select(mut select) => {
             select.operand = Box::new(metered(*select.operand));
             Expr::Select(select)

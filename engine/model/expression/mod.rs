@@ -6,6 +6,8 @@
 
 mod budget;
 mod convert;
+mod has;
+mod kinds;
 mod reason;
 mod references;
 mod room;
@@ -16,6 +18,7 @@ use std::sync::{Arc, LazyLock};
 use cel::{Context, Env, IdedExpr};
 use serde_json::{Map, Value};
 
+pub use kinds::Kind;
 pub use references::Reference;
 pub use syntax::InvalidExpression;
 
@@ -51,14 +54,23 @@ pub struct Expression {
     text: String,
     /// The line in the runbook, from 1.
     pub line: u32,
-    program: Arc<IdedExpr>,
+    program: Program,
     references: Arc<[Reference]>,
+}
+
+#[derive(Clone)]
+enum Program {
+    /// To be evaluated.
+    Cel(Arc<IdedExpr>),
+    /// Written out as it is.
+    Literal(Arc<Value>),
 }
 
 /// The standard library of CEL without its optional values, plus what keeps an evaluation within its budget.
 static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let mut env = Env::default().with_optional_support(false).with_stdlib();
     budget::declare(&mut env);
+    has::declare(&mut env);
     Arc::new(env)
 });
 
@@ -71,9 +83,24 @@ impl Expression {
         Ok(Self {
             text: text.to_owned(),
             line,
-            program: Arc::new(budget::metered(program)),
+            program: Program::Cel(Arc::new(budget::metered(program))),
             references: references.into(),
         })
+    }
+
+    /// A value that stands for itself; nothing is parsed, so that the limits of expressions do not apply.
+    pub fn literal(value: Value, line: u32) -> Self {
+        let text = value.to_string();
+        Self { text, line, program: Program::Literal(Arc::new(value)), references: Arc::from([]) }
+    }
+
+    /// The kind of its value as far as it is known before it is evaluated, or one sentence about what cannot work. `known`
+    /// gives the kinds of names.
+    pub fn kind(&self, known: &dyn Fn(&[&str]) -> Option<Kind>) -> Result<Option<Kind>, String> {
+        match &self.program {
+            Program::Cel(program) => kinds::infer(program, known),
+            Program::Literal(value) => Ok(value.is_array().then_some(Kind::List)),
+        }
     }
 
     /// The text as written.
@@ -121,11 +148,15 @@ impl Expression {
     }
 
     fn evaluate_within(&self, scope: &Scope, work: u64) -> Result<Value, String> {
-        room::enough_for(&self.text, || self.evaluate_here(scope, work))
+        let program = match &self.program {
+            Program::Cel(program) => program,
+            Program::Literal(value) => return Ok(Value::clone(value)),
+        };
+        room::enough_for(&self.text, || self.evaluate_here(program, scope, work))
             .unwrap_or_else(|| Err("there is no thread to evaluate it in".to_owned()))
     }
 
-    fn evaluate_here(&self, scope: &Scope, work: u64) -> Result<Value, String> {
+    fn evaluate_here(&self, program: &IdedExpr, scope: &Scope, work: u64) -> Result<Value, String> {
         let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
         for (name, value) in &scope.0 {
             let used: Vec<&Reference> =
@@ -135,7 +166,7 @@ impl Expression {
             }
         }
         let outcome = budget::within(work, || {
-            cel::Value::resolve_val(&self.program, &context)
+            cel::Value::resolve_val(program, &context)
                 .map_err(|error| reason::sentence(&error, &self.references, scope))
                 .and_then(|value| convert::to_json(&*value))
         });

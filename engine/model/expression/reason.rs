@@ -57,8 +57,15 @@ fn missing(reference: &Reference, scope: &Scope) -> Option<String> {
         return Some(format!("there is no `{root}` here"));
     };
     let mut place = root.clone();
-    for member in members {
+    for (index, member) in members.iter().enumerate() {
         match value {
+            // `has()` asks for the last one and minds no null.
+            Value::Null if reference.tested => return None,
+            Value::Object(map)
+                if reference.tested && index + 1 == members.len() && !map.contains_key(member) =>
+            {
+                return None;
+            }
             Value::Object(map) => match map.get(member) {
                 Some(inner) => value = inner,
                 None => return Some(without(&place, member, map.keys().map(String::as_str))),

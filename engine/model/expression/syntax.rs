@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use cel::IdedExpr;
-use cel::common::ast::{EntryExpr, Expr, SourceInfo};
+use cel::common::ast::{CallExpr, EntryExpr, Expr, LiteralValue, SourceInfo};
 use cel::parser::{ParseErrors, Parser};
 
 use super::room::{self, MAX_DOTS, MAX_OPERATORS};
@@ -109,9 +109,12 @@ fn supported(node: &IdedExpr, source: &SourceInfo) -> Result<(), InvalidExpressi
             if named && !FUNCTIONS.contains(&call.func_name.as_str()) {
                 return Err(InvalidExpression {
                     message: format!("there is no function `{}`", call.func_name),
-                    hint: suggestion::hint(&call.func_name, FUNCTIONS),
+                    hint: Some(instead_of(&call.func_name)),
                     offset: at(),
                 });
+            }
+            if named && let Err((message, hint)) = called_rightly(call) {
+                return Err(InvalidExpression { message, hint: Some(hint), offset: at() });
             }
             call.target.iter().try_for_each(|target| deeper(target))?;
             call.args.iter().try_for_each(deeper)
@@ -133,6 +136,68 @@ fn supported(node: &IdedExpr, source: &SourceInfo) -> Result<(), InvalidExpressi
         )),
         Expr::Unspecified => Err(InvalidExpression::new("this is not an expression", None, at())),
     }
+}
+
+/// What to write instead of a function that does not exist.
+fn instead_of(name: &str) -> String {
+    let habit = match name {
+        "len" | "length" | "count" => Some("`size(x)` tells how many there are"),
+        "default" | "coalesce" | "get" => Some("write `has(x.y) ? x.y : 'another'`"),
+        "str" | "toString" | "to_string" => Some("write `string(x)`"),
+        "any" => Some("write `list.exists(x, CONDITION)`"),
+        _ => None,
+    };
+    let near = || suggestion::nearest(name, FUNCTIONS).map(|near| format!("did you mean `{near}`?"));
+    let all = || {
+        let names = FUNCTIONS.into_iter().filter(|name| !["existsOne", "in"].contains(name));
+        format!("the functions are {}", suggestion::list(names))
+    };
+    habit.map(str::to_owned).or_else(near).unwrap_or_else(all)
+}
+
+/// Whether a function is given as many arguments as it takes, and a pattern written out is one; else the message and the
+/// hint.
+fn called_rightly(call: &CallExpr) -> Result<(), (String, String)> {
+    let name = call.func_name.as_str();
+    let (takes, form) = match name {
+        // What is left of a macro is one that was not written as it must be.
+        "all" | "exists" | "existsOne" | "exists_one" | "filter" => {
+            let message = format!("`{name}` takes a name and a condition");
+            return Err((message, format!("write `list.{name}(x, x != '')`")));
+        }
+        "map" => {
+            return Err((
+                "`map` takes a name and a value".to_owned(),
+                "write `list.map(x, x + '!')`".to_owned(),
+            ));
+        }
+        "has" => {
+            let hint = "write `has(steps.before.output.running)`".to_owned();
+            return Err(("`has` takes one member of something".to_owned(), hint));
+        }
+        "contains" | "endsWith" | "matches" | "startsWith" => (2, format!("`text.{name}('other')`")),
+        _ => (1, format!("`{name}(x)`")),
+    };
+    let given = call.args.len() + usize::from(call.target.is_some());
+    if given != takes {
+        let own = usize::from(call.target.is_some() || takes == 2);
+        let (takes, given) = (takes - own.min(takes), given - own.min(given));
+        return Err((
+            format!("`{name}` takes {takes} arguments, not {given}").replace(" 1 arguments", " 1 argument"),
+            format!("write {form}"),
+        ));
+    }
+    if let ("matches", Some(IdedExpr { expr: Expr::Literal(LiteralValue::String(pattern)), .. })) =
+        (name, call.args.last())
+        && let Err(error) = regex::Regex::new(pattern.inner())
+    {
+        let said = error.to_string();
+        let last = said.lines().last().unwrap_or_default().trim().trim_start_matches("error: ");
+        let message = format!("`{}` is not a regular expression: {last}", pattern.inner().escape_debug());
+        let hint = "a character with a meaning of its own is written with `\\\\` before it".to_owned();
+        return Err((message, hint));
+    }
+    Ok(())
 }
 
 /// One sentence from what the generated parser says.

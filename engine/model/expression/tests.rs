@@ -2,12 +2,12 @@ use proptest::prelude::{ProptestConfig, any, prop_oneof, proptest};
 use proptest::strategy::Strategy;
 use serde_json::{Value, json};
 
-use super::{Expression, MAX_EXPRESSION_BYTES, Scope};
+use super::{Expression, Kind, MAX_EXPRESSION_BYTES, Scope};
 
 fn scope() -> Scope {
     let Value::Object(map) = json!({
         "parameters": { "service": "shop/web", "batch": 2, "ratio": 0.5, "names": ["b", "a"], "labels": { "z": 1, "a": 2, "m": 3 } },
-        "steps": { "before": { "status": "succeeded", "output": { "running": 3, "big": u64::MAX } } },
+        "steps": { "before": { "status": "succeeded", "output": { "running": 3, "big": u64::MAX } }, "skipped": { "status": "skipped", "output": null } },
         "item": null,
     }) else {
         unreachable!("an object")
@@ -40,6 +40,15 @@ fn values_keep_their_types() {
         ("has(parameters.missing)", json!(false)),
         ("has(parameters.service) ? 1 : 2", json!(1)),
         ("item == null", json!(true)),
+        ("has(item.x)", json!(false)),
+        ("has(steps.skipped.output)", json!(false)),
+        ("has(steps.skipped.output.x)", json!(false)),
+        ("has(steps.skipped.output.x.y)", json!(false)),
+        ("has(steps.before.output.running)", json!(true)),
+        ("has(steps.before.output.x)", json!(false)),
+        ("has(steps['before'].output.running)", json!(true)),
+        ("has(steps.skipped.output.x) || steps.skipped.output == null", json!(true)),
+        ("[{'a': null}, {'a': 1}].map(x, has(x.a))", json!([false, true])),
         ("'a' in parameters.names", json!(true)),
         ("7 / 2 + 7 % 4", json!(6)),
         ("parameters.service.matches('^shop/')", json!(true)),
@@ -55,6 +64,8 @@ fn failures_name_what_is_missing() {
     for (text, expected) in [
         ("steps.before.output.runing", "`steps.before.output` has no `runing`; did you mean `running`?"),
         ("output.healthy", "there is no `output` here"),
+        ("has(steps.before.outptu.x)", "`steps.before` has no `outptu`; did you mean `output`?"),
+        ("has(parameters.service.x)", "`parameters.service` is a text, which has no `x`"),
         ("parameters.service.name", "`parameters.service` is a text, which has no `name`"),
         ("parameters.service + 1", "`+` does not apply to string and int"),
         ("1 / (parameters.batch - 2)", "it divides by zero"),
@@ -75,6 +86,26 @@ fn syntax_errors_are_sentences() {
         ("(a", "the expression ends too early", Some("a `(` is not closed")),
         ("a and b", "`and` is not expected here", Some("write `&&`")),
         ("sizee(a)", "there is no function `sizee`", Some("did you mean `size`?")),
+        ("a.len()", "there is no function `len`", Some("`size(x)` tells how many there are")),
+        (
+            "upper(a)",
+            "there is no function `upper`",
+            Some(
+                "the functions are `all`, `bool`, `bytes`, `contains`, `double`, `dyn`, `endsWith`, `exists`, `exists_one`, `filter`, `has`, `int`, `map`, `matches`, `size`, `startsWith`, `string`, `type` and `uint`",
+            ),
+        ),
+        ("size() > 1", "`size` takes 1 argument, not 0", Some("write `size(x)`")),
+        ("a.contains()", "`contains` takes 1 argument, not 0", Some("write `text.contains('other')`")),
+        (
+            "a.exists(b == 1)",
+            "`exists` takes a name and a condition",
+            Some("write `list.exists(x, x != '')`"),
+        ),
+        (
+            "a.matches('[')",
+            "`[` is not a regular expression: unclosed character class",
+            Some("a character with a meaning of its own is written with `\\\\` before it"),
+        ),
         (
             "${{ a }}",
             "`$` is not expected here",
@@ -89,6 +120,58 @@ fn syntax_errors_are_sentences() {
         let error = Expression::parse(text, 1).unwrap_err();
         assert_eq!((error.message.as_str(), error.hint.as_deref()), (message, hint), "{text}");
     }
+}
+
+#[test]
+fn kinds_are_known_where_they_are_sure() {
+    let known = |path: &[&str]| match path {
+        ["n"] => Some(Kind::Number),
+        ["t"] => Some(Kind::Text),
+        ["l"] => Some(Kind::List),
+        _ => None,
+    };
+    let kind = |text: &str| Expression::parse(text, 1).unwrap().kind(&known);
+    for (text, expected) in [
+        ("n > 1 && t != 'x'", Some(Kind::Truth)),
+        ("n + 1", Some(Kind::Number)),
+        ("'true'", Some(Kind::Text)),
+        ("t + string(n)", Some(Kind::Text)),
+        ("l.map(x, x + 1)", Some(Kind::List)),
+        ("l.exists(x, x > 1)", Some(Kind::Truth)),
+        ("l.filter(n, n > 'a')", Some(Kind::List)),
+        ("has(a.b.c)", Some(Kind::Truth)),
+        ("'x' in l", Some(Kind::Truth)),
+        ("n > 1 ? 1 : 'x'", None),
+        ("a.b > 1 ? t : 'x'", Some(Kind::Text)),
+        ("a.b", None),
+        ("dyn(n) > 'a'", Some(Kind::Truth)),
+        ("a.b + 1.5", Some(Kind::Number)),
+        ("l[0] == null", Some(Kind::Truth)),
+    ] {
+        assert_eq!(kind(text), Ok(expected), "{text}");
+    }
+    for (text, expected) in [
+        ("n > 'a'", "`>` cannot compare a number with a text"),
+        ("n + t", "`+` cannot join a number and a text"),
+        ("a.b > 1 && n", "each side of `&&` must be true or false, and this is a number"),
+        ("!t", "what follows `!` must be true or false, and this is a text"),
+        ("n.contains('1')", "`contains` is for texts, and this is a number"),
+        ("size(n)", "`size` is for texts, lists and maps, and this is a number"),
+        ("l.exists(x, n)", "each side of `||` must be true or false, and this is a number"),
+        ("n.exists(x, x > 1)", "only a list or a map has items, and this is a number"),
+        ("'x' in t", "`in` looks into a list or a map, and this is a text"),
+        ("t * 2", "`*` is for numbers, and this is a text"),
+    ] {
+        assert_eq!(kind(text), Err(expected.to_owned()), "{text}");
+    }
+}
+
+#[test]
+fn a_literal_is_itself_however_long() {
+    let items: Vec<Value> = (0..1000).map(|n| json!(format!("shop/web-{n}"))).collect();
+    let literal = Expression::literal(Value::Array(items.clone()), 7);
+    assert_eq!(literal.items(&scope()).unwrap(), items);
+    assert_eq!((literal.kind(&|_| None), literal.references().len()), (Ok(Some(Kind::List)), 0));
 }
 
 #[test]

@@ -251,7 +251,10 @@ mod tests {
             (json!({ "service": "" }), "`service`: this must not be empty"),
             (json!({ "service": "w", "port": 0 }), "`port`: this must be at least 1, not 0"),
             (json!({ "service": "w", "prot": 1 }), "`prot`: there is no input `prot`"),
-            (json!({ "service": "w", "mode": "sotf" }), "`mode`: `sotf` is not allowed"),
+            (
+                json!({ "service": "w", "mode": "sotf" }),
+                "`mode`: this must be one of `soft` and `hard`, not `sotf`",
+            ),
             (json!({ "service": "w", "env": { "a": 1 } }), "`env.a`: this must be a text, not `1`"),
             (
                 json!({ "service": "w", "checks": [{ "pth": "/" }] }),
@@ -266,6 +269,18 @@ mod tests {
                 .unwrap_err()
                 .starts_with("the plugin's schema cannot be used")
         );
+    }
+
+    #[test]
+    fn a_choice_between_described_words_tells_all_of_them() {
+        let word = |word: &str| json!({ "const": word, "description": "What it means." });
+        let choice = json!({ "oneOf": [word("running"), word("stopped"), { "enum": ["paused"] }] });
+        let told = "`state`: this must be one of `running`, `stopped` and `paused`, not `runing`";
+        for schema in [choice.clone(), json!({ "anyOf": [choice, { "type": "null" }] })] {
+            let schema = json!({ "type": "object", "properties": { "state": schema } });
+            assert_eq!(check(&schema, &json!({ "state": "runing" })), Err(told.to_owned()));
+            assert_eq!(check(&schema, &json!({ "state": "paused" })), Ok(()));
+        }
     }
 
     #[test]
@@ -296,7 +311,7 @@ mod tests {
                     "`soon` is not a duration",
                     "write a duration like `30s`, `10m`, `1h30m` or `7d`"
                 ),
-                row("mode", "`sotf` is not allowed", "did you mean `soft`?"),
+                row("mode", "this must be one of `soft` and `hard`, not `sotf`", "did you mean `soft`?"),
                 row("checks.0.pth", "there is no input `pth`", "did you mean `path`?"),
             ]
         );

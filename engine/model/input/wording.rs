@@ -6,17 +6,22 @@ use serde_json::Value;
 
 use super::{DURATION_FORMAT, Problem, SIZE_FORMAT, resolved};
 use crate::model::duration::{InvalidQuantity, parse_duration, parse_size};
-use crate::model::parameters::shown;
+use crate::model::parameters::{quoted, shown};
 use crate::model::suggestion;
 
 /// The problem that an error of the validator means.
 pub(super) fn problem(schema: &Value, error: &ValidationError<'_>) -> Problem {
-    if let Some(meant) = meant(error) {
-        return problem(schema, meant);
-    }
     let unescape = |part: &str| part.replace("~1", "/").replace("~0", "~");
     let mut path: Vec<String> = error.instance_path().as_str().split('/').skip(1).map(unescape).collect();
     let value = shown(error.instance());
+    if let Some(options) = words(error) {
+        let (message, hint) = not_one_of(&value, &options);
+        let hint = hint.or_else(|| Some(about(schema, &path)));
+        return Problem { path, message, hint };
+    }
+    if let Some(meant) = meant(error) {
+        return problem(schema, meant);
+    }
     let (message, hint) = match error.kind() {
         ValidationErrorKind::Type { kind } => wrong_type(schema, &path, kind, error.instance()),
         ValidationErrorKind::Required { property } => {
@@ -35,8 +40,7 @@ pub(super) fn problem(schema: &Value, error: &ValidationError<'_>) -> Problem {
         }
         ValidationErrorKind::Enum { options } => {
             let options: Vec<String> = options.as_array().into_iter().flatten().map(shown).collect();
-            let hint = suggestion::hint(&value, options.iter().map(String::as_str));
-            (format!("`{value}` is not allowed"), hint)
+            not_one_of(&value, &options)
         }
         ValidationErrorKind::Format { format } => {
             let text = error.instance().as_str().unwrap_or_default();
@@ -60,6 +64,50 @@ pub(super) fn problem(schema: &Value, error: &ValidationError<'_>) -> Problem {
     Problem { path, message, hint }
 }
 
+/// The most words that are told in one sentence.
+const MAX_TOLD: usize = 12;
+
+/// What a value that is none of these should have been.
+fn not_one_of(value: &str, options: &[String]) -> (String, Option<String>) {
+    let near = suggestion::nearest(value, options.iter().map(String::as_str));
+    let hint = near.map(|near| format!("did you mean `{near}`?"));
+    let message = match options {
+        [only] => format!("this must be `{only}`, not `{value}`"),
+        some if some.len() <= MAX_TOLD => {
+            format!(
+                "this must be one of {}, not `{value}`",
+                suggestion::list(some.iter().map(String::as_str))
+            )
+        }
+        _ => format!("`{value}` is not allowed"),
+    };
+    (message, hint)
+}
+
+/// The words of a choice between words, each of which may carry a description of its own.
+fn words(error: &ValidationError<'_>) -> Option<Vec<String>> {
+    let (ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context }) =
+        error.kind()
+    else {
+        return None;
+    };
+    let mut words = Vec::new();
+    for branch in context {
+        match branch.iter().find(|error| !is_type(error)).unwrap_or(branch.first()?).kind() {
+            ValidationErrorKind::Constant { expected_value } => words.push(shown(expected_value)),
+            ValidationErrorKind::Enum { options } => {
+                words.extend(options.as_array().into_iter().flatten().map(shown));
+            }
+            _ => return None,
+        }
+    }
+    Some(words)
+}
+
+fn is_type(error: &ValidationError<'_>) -> bool {
+    matches!(error.kind(), ValidationErrorKind::Type { .. })
+}
+
 /// An input that is required and not there.
 pub(super) fn missing(schema: &Value, name: &str, path: Vec<String>) -> Problem {
     let about = schema["properties"][name].get("description").and_then(Value::as_str);
@@ -77,11 +125,10 @@ fn meant<'e>(error: &'e ValidationError<'_>) -> Option<&'e ValidationError<'stat
         return None;
     };
     let format = |error: &&ValidationError<'_>| matches!(error.kind(), ValidationErrorKind::Format { .. });
-    let typed = |error: &&ValidationError<'_>| matches!(error.kind(), ValidationErrorKind::Type { .. });
     let first =
         |branch: &'e Vec<ValidationError<'static>>| branch.iter().find(format).or_else(|| branch.first());
     let firsts = || context.iter().filter_map(first);
-    firsts().find(|error| !typed(error)).or_else(|| firsts().next())
+    firsts().find(|error| !is_type(error)).or_else(|| firsts().next())
 }
 
 fn wrong_type(
@@ -100,8 +147,14 @@ fn wrong_type(
         _ => (types(kind), format!("put it in quotes: `\"{value}\"`")),
     };
     let text = matches!(kind, TypeKind::Single(jsonschema::JsonType::String));
-    let hint = if instance.is_number() && text { way } else { format!("write {wanted} here") };
-    (format!("this must be {wanted}, not `{value}`"), Some(hint))
+    let hint = if instance.is_number() && text {
+        way
+    } else if instance.is_string() {
+        format!("write {wanted} here, without quotes")
+    } else {
+        format!("write {wanted} here")
+    };
+    (format!("this must be {wanted}, not {}", quoted(instance)), Some(hint))
 }
 
 fn limited(kind: &ValidationErrorKind, value: &str) -> Option<String> {

@@ -5,12 +5,14 @@ use serde_json::Value;
 use super::kinds::parameter_of;
 use super::names::{IN_GRANTS, Sees, Visible};
 use super::reader::{Field, Reader};
+use crate::model::address::{check_address, may_cover};
 use crate::model::grant::{
-    ContainerAction, ContainerGrant, GrantSet, Grants, Selector, StateAction, StateGrant, check_address,
-    check_label,
+    ContainerAction, ContainerGrant, GrantLines, GrantSet, Grants, Selector, StateAction, StateGrant,
+    check_bucket, check_label,
 };
-use crate::model::runbook::{ParameterType, Part, Template};
+use crate::model::runbook::{ParameterType, Part, Runbook, Step, Template, Uses};
 use crate::model::suggestion;
+use crate::model::trouble::Trouble;
 use crate::model::yaml::Content;
 
 /// The most grants of one kind.
@@ -34,6 +36,7 @@ pub(super) fn all(reader: &mut Reader, field: &Field<'_>) -> Grants {
         http: http.iter().filter_map(|field| address(reader, field)).collect(),
         state: state.iter().filter_map(|field| bucket(reader, field)).collect(),
         line: field.line(),
+        http_line: fields.get("http").map_or(0, |field| field.line()),
     }
 }
 
@@ -55,7 +58,13 @@ fn container(reader: &mut Reader, field: &Field<'_>) -> Option<ContainerGrant<Te
     let max_unavailable = fields.get("max_unavailable").and_then(|field| count(reader, &field, 1));
     let min_healthy = fields.get("min_healthy").and_then(|field| count(reader, &field, 0));
     let line = field.line();
-    Some(ContainerGrant { select: select?, actions, max_unavailable, min_healthy, line })
+    let line_of = |key: &str| fields.get(key).map_or(0, |field| field.line());
+    let lines = GrantLines {
+        actions: line_of("actions"),
+        max_unavailable: line_of("max_unavailable"),
+        min_healthy: line_of("min_healthy"),
+    };
+    Some(ContainerGrant { select: select?, actions, max_unavailable, min_healthy, line, lines })
 }
 
 fn actions_of<T: Copy + PartialEq>(reader: &mut Reader, field: &Field<'_>, words: &[(&str, T)]) -> Vec<T> {
@@ -193,26 +202,110 @@ fn address(reader: &mut Reader, field: &Field<'_>) -> Option<Template> {
 fn bucket(reader: &mut Reader, field: &Field<'_>) -> Option<StateGrant<Template>> {
     let fields = reader.fields(field, &["bucket", "actions"]);
     let bucket = fields.require(reader, "bucket", "name the bucket: `bucket: deploys`");
-    let bucket = bucket.and_then(|field| name(reader, &field));
+    let bucket = bucket.and_then(|field| {
+        let name = name(reader, &field)?;
+        if let Template::Value(Value::String(text)) = &name
+            && let Err(message) = check_bucket(text)
+        {
+            reader.wrong(&field, message, Some("for example `bucket: deploys`".to_owned()));
+        }
+        Some(name)
+    });
     let words = [("read", StateAction::Read), ("write", StateAction::Write)];
     let actions = fields.require(reader, "actions", "say what it may do: `actions: [read, write]`");
     let actions = actions.map(|field| actions_of(reader, &field, &words)).unwrap_or_default();
     Some(StateGrant { bucket: bucket?, actions, line: field.line() })
 }
 
+/// What a step is for, where its input says so without an expression.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Subject<'s> {
+    /// A service.
+    pub(super) service: Option<&'s str>,
+    /// An address over HTTP.
+    pub(super) url: Option<&'s str>,
+}
+
 /// Whether some grant gives what a step type needs, for example `containers.stop`; `None` if nothing grants such a thing
 /// because it needs no grant.
-pub(super) fn given(grants: &Grants, need: &str) -> Option<bool> {
+pub(super) fn given(grants: &Grants, need: &str, subject: Subject<'_>) -> Option<bool> {
     let (domain, action) = need.split_once('.')?;
+    let addressed = |pattern: &Template| match (literal(pattern), subject.url) {
+        (Some(pattern), Some(url)) => may_cover(pattern, url),
+        _ => true,
+    };
+    let of_service = |grant: &&ContainerGrant<Template, Template>| {
+        subject.service.is_none_or(|service| may_select(&grant.select, service))
+    };
+    let http = || grants.http.iter().filter(|pattern| begins(pattern, &["http://", "https://"]));
     match domain {
-        "containers" => Some(grants.containers.iter().any(|grant| covers(&grant.actions, action))),
+        "containers" => {
+            Some(grants.containers.iter().filter(of_service).any(|grant| covers(&grant.actions, action)))
+        }
         "http" if action == "connect" => Some(grants.http.iter().any(|pattern| begins(pattern, &["tcp://"]))),
-        "http" => Some(grants.http.iter().any(|pattern| begins(pattern, &["http://", "https://"]))),
+        "http" => Some(http().any(addressed)),
         "tcp" => Some(grants.http.iter().any(|pattern| begins(pattern, &["tcp://"]))),
         "state" if action == "read" => Some(!grants.state.is_empty()),
         "state" => Some(grants.state.iter().any(|grant| grant.actions.contains(&StateAction::Write))),
         _ => None,
     }
+}
+
+/// Whether a selector might mean this service; false only where it surely does not. A name without a project may be that
+/// of a container, or of a service in any project.
+fn may_select(select: &Selector<Template>, service: &str) -> bool {
+    match select {
+        Selector::Service(name) => {
+            literal(name).is_none_or(|name| name == service || !name.contains('/') || !service.contains('/'))
+        }
+        Selector::Project(project) => match (literal(project), service.split_once('/')) {
+            (Some(project), Some((owner, _))) => project == owner,
+            _ => true,
+        },
+        Selector::Label(_) => true,
+    }
+}
+
+fn literal(template: &Template) -> Option<&str> {
+    match template {
+        Template::Value(Value::String(text)) => Some(text),
+        _ => None,
+    }
+}
+
+/// Steps that name a service which no grant names, though a container may be called so.
+pub(super) fn lints(runbook: &Runbook) -> Vec<Trouble> {
+    let granted: Option<Vec<&str>> = runbook
+        .grants
+        .containers
+        .iter()
+        .map(|grant| match &grant.select {
+            Selector::Service(name) => literal(name),
+            Selector::Project(_) | Selector::Label(_) => None,
+        })
+        .collect();
+    let Some(granted) = granted.filter(|granted| !granted.is_empty()) else { return Vec::new() };
+    let alone = |name: &str| name.rsplit('/').next().unwrap_or(name).to_owned();
+    let named = |service: &str| {
+        let service = alone(service);
+        granted.iter().map(|name| alone(name)).any(|name| name.contains(&service) || service.contains(&name))
+    };
+    let lint = |step: &Step| {
+        let Template::Map(entries) = &step.with else { return None };
+        let service =
+            entries.iter().find(|(name, _)| name == "service").and_then(|(_, value)| literal(value))?;
+        (matches!(step.uses, Uses::Plugin { .. }) && !named(service)).then(|| Trouble {
+            line: step.line,
+            column: 1,
+            message: format!(
+                "the step `{}` is for `{}`, which no grant names",
+                step.id,
+                service.escape_debug()
+            ),
+            hint: Some("unless it is the name of a granted container, the step will be denied".to_owned()),
+        })
+    };
+    runbook.steps.iter().chain(&runbook.finally).filter_map(lint).collect()
 }
 
 fn covers(granted: &[ContainerAction], need: &str) -> bool {

@@ -74,8 +74,14 @@ pub(super) fn runbook(
     for draft in drafts.iter() {
         uses::check(reader, draft, known, &grants);
     }
-    let output_of = drafts.iter().map(|draft| output(draft, known)).collect();
-    names(reader, &Names { parameters: &parameters, order: &order, outputs: output_of });
+    let outputs_of = drafts.iter().map(|draft| output(draft, known)).collect();
+    let attempts = drafts.iter().map(|draft| answer(&draft.step.uses, known)).collect();
+    let undo = |draft: &Draft<'_>| {
+        draft.step.undo.as_ref().map_or(Output::Unknown, |undo| answer(&undo.uses, known))
+    };
+    let undos = drafts.iter().map(undo).collect();
+    let all = Names { parameters: &parameters, order: &order, outputs: outputs_of, attempts, undos };
+    names(reader, &all);
     Some(Runbook {
         name: name?,
         summary,
@@ -166,8 +172,12 @@ fn steps<'n>(reader: &mut Reader, fields: &Fields<'n>, timeout: Duration) -> (Dr
 }
 
 fn output<'k>(draft: &Draft<'_>, known: &Known<'k>) -> Output<'k> {
-    match &draft.step.uses {
-        _ if draft.step.for_each.is_some() => Output::List,
+    if draft.step.for_each.is_some() { Output::List } else { answer(&draft.step.uses, known) }
+}
+
+/// What one attempt answers.
+fn answer<'k>(uses: &Uses, known: &Known<'k>) -> Output<'k> {
+    match uses {
         Uses::Plugin { plugin, step } => {
             known.catalogue.step(plugin, step).map_or(Output::Unknown, |step| Output::Schema(&step.output))
         }

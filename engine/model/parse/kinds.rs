@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::model::expression::Expression;
+use crate::model::expression::{Expression, Kind};
 use crate::model::input::{Problem, resolved};
 use crate::model::runbook::{Parameter, ParameterType, Template};
 
@@ -16,6 +16,24 @@ pub(super) fn parameter_of<'p>(
         [word, name] if word == "parameters" => {
             parameters.iter().find(|parameter| parameter.name.as_str() == name)
         }
+        _ => None,
+    }
+}
+
+/// The kind of a name in an expression, where it is sure.
+pub(super) fn of_name(path: &[&str], parameters: &[Parameter]) -> Option<Kind> {
+    match path {
+        ["parameters", name] => {
+            let parameter = parameters.iter().find(|parameter| parameter.name.as_str() == *name)?;
+            Some(match parameter.kind {
+                ParameterType::String | ParameterType::Duration | ParameterType::Size => Kind::Text,
+                ParameterType::Integer | ParameterType::Number => Kind::Number,
+                ParameterType::Boolean => Kind::Truth,
+                ParameterType::List => Kind::List,
+                ParameterType::Map => Kind::Map,
+            })
+        }
+        ["steps", _, "status"] | ["run", "id" | "name" | "status"] => Some(Kind::Text),
         _ => None,
     }
 }

@@ -120,6 +120,7 @@ pub fn lints(file: &str, runbook: &Runbook) -> Vec<Trouble> {
     let mut lints = header::lints(file, runbook);
     lints.extend(trigger::lints(runbook));
     lints.extend(step::lints(runbook));
+    lints.extend(grant::lints(runbook));
     sorted(lints)
 }
 

@@ -68,6 +68,10 @@ pub(super) struct Names<'r> {
     pub(super) order: &'r Order,
     /// By position in [`Order`]: the schema of the output, where one is known and the step is not a `for_each`.
     pub(super) outputs: Vec<Output<'r>>,
+    /// The same, of one attempt: what `output` is in `until`.
+    pub(super) attempts: Vec<Output<'r>>,
+    /// The same, of the step's undo: what `output` is in `holds`.
+    pub(super) undos: Vec<Output<'r>>,
 }
 
 /// What is known of a step's output.
@@ -106,7 +110,15 @@ impl Names<'_> {
             "parameters" => self.parameter(member?, sighting.reference.tested && path.len() == 2),
             "run" => known("run", member?, RUN_FIELDS),
             "steps" => self.step(member?, sighting),
-            "output" | "item" | "effects" | "alert" | "trigger" => None,
+            "output" => {
+                let output = match sighting.sees.steps {
+                    Visible::Before(step) => self.attempts.get(step),
+                    Visible::Upto(step) => self.undos.get(step),
+                    Visible::None | Visible::All => None,
+                };
+                without(output, "output", &path[1..], sighting.reference.tested)
+            }
+            "item" | "effects" | "alert" | "trigger" => None,
             other => unreachable!("`{other}` is not among the words of any place"),
         }
     }
@@ -156,27 +168,36 @@ impl Names<'_> {
                 let hint = format!("compare it: `steps.{id}.status == 'succeeded'`");
                 Some((format!("`steps.{id}.status` is a text"), Some(hint)))
             }
-            ("output", Some((member, _))) => match self.outputs.get(position) {
-                Some(Output::Schema(schema)) => {
-                    missing_output(schema, &format!("steps.{id}.output"), rest, sighting.reference.tested)
-                }
-                Some(Output::List) => Some((
-                    format!("`steps.{id}.output` is a list, since the step has `for_each`"),
-                    Some(format!(
-                        "write `steps.{id}.output[0].{member}`, or `steps.{id}.output.map(o, o.{member})`"
-                    )),
-                )),
-                Some(Output::Names(names)) => {
-                    let names = || names.iter().map(String::as_str);
-                    let hint =
-                        suggestion::hint(member, names()).or_else(|| Some("it has no outputs".to_owned()));
-                    let known = names().any(|name| name == member);
-                    (!known).then(|| (format!("`steps.{id}.output` has no `{member}`"), hint))
-                }
-                Some(Output::Unknown) | None => None,
-            },
+            ("output", Some(_)) => {
+                let place = format!("steps.{id}.output");
+                without(self.outputs.get(position), &place, rest, sighting.reference.tested)
+            }
             _ => None,
         }
+    }
+}
+
+/// What an output does not have of these members.
+fn without(
+    output: Option<&Output<'_>>,
+    place: &str,
+    members: &[String],
+    tested: bool,
+) -> Option<(String, Option<String>)> {
+    let member = members.first()?;
+    match output {
+        Some(Output::Schema(schema)) => missing_output(schema, place, members, tested),
+        Some(Output::List) => Some((
+            format!("`{place}` is a list, since the step has `for_each`"),
+            Some(format!("write `{place}[0].{member}`, or `{place}.map(o, o.{member})`")),
+        )),
+        Some(Output::Names(names)) => {
+            let names = || names.iter().map(String::as_str);
+            let hint = suggestion::hint(member, names()).or_else(|| Some("it has no outputs".to_owned()));
+            let known = names().any(|name| name == member);
+            (!known).then(|| (format!("`{place}` has no `{member}`"), hint))
+        }
+        Some(Output::Unknown) | None => None,
     }
 }
 

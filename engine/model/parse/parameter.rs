@@ -118,11 +118,10 @@ fn choices(reader: &mut Reader, field: &Field<'_>, parameter: &Parameter) -> Vec
     if items.is_empty() && matches!(field.node.content, crate::model::yaml::Content::List(_)) {
         reader.wrong(field, "without a choice no value is allowed", Some("leave the key out".to_owned()));
     }
-    let plain = Parameter { default: None, minimum: None, maximum: None, ..parameter.clone() };
     items
         .iter()
         .map(|item| (item, item.node.to_json()))
-        .filter(|(item, value)| fits(reader, item, &plain, value))
+        .filter(|(item, value)| fits(reader, item, parameter, value))
         .map(|(_, value)| value)
         .collect()
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::habit;
-use super::kinds::parameter_of;
+use super::kinds::{of_name, parameter_of};
 use super::names::{Sees, Sighting};
 use crate::model::duration::parse_duration;
-use crate::model::expression::Expression;
+use crate::model::expression::{Expression, Kind};
 use crate::model::runbook::{Parameter, ParameterType, Template};
 use crate::model::suggestion;
 use crate::model::template::OPEN;
@@ -305,8 +305,8 @@ impl Reader {
         let leading = u32::try_from(leading).unwrap_or(0);
         match Expression::parse(text, field.node.place.line) {
             Ok(expression) => {
-                self.see(field, &expression, leading, sees);
-                self.wants(field, &expression, wants);
+                let kind = self.see(field, &expression, leading, sees);
+                self.wants(field, &expression, kind, wants);
                 Some(expression)
             }
             Err(error) => {
@@ -317,16 +317,27 @@ impl Reader {
         }
     }
 
-    fn wants(&mut self, field: &Field<'_>, expression: &Expression, wants: Wants) {
-        let Some(parameter) = parameter_of(expression, &self.parameters) else { return };
+    fn wants(&mut self, field: &Field<'_>, expression: &Expression, found: Option<Kind>, wants: Wants) {
         let (kind, wanted) = match wants {
-            Wants::Truth => (ParameterType::Boolean, "true or false"),
-            Wants::List => (ParameterType::List, "a list"),
+            Wants::Truth => (ParameterType::Boolean, Kind::Truth),
+            Wants::List => (ParameterType::List, Kind::List),
+        };
+        let wanted_phrase = wanted.phrase();
+        let Some(parameter) = parameter_of(expression, &self.parameters) else {
+            if let Some(found) = found.filter(|found| *found != wanted) {
+                let hint = match wants {
+                    Wants::Truth => "compare it, for example `… > 0` or `… == 'web'`",
+                    Wants::List => "write `[a, b]`, or let a parameter or a step hold the list",
+                };
+                let message = format!("this comes to {}, and it must be {wanted_phrase}", found.phrase());
+                self.wrong(field, message, Some(hint.to_owned()));
+            }
+            return;
         };
         if parameter.kind != kind {
             let name = &parameter.name;
             let message = format!(
-                "`parameters.{name}` is of type `{}`, and this must be {wanted}",
+                "`parameters.{name}` is of type `{}`, and this must be {wanted_phrase}",
                 parameter.kind.word()
             );
             let hint = match wants {
@@ -388,7 +399,8 @@ impl Reader {
         }
     }
 
-    fn see(&mut self, field: &Field<'_>, expression: &Expression, offset: u32, sees: &Sees) {
+    /// Notes the names it uses and what cannot work; gives its kind as far as that is known.
+    fn see(&mut self, field: &Field<'_>, expression: &Expression, offset: u32, sees: &Sees) -> Option<Kind> {
         for reference in expression.references() {
             self.sightings.push(Sighting {
                 place: field.node.place_of(offset + reference.offset),
@@ -397,6 +409,12 @@ impl Reader {
                 sees: sees.clone(),
             });
         }
+        let kind = expression.kind(&|path| of_name(path, &self.parameters));
+        kind.unwrap_or_else(|message| {
+            let hint = "`string(x)` makes a text, `int(x)` a number, `size(x)` counts".to_owned();
+            self.note(field.node.place_of(offset), format!("{}: {message}", field.path), Some(hint));
+            None
+        })
     }
 }
 

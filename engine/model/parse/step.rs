@@ -13,6 +13,8 @@ use crate::model::suggestion;
 use crate::model::trouble::Trouble;
 use crate::model::yaml::{Content, Place};
 
+/// The most items of a `for_each` that is written out; the run holds every other list to the same.
+const MAX_ITEMS: usize = 1_000;
 /// The most steps under `steps` and under `finally`.
 pub const MAX_STEPS: usize = 200;
 /// Of one attempt, or with `until` of all of them, unless `timeout` says otherwise. What waits for a person, a time or
@@ -89,7 +91,7 @@ pub(super) fn all<'n>(
     let mut drafts: Vec<Draft<'n>> = Vec::new();
     for (index, item) in items.into_iter().enumerate() {
         let predecessor = drafts.last().map(|draft| draft.step.id.clone());
-        let context = Context { position: before + index, predecessor, run_timeout };
+        let context = Context { position: before + index, section, predecessor, run_timeout };
         drafts.push(draft(reader, item, &context));
     }
     drafts
@@ -97,6 +99,7 @@ pub(super) fn all<'n>(
 
 struct Context {
     position: usize,
+    section: Section,
     predecessor: Option<StepId>,
     run_timeout: Duration,
 }
@@ -125,7 +128,15 @@ fn draft<'n>(reader: &mut Reader, field: Field<'n>, context: &Context) -> Draft<
     let on_failure = fields.get("on_failure").and_then(|field| {
         reader.word(&field, &[("stop", OnFailure::Stop), ("continue", OnFailure::Continue)])
     });
-    let undo = fields.get("undo").and_then(|field| undo(reader, &field, context.position));
+    let undo = fields.get("undo").and_then(|field| {
+        if context.section == Section::Finally {
+            let message = format!("{}: a step of `finally` is never undone", field.path);
+            let hint =
+                "the undo has ended before `finally` begins; leave it out, or move the step to `steps`";
+            reader.note(field.key, message, Some(hint.to_owned()));
+        }
+        undo(reader, &field, context.position)
+    });
     let needs = fields.get("needs").map(|field| needs(reader, &field));
     let step = Step {
         id,
@@ -218,12 +229,24 @@ fn for_each(reader: &mut Reader, fields: &Fields<'_>, before: &Visible) -> Optio
 
 /// A list written out in the runbook, as the expression it stands for.
 fn written_list(reader: &mut Reader, field: &Field<'_>, sees: &Sees) -> Option<Expression> {
+    if let Content::List(items) = &field.node.content
+        && items.len() > MAX_ITEMS
+    {
+        let hint = "split it over several steps".to_owned();
+        reader.wrong(field, format!("there are more than {MAX_ITEMS} items"), Some(hint));
+        return None;
+    }
     let template = reader.template(field, sees)?;
+    if let Some(value) = template.literal() {
+        return Some(Expression::literal(value, field.node.place.line));
+    }
     let text = as_expression(&template);
     match Expression::parse(&text, field.node.place.line) {
         Ok(expression) => Some(expression),
         Err(error) => {
-            let hint = "let a parameter or a step hold the list".to_owned();
+            let hint =
+                "a list with `${{ }}` in it counts as one expression; let a parameter or a step hold it"
+                    .to_owned();
             reader.wrong(field, format!("this list is too large: {error}"), Some(hint));
             None
         }

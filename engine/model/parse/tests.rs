@@ -118,6 +118,53 @@ fn small_runbooks_need_little() {
 }
 
 #[test]
+fn a_long_list_may_be_written_out() {
+    let text = |count: usize, last: &str| {
+        let names: Vec<String> = (0..count).map(|n| format!("shop/web-{n}")).collect();
+        let names = names.join(", ");
+        format!(
+            "format: 1\nrunbook: long\nsteps:\n  - id: each\n    uses: core.log\n    for_each: [{names}{last}]\n    with: {{ message: \"${{{{ item }}}}\" }}\n"
+        )
+    };
+    let long = text(1_000, "");
+    let runbook = read("long.yaml", &long).unwrap_or_else(|troubles| panic!("{}", troubles.render()));
+    let items = &runbook.steps[0].for_each.as_ref().unwrap().items;
+    let items = items.items(&crate::model::expression::Scope::default()).unwrap();
+    assert_eq!((items.len(), &items[999]), (1_000, &json!("shop/web-999")));
+    assert!(told(&text(1_001, "")).contains("there are more than 1000 items"));
+    assert!(told(&text(300, ", \"${{ run.id }}\"")).contains("counts as one expression"));
+}
+
+#[test]
+fn a_service_that_no_grant_names_is_wrong_or_worth_a_second_look() {
+    let text = |granted: &str, service: &str| {
+        format!(
+            "format: 1\nrunbook: test\nsummary: Look.\ngrants:\n  containers: {{ select: {granted}, actions: [read] }}\nsteps:\n  - id: look\n    summary: Look.\n    uses: service.status\n    with: {{ service: {service} }}\n"
+        )
+    };
+    for (granted, service) in [
+        ("{ service: shop/web }", "shop/api"),
+        ("{ project: shop }", "blog/web"),
+        ("{ service: web }", "\"\""),
+    ] {
+        assert!(!told(&text(granted, service)).is_empty(), "{granted} {service}");
+    }
+    for (granted, service, linted) in [
+        ("{ service: shop/web }", "shop/web", false),
+        ("{ service: web }", "shop/web", false),
+        ("{ service: shop/web }", "shop-web-1", false),
+        ("{ service: web }", "api", true),
+        ("{ service: shop/web }", "api", true),
+        ("{ project: shop }", "shop/web", false),
+        ("{ label: a=b }", "anything", false),
+    ] {
+        let runbook = read("test.yaml", &text(granted, service));
+        let runbook = runbook.unwrap_or_else(|troubles| panic!("{}", troubles.render()));
+        assert_eq!(!lints("test.yaml", &runbook).is_empty(), linted, "{granted} {service}");
+    }
+}
+
+#[test]
 fn lists_and_people_and_children_are_understood() {
     let text = include_str!("tests/wide.yaml");
     let runbook = read("wide.yaml", text).unwrap_or_else(|troubles| panic!("{}", troubles.render()));

@@ -1,6 +1,6 @@
 //! `uses` and `with`: what performs a step, whether it exists, takes this input, and is granted what it needs.
 
-use super::grant::given;
+use super::grant::{Subject, given};
 use super::kinds::mismatches;
 use super::reader::{Field, Fields, Reader, UNREADABLE};
 use super::step::Draft;
@@ -13,7 +13,8 @@ use crate::model::input::{Problem, template_problems};
 use crate::model::runbook::{Template, Uses};
 use crate::model::step_type::StepType;
 use crate::model::suggestion;
-use crate::model::yaml::Place;
+use crate::model::template::OPEN;
+use crate::model::yaml::{Node, Place};
 
 /// What `uses` says, as far as its form goes.
 pub(super) fn read(reader: &mut Reader, fields: &Fields<'_>) -> Option<Uses> {
@@ -151,18 +152,52 @@ fn input(reader: &mut Reader, used: &Use<'_, '_>, step_type: &StepType) {
 }
 
 fn granted(reader: &mut Reader, used: &Use<'_, '_>, step_type: &StepType, grants: &Grants) {
-    let missing: Vec<&str> = step_type
-        .needs
-        .iter()
-        .map(String::as_str)
-        .filter(|need| given(grants, need) == Some(false))
-        .collect();
+    let missing = lacking(step_type, grants, Subject::default());
     if missing.is_empty() {
-        return;
+        return granted_for(reader, used, step_type, grants);
     }
     let message =
         format!("`{}` needs {}, which no grant gives", used.uses, suggestion::list(missing.iter().copied()));
     used.note(reader, "uses", &message, Some(way_out(&missing, grants)));
+}
+
+/// The needs that no grant gives.
+fn lacking<'s>(step_type: &'s StepType, grants: &Grants, subject: Subject<'_>) -> Vec<&'s str> {
+    let needs = step_type.needs.iter().map(String::as_str);
+    needs.filter(|need| given(grants, need, subject) == Some(false)).collect()
+}
+
+/// The same for the one service or address that the input names.
+fn granted_for(reader: &mut Reader, used: &Use<'_, '_>, step_type: &StepType, grants: &Grants) {
+    let with = used.field.node.get("with");
+    let named = |key: &str| {
+        let text = with.and_then(|with| with.get(key)).and_then(Node::as_text);
+        text.filter(|text| !text.contains(OPEN))
+    };
+    let select = grants.containers.first().map_or(0, |grant| grant.line);
+    for (key, line) in [("service", select), ("url", grants.line_of_http())] {
+        let Some(name) = named(key) else { continue };
+        let service = key == "service";
+        let subject = Subject { service: service.then_some(name), url: (!service).then_some(name) };
+        let missing = lacking(step_type, grants, subject);
+        let Some(node) = with.and_then(|with| with.get(key)).filter(|_| !missing.is_empty()) else {
+            continue;
+        };
+        let name = name.escape_debug();
+        let needs = suggestion::list(missing);
+        let message = format!(
+            "{}.with.{key}: `{}` needs {needs}, which no grant gives for `{name}`",
+            used.field.path, used.uses
+        );
+        let hint = if service {
+            format!(
+                "the grants are for other services; mend the name, or the `select` of a grant, line {line}"
+            )
+        } else {
+            format!("add `\"{name}\"` under `grants.http`, line {line}")
+        };
+        reader.note(node.place, message, Some(hint));
+    }
 }
 
 /// What to write so that all of these are granted.

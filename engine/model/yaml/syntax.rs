@@ -10,11 +10,20 @@ pub(super) const FLATTEN: &str = "nobody reads this deep; flatten it";
 /// The message for the trap; both readings of the text use it.
 const UNQUOTED: &str = "a `${{ }}` inside `{ }` or `[ ]` must be in quotes";
 
+/// What the parser says of a tab after `:` or `-`; it points behind the tab.
+const AFTER_COLON: &str = "followed by a valid YAML whitespace";
+
 const CLOSE: &str = "end the text with the quote it begins with";
 
 /// One trouble from one error.
 pub(super) fn explain(text: &str, error: &ScanError) -> Trouble {
     let (line, column) = (error.marker().line(), error.marker().col());
+    // At the end of the text there is no line to show; what was left open is what matters.
+    if text.lines().skip(line.saturating_sub(1)).all(|rest| rest.trim().is_empty())
+        && let Some(trouble) = left_open(text)
+    {
+        return trouble;
+    }
     let written = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
     let before: String = written.chars().take(column).collect();
     let (mut column, number) = (column + 1, |n: usize| u32::try_from(n).unwrap_or(u32::MAX));
@@ -24,9 +33,55 @@ pub(super) fn explain(text: &str, error: &ScanError) -> Trouble {
             (UNQUOTED.to_owned(), Some(quoted(&written.chars().skip(column - 1).collect::<String>())))
         } else {
             let (message, hint) = sentence(error.info(), written, &before);
+            if let Some(tab) =
+                before.chars().rev().position(|c| c == '\t').filter(|_| error.info().contains(AFTER_COLON))
+            {
+                column -= tab + 1;
+            }
             (message, hint.map(str::to_owned))
         };
     Trouble { line: number(line), column: number(column), message, hint }
+}
+
+/// The innermost `{` or `[` that is never closed. Only those that begin a value count; quotes and comments are skipped.
+fn left_open(text: &str) -> Option<Trouble> {
+    let mut open: Vec<(char, u32, u32)> = Vec::new();
+    let (mut line, mut column) = (1_u32, 0_u32);
+    // The last character that is not a blank, and whether a blank stands before this one.
+    let (mut last, mut blank) = ('\n', true);
+    let mut characters = text.chars();
+    while let Some(c) = characters.next() {
+        column += 1;
+        let begins = "\n:-,{[".contains(last) && (blank || "{[,".contains(last));
+        match c {
+            '\n' => (line, column) = (line + 1, 0),
+            '#' if blank => {
+                let _ = characters.by_ref().take_while(|c| *c != '\n').count();
+                (line, column, blank) = (line + 1, 0, true);
+                continue;
+            }
+            '"' | '\'' if begins => {
+                for inner in characters.by_ref() {
+                    (line, column) = if inner == '\n' { (line + 1, 0) } else { (line, column + 1) };
+                    if inner == c {
+                        break;
+                    }
+                }
+            }
+            '{' | '[' if begins => open.push((c, line, column)),
+            '}' | ']' if !open.is_empty() => drop(open.pop()),
+            _ => {}
+        }
+        blank = c.is_whitespace();
+        if c == '\n' || !blank {
+            // In brackets a line's end is a blank like any other.
+            last = if c == '\n' && !open.is_empty() { last } else { c };
+        }
+    }
+    let (bracket, line, column) = open.pop()?;
+    let close = if bracket == '{' { '}' } else { ']' };
+    let message = format!("the `{bracket}` that begins here is not closed");
+    Some(Trouble { line, column, message, hint: Some(format!("end it with `{close}`")) })
 }
 
 fn quoted(rest: &str) -> String {
@@ -40,6 +95,8 @@ fn sentence(info: &str, line: &str, before: &str) -> (String, Option<&'static st
     let begins_quotes = line.chars().nth(before.chars().count()).is_some_and(|c| c == '"' || c == '\'');
     let (message, hint) = if has("tabs disallowed") || (has("tab") && line.starts_with('\t')) {
         ("a tab cannot indent", Some("use spaces"))
+    } else if has(AFTER_COLON) {
+        ("a tab cannot stand here", Some("put a space after a `:` or a `-`"))
     } else if begins_quotes && !has("trailing content") && !has("escape") {
         ("the quotes that begin here are not closed", Some(CLOSE))
     } else if has("mapping values are not allowed")

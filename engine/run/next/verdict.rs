@@ -9,7 +9,7 @@ use super::stop::FailedStep;
 use super::undo::{Undone, undone};
 use crate::model::ids::{Section, StepPath};
 use crate::model::runbook::OnFailure;
-use crate::run::event::{EndStatus, Event, SkipReason};
+use crate::run::event::{EndStatus, Event, Outcome, SkipReason};
 
 /// How a run stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,7 +72,8 @@ fn so_far(moment: &Moment<'_>) -> Verdict {
     let undone = undone(moment);
     let why = why(moment);
     if let Some((path, message)) = &undone.failed {
-        let message = format!("`{path}` failed: {message}{}; {}", remains(&undone), why.unwrap_or_default());
+        let left = format!("{}{}", remains(&undone), down(moment));
+        let message = format!("`{path}` failed: {message}{left}; {}", why.unwrap_or_default());
         return Verdict { status: EndStatus::Stuck, message };
     }
     if undone.taken_back > 0 && undone.remaining.is_empty() {
@@ -82,7 +83,7 @@ fn so_far(moment: &Moment<'_>) -> Verdict {
     if let Some(why) = why {
         let cancelled = moment.cancel_reason().is_some();
         let status = if cancelled { EndStatus::Cancelled } else { EndStatus::Failed };
-        return Verdict { status, message: format!("{why}{}", remains(&undone)) };
+        return Verdict { status, message: format!("{why}{}{}", remains(&undone), down(moment)) };
     }
     let [succeeded, skipped] = counts(moment);
     if let Some(FailedStep { path, message, .. }) = moment.failed(Section::Steps, OnFailure::Continue) {
@@ -124,6 +125,38 @@ fn remains(undone: &Undone) -> String {
     }
     let names: Vec<String> = undone.remaining.iter().map(|path| format!("`{path}`")).collect();
     format!("; what was written by {} was not undone", names.join(", "))
+}
+
+/// What a step that did not succeed has stopped and nobody of this run has started again: whoever reads the end must know
+/// what does not serve.
+fn down(moment: &Moment<'_>) -> String {
+    let mut down: Vec<(&str, &str)> = Vec::new();
+    let calls = moment.state.paths().flat_map(|(path, progress)| {
+        let failed = progress.last().is_some_and(|(_, last)| matches!(last.outcome, Some(Outcome::Error(_))));
+        let stops = path.section == Section::Steps && failed;
+        let calls = progress.attempts.iter().flat_map(|attempt| &attempt.calls);
+        calls.map(move |call| (call, stops))
+    });
+    // Paths are in order of their sections: what undoes and tidies up comes after the steps.
+    for (call, stops) in calls {
+        let (Some(intent), Some(Outcome::Ok(_))) = (&call.intent, &call.outcome) else { continue };
+        let (Some(id), Some(name)) = (call.arguments["id"].as_str(), intent.before["name"].as_str()) else {
+            continue;
+        };
+        match call.function.as_str() {
+            "containers.stop" | "containers.kill" if stops => down.push((id, name)),
+            "containers.start" | "containers.remove" => down.retain(|(stopped, _)| *stopped != id),
+            _ => {}
+        }
+    }
+    down.sort_unstable();
+    down.dedup();
+    let names: Vec<String> = down.iter().map(|(_, name)| format!("`{name}`")).collect();
+    match names.len() {
+        0 => String::new(),
+        1 => format!("; {} was stopped and is down", names[0]),
+        _ => format!("; {} were stopped and are down", names.join(", ")),
+    }
 }
 
 /// How many steps succeeded, and how many were skipped.

@@ -307,7 +307,7 @@ impl State {
             return RunStatus::Ended(end.status);
         }
         if self.started_ms.is_none() {
-            return RunStatus::Queued;
+            return if self.left.is_some() { RunStatus::Left } else { RunStatus::Queued };
         }
         if self.has_doubt() {
             return RunStatus::InDoubt;

@@ -93,3 +93,69 @@ fn a_run_that_lost_its_locks_writes_no_more() {
     assert_eq!(run.order(), ["a#1", "b#1", "finally:z#1"]);
     assert!(run.end_message().contains("was given its locks: urgent"), "{}", run.end_message());
 }
+
+#[test]
+fn the_end_names_what_was_stopped_and_not_started_again() {
+    let stopped = |id: &str, name: &str, function: &str, ordinal| {
+        let call = crate::run::event::CallId { path: path("a"), attempt: 1, ordinal };
+        let function = function.to_owned();
+        let intended = Event::CallIntended {
+            call: call.clone(),
+            function: function.clone(),
+            arguments: serde_json::json!({ "id": id }),
+            effect: crate::model::effect::Effect::Idempotent,
+            before: serde_json::json!({ "name": name }),
+        };
+        let outcome = crate::run::event::Outcome::Ok(serde_json::Value::Null);
+        [intended, Event::CallFinished { call, function, arguments: None, outcome, established: None }]
+    };
+    let mut run = Simulator::new(book(|book| {
+        book.step("a");
+    }));
+    run.record(Event::AttemptStarted {
+        path: path("a"),
+        attempt: 1,
+        uses: "service.restart".to_owned(),
+        with: serde_json::Value::Null,
+        plugin: None,
+        deadline_ms: run.now_ms + 5000,
+    });
+    let calls = [
+        stopped("1", "shop-web-1", "containers.stop", 0),
+        stopped("2", "shop-web-2", "containers.kill", 1),
+        stopped("1", "shop-web-1", "containers.start", 2),
+    ];
+    calls.into_iter().flatten().for_each(|event| run.record(event));
+    run.record(cancel(false));
+    let failure = crate::model::effect::Failure::new(
+        crate::model::effect::FailureKind::Cancelled,
+        "run.cancelled",
+        "the run is being cancelled",
+    );
+    run.record(Event::AttemptFinished {
+        path: path("a"),
+        attempt: 1,
+        outcome: crate::run::event::Outcome::Error(failure),
+        met: None,
+        lines: Vec::new(),
+    });
+    assert_eq!(run.run(), Some(EndStatus::Cancelled));
+    let end = run.end_message();
+    assert!(end.ends_with("`a` was not undone; `shop-web-2` was stopped and is down"), "{end}");
+}
+
+#[test]
+fn a_run_left_while_it_is_queued_is_left_and_not_queued() {
+    let mut state = crate::run::state::State::default();
+    let runbook = book(|book| {
+        book.step("a");
+    });
+    state.apply(5, &Event::Accepted(Box::new(crate::run::simulator::accepted(&runbook)))).unwrap();
+    assert_eq!(state.status(), RunStatus::Queued);
+    state.apply(6, &Event::Left { reason: "lunch".to_owned() }).unwrap();
+    assert_eq!(state.status(), RunStatus::Left);
+    state.apply(7, &Event::Resumed { engine: "x:1".to_owned(), by_person: true }).unwrap();
+    assert_eq!(state.status(), RunStatus::Queued);
+    state.apply(8, &Event::Started { engine: "x:1".to_owned() }).unwrap();
+    assert_eq!(state.status(), RunStatus::Running);
+}

@@ -179,7 +179,11 @@ impl<H: Host> Restart<'_, H> {
             self.evidence.push(digest);
         }
         self.host.kill(&container.id, "KILL")?;
-        self.host.wait_until(&container.id, Condition::Exited, KILL_TIME).map(drop)
+        let gone = self.host.wait_until(&container.id, Condition::Exited, KILL_TIME);
+        if gone.is_err() {
+            self.bring_back(std::slice::from_ref(container));
+        }
+        gone.map(drop)
     }
 
     /// A batch that may not go on does not leave behind what it has stopped.

@@ -86,6 +86,7 @@ impl Host for World {
 
     fn wait_until(&self, id: &str, condition: Condition, timeout: Duration) -> Result<Container, Error> {
         let mut inner = self.inner.borrow_mut();
+        inner.check("wait-until", "wait-until")?;
         let deadline = inner.now_ms + timeout.as_ms();
         let mut held_since = None;
         loop {

@@ -166,3 +166,12 @@ fn healthy_must_last() {
     restart(&world, &context, &input(r#", "healthy_for": "10s""#)).expect("it works");
     assert!(runbook_plugin::Host::now_ms(&world) >= context.first_started_ms + 11_000);
 }
+
+#[test]
+fn what_was_killed_is_started_again_if_its_end_cannot_be_awaited() {
+    let world = World::new().with_service("shop/web", 1);
+    world.refuse("wait-until", 0, ErrorKind::Cancelled);
+    let error = restart(&world, &world.context(), &input(r#", "force": true"#)).expect_err("it is cancelled");
+    assert_eq!(error.kind, ErrorKind::Cancelled);
+    assert_eq!(world.writes(), ["kill shop-web-1 KILL", "start shop-web-1"]);
+}

@@ -1,0 +1,57 @@
+//! What the attempts of a run share when an engine begins or carries it on: what an earlier engine recorded is recalled.
+
+use std::sync::Arc;
+
+use super::engine::Inner;
+use super::journal::Journal;
+use crate::host::{Mode, RunContext, RunParts, World};
+use crate::run::event::{CallId, Outcome};
+use crate::run::state::State;
+
+/// What the run's attempts share. What an earlier engine recorded is recalled, so that its containers are looked at again
+/// before they are written to.
+pub(super) fn context(inner: &Arc<Inner>, journal: &Journal) -> RunContext {
+    journal.with(|state| {
+        let Some(accepted) = state.accepted() else { unreachable!("a run is accepted before it is begun") };
+        let daemon =
+            if accepted.grants.containers.is_empty() { None } else { inner.daemon(&accepted.target).ok() };
+        let context = RunContext::new(RunParts {
+            run: journal.run().clone(),
+            file: accepted.file.clone(),
+            target: accepted.target.clone(),
+            grants: accepted.grants.clone(),
+            mode: Mode::Live,
+            halted: Arc::clone(&inner.halted),
+            ledger: Arc::new(journal.clone()),
+            world: World::live(daemon, inner.config.data_dir.clone(), Arc::clone(&inner.budgets)),
+            planned: accepted.plan.as_ref().map(|plan| plan.writes.clone()),
+        });
+        recall(&context, state);
+        if state.cancel().is_some() {
+            context.control.cancel();
+        }
+        if state.lock_loss().is_some() {
+            context.control.cancel_writes();
+        }
+        if state.failed_attempts() > 0 {
+            context.control.fail();
+        }
+        context
+    })
+}
+
+fn recall(context: &RunContext, state: &State) {
+    for (path, progress) in state.paths() {
+        for (attempt, number) in progress.attempts.iter().zip(1..) {
+            for (call, ordinal) in attempt.calls.iter().zip(0..) {
+                let id = CallId { path: path.clone(), attempt: number, ordinal };
+                if let Some(Outcome::Ok(answer)) = &call.outcome {
+                    context.recall(&id, &call.function, answer);
+                }
+                if call.writes() {
+                    context.recall_write(&id, &call.function, &call.arguments);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! What people say, as it may stand in an entry: without control characters, which could move the cursor of whoever reads
+//! the log on a terminal.
+
+use serde_json::Value;
+
+/// Lines stay lines; whatever else steers a terminal becomes a space.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { ' ' } else { c }).collect()
+}
+
+/// The same for every text in a value.
+pub(super) fn printable_in(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(printable(&text)),
+        Value::Array(items) => items.into_iter().map(printable_in).collect(),
+        Value::Object(map) => {
+            map.into_iter().map(|(name, value)| (printable(&name), printable_in(value))).collect()
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn nothing_that_steers_a_terminal_is_left() {
+        let said = json!({ "reason": "\u{1b}[31mred\u{9b}0m\u{7}\nnext", "more": ["a\rb", 1] });
+        assert_eq!(printable_in(said), json!({ "reason": " [31mred 0m \nnext", "more": ["a b", 1] }));
+    }
+}
