@@ -54,7 +54,7 @@ fn five_at_once_where_one_is_granted_stop_one() {
 
     let ended = engine.must(13, &["run", &book, "-p", &service.parameter(), "-p", &names, "--yes"]);
 
-    ended.says(&["denied:", "max_unavailable", "five.yaml:9"]);
+    ended.says(&["denied:", "max_unavailable", "five.yaml:12"]);
     let stopped: usize = service.events.count(mark, "stop").values().sum();
     assert_eq!(stopped, 1, "{:?}", service.events.writes(mark));
     assert_eq!((1..=5).filter(|number| service.is_running(*number)).count(), 4);
