@@ -88,9 +88,12 @@ pub fn begin(data_dir: &Path, temporary: &[PathBuf], answers: bool) -> Result<Em
 
 /// Kills only what is a `runbook` and holds the lock.
 fn kill(pid: u32) -> Result<(), String> {
-    let program = fs::read_to_string(format!("/proc/{pid}/comm")).map_err(|e| e.to_string())?;
-    if !program.starts_with("runbook") {
-        return Err(format!("process {pid} is `{}`, not `runbook`", program.trim().escape_debug()));
+    // The file that runs, not the name it was called by.
+    let program = fs::read_link(format!("/proc/{pid}/exe")).map_err(|e| e.to_string())?;
+    let own = fs::read_link("/proc/self/exe").map_err(|e| e.to_string())?;
+    let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if program != own && !name.starts_with("runbook") {
+        return Err(format!("process {pid} is `{}`, not `runbook`", name.escape_debug()));
     }
     let number =
         i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(|| format!("{pid} is no process"))?;

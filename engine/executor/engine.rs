@@ -64,6 +64,8 @@ pub(super) struct Inner {
     daemons: Mutex<HashMap<TargetName, Daemon>>,
     runs: Mutex<HashMap<RunId, Handle>>,
     changed: watch::Sender<u64>,
+    /// When this engine began, and for how long nothing had been written down before that.
+    pub(super) began: (u64, u64),
 }
 
 /// A run in this engine's hands.
@@ -86,7 +88,10 @@ impl Engine {
         let reader = Reader::open(&config.data_dir)?;
         let halted =
             reader.state_get(BUCKET, "halt")?.and_then(|halt| Some(halt.get("reason")?.as_str()?.to_owned()));
+        let last_ms = reader.entry(reader.last_seq()?)?.map_or(0, |entry| entry.time_ms);
+        let now_ms = clock::now_ms();
         let inner = Arc::new(Inner {
+            began: (now_ms, now_ms.saturating_sub(last_ms)),
             plugins: Plugins::open(&config.data_dir),
             budgets: Arc::default(),
             halted: Arc::new(Mutex::new(halted)),

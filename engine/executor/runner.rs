@@ -21,8 +21,8 @@ use crate::host::{Performed, RunContext, Stop};
 use crate::model::ids::{RunId, RunbookName, StepPath};
 use crate::model::runbook::Runbook;
 use crate::run::event::{EndStatus, Event, Outcome};
-use crate::run::next::{Action, Ended, InFlight, abandon, finish, next};
-use crate::run::state::RunStatus;
+use crate::run::next::{Action, Ended, InFlight, abandon, finish, next, over};
+use crate::run::state::{RunStatus, State};
 
 /// The longest a run sleeps before it asks again what to do.
 const LONGEST_SLEEP: Duration = Duration::from_hours(1);
@@ -138,7 +138,10 @@ impl Runner {
             let actions = if self.draining {
                 Vec::new()
             } else {
-                self.journal.with(|state| next(&self.runbook, state, clock::now_ms(), &self.in_flight))
+                self.journal.with(|state| {
+                    self.in_flight.over = over(&self.runbook, state, self.in_flight.over);
+                    next(&self.runbook, state, clock::now_ms(), &self.in_flight)
+                })
             };
             if matches!(actions.first(), Some(Action::Append(_))) {
                 self.append_all(actions).await?;
@@ -419,27 +422,41 @@ impl Runner {
                 state.accepted().map_or(0, |accepted| accepted.resume_within_ms),
             )
         });
-        let idle_ms = clock::now_ms().saturating_sub(last_ms);
+        let idle_ms = self.idle_ms(status, last_ms);
         let event = match status {
-            RunStatus::Queued => Event::Started { engine },
             RunStatus::Left | RunStatus::InDoubt | RunStatus::Ended(_) => return Ok(()),
-            RunStatus::Running | RunStatus::Waiting
-                if idle_ms > within_ms && status == RunStatus::Running =>
-            {
-                Event::Left {
-                    reason: format!(
-                        "it was interrupted {} s ago, and is carried on by itself only within {} s",
-                        idle_ms / 1_000,
-                        within_ms / 1_000
-                    ),
-                }
-            }
+            _ if idle_ms > within_ms => Event::Left {
+                reason: format!(
+                    "it was interrupted {} s ago, and is carried on by itself only within {} s",
+                    idle_ms / 1_000,
+                    within_ms / 1_000
+                ),
+            },
+            RunStatus::Queued => Event::Started { engine },
             RunStatus::Running | RunStatus::Waiting => Event::Resumed { engine, by_person: false },
         };
         if self.journal.with(|state| state.check(&event).is_ok()) {
             drop(self.journal.submit(&event, None, crate::host::LocalChanges::default())?);
         }
         Ok(())
+    }
+
+    /// For how long nobody could carry the run on: since its last event; for one that slept, since it should have woken;
+    /// for one that waited for its locks, as long as there was no engine at all.
+    fn idle_ms(&self, status: RunStatus, last_ms: u64) -> u64 {
+        let now_ms = clock::now_ms();
+        match status {
+            RunStatus::Queued => {
+                let (began_ms, away_ms) = self.inner.began;
+                let earlier = self.journal.with(|state| state.accepted_ms().is_some_and(|at| at < began_ms));
+                if earlier { away_ms } else { 0 }
+            }
+            RunStatus::Waiting => {
+                let wakes_ms = self.journal.with(State::wakes_ms);
+                wakes_ms.map_or(0, |wakes_ms| now_ms.saturating_sub(wakes_ms))
+            }
+            _ => now_ms.saturating_sub(last_ms),
+        }
     }
 
     /// Tells those who wait how the run is, once nothing is under way.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::event::{Accepted, Answer, CallId, EndStatus, Event, Outcome, Settlement, TriggerKind};
-use super::next::{Action, Ended, InFlight, Perform, finish, next};
+use super::next::{Action, Ended, InFlight, Perform, finish, next, over};
 use super::state::State;
 use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::model::expression::Expression;
@@ -278,8 +278,10 @@ impl Simulator {
     pub(super) fn run(&mut self) -> Option<EndStatus> {
         for _ in 0..MAX_LOOKS {
             let actions = next(&self.runbook, &self.state, self.now_ms, &self.in_flight);
-            let again = next(&self.runbook, &self.state, self.now_ms, &self.in_flight);
-            assert_eq!(actions, again, "the same question, the same answer");
+            let known = over(&self.runbook, &self.state, 0);
+            let knowing = InFlight { over: known, ..self.in_flight.clone() };
+            let again = next(&self.runbook, &self.state, self.now_ms, &knowing);
+            assert_eq!(actions, again, "the same question, the same answer, whether or not what is over is known");
             if actions.is_empty() {
                 return Some(self.state.end().expect("nothing to do, so it is over").status);
             }

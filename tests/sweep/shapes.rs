@@ -65,7 +65,7 @@ pub(crate) const SHAPES: [Shape; 15] = [
         name: "resize",
         covers: &["service-resize", "service.resize"],
         arguments: |bed| {
-            let memory = format!("memory={}MiB", 64 + next_number() % 64);
+            let memory = format!("memory={}MiB", 64 + next_number() % 4000);
             library(bed, "service-resize", &[&memory])
         },
         ..WEB

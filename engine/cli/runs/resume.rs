@@ -11,7 +11,7 @@ use super::super::watching::{Display, Watching};
 use super::{find, reader};
 use crate::audit::RunRow;
 use crate::clock;
-use crate::error::{Error, exit};
+use crate::error::{Error, Kind, exit};
 use crate::executor::request::Command;
 use crate::model::ids::RunId;
 
@@ -55,7 +55,11 @@ impl Resume {
 /// All at once; each is then shown in turn.
 async fn carry_on(context: &Context, session: &Session, runs: &[RunId]) -> Ended {
     for run in runs {
-        session.command(run, Command::Resume).await?;
+        match session.command(run, Command::Resume).await {
+            // The engine that this command became may have carried it to its end already.
+            Err(error) if error.kind == Kind::NotFound => {}
+            answered => answered?,
+        }
     }
     let mut code = exit::SUCCEEDED;
     for run in runs {

@@ -37,6 +37,14 @@ pub struct InFlight {
     pub attempts: BTreeSet<(StepPath, u32)>,
     /// Children that were told to end.
     pub told: BTreeSet<RunId>,
+    /// How many of the first steps are known to be over, so that they are not looked at again; see [`over`].
+    pub over: usize,
+}
+
+/// How many of the first steps are over, given that these many are: what is over stays so.
+pub fn over(runbook: &Runbook, state: &State, known: usize) -> usize {
+    let rest = runbook.steps.iter().skip(known);
+    known + rest.take_while(|step| section::is_over(state, step)).count()
 }
 
 /// What the executor is to do.

@@ -12,6 +12,7 @@ use crate::model::expression::{EvaluationError, Expression, Scope};
 use crate::model::ids::{Section, StepId, StepPath};
 use crate::model::runbook::{ForEach, Step};
 use crate::run::event::{Event, Question, SkipReason, Wait};
+use crate::run::state::State;
 
 /// The most items of a `for_each`.
 pub const MAX_ITEMS: usize = 1000;
@@ -20,7 +21,12 @@ pub const MAX_ITEMS: usize = 1000;
 pub(super) fn drive(moment: &Moment<'_>, section: Section, agenda: &mut Agenda) -> bool {
     let steps = moment.steps(section);
     let path = |step: &Step| StepPath { section, id: step.id.clone(), item: None };
-    let fates: Vec<StepFate> = steps.iter().map(|step| step_fate(moment.state, step, &path(step))).collect();
+    let known = if section == Section::Steps { moment.in_flight.over } else { 0 };
+    let fate = |(index, step): (usize, &Step)| {
+        // Which kind of over it is makes no difference here.
+        if index < known { StepFate::Succeeded } else { step_fate(moment.state, step, &path(step)) }
+    };
+    let fates: Vec<StepFate> = steps.iter().enumerate().map(fate).collect();
     if fates.iter().all(|fate| fate.over()) {
         return true;
     }
@@ -29,7 +35,7 @@ pub(super) fn drive(moment: &Moment<'_>, section: Section, agenda: &mut Agenda) 
         match fate {
             StepFate::Pending => match &why {
                 Some(stop) if !moment.hold => skip(moment, path(step), stop, agenda),
-                None if !moment.hold && step.needs.iter().all(|id| is_over(steps, &fates, index, id)) => {
+                None if !moment.hold && step.needs.iter().all(|id| has_ended(steps, &fates, index, id)) => {
                     admit(moment, step, path(step), agenda);
                 }
                 _ => {}
@@ -46,8 +52,13 @@ pub(super) fn drive(moment: &Moment<'_>, section: Section, agenda: &mut Agenda) 
     false
 }
 
+/// Whether a step under `steps` is over, for good.
+pub(super) fn is_over(state: &State, step: &Step) -> bool {
+    step_fate(state, step, &StepPath::step(step.id.clone())).over()
+}
+
 /// Whether a needed step is over; what is needed is nearly always the step before.
-fn is_over(steps: &[Step], fates: &[StepFate], index: usize, needed: &StepId) -> bool {
+fn has_ended(steps: &[Step], fates: &[StepFate], index: usize, needed: &StepId) -> bool {
     let before = index.checked_sub(1).filter(|before| steps[*before].id == *needed);
     let found = before.or_else(|| steps.iter().position(|step| step.id == *needed));
     found.is_none_or(|found| fates[found].over())

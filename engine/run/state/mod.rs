@@ -279,6 +279,15 @@ impl State {
         self.open().filter_map(|(path, progress)| Some((path, progress.question()?))).collect()
     }
 
+    /// When the first of its sleeps ends; none if nothing sleeps.
+    pub fn wakes_ms(&self) -> Option<u64> {
+        let wakes_ms = |progress: &Progress| match progress.unfinished()?.1.waiting {
+            Some(Waiting::Until(at_ms)) => Some(at_ms),
+            _ => None,
+        };
+        self.open().filter_map(|(_, progress)| wakes_ms(progress)).min()
+    }
+
     /// How many attempts ended with a failure: while there are none, nobody need look for failed steps.
     pub fn failed_attempts(&self) -> u32 {
         self.failed_attempts
