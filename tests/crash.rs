@@ -201,6 +201,69 @@ fn one_that_was_not_touched_yet_is_not_overwritten() {
     assert_eq!(engine.status(), "in-doubt");
 }
 
+/// Looks at the service and then restarts its replicas one by one.
+const LOOK_AND_RESTART: &str = r#"
+  - id: look
+    uses: service.status
+    with: { service: "${{ parameters.service }}" }
+  - id: first
+    uses: service.restart
+    with: { service: "${{ parameters.names[0] }}", grace: 1s }
+  - id: second
+    uses: service.restart
+    with: { service: "${{ parameters.names[1] }}", grace: 1s }
+"#;
+
+#[test]
+fn looking_again_does_not_hide_what_a_person_did() {
+    let service = Service::of(2).up();
+    let mut engine = Engine::new();
+    let book = engine.write("look.yaml", &books::steps("read, restart", LOOK_AND_RESTART));
+    let names = format!("names={}", service.replicas().join(","));
+    let proxy = Proxy::with(trap("/start", 1, Trick::Hold));
+    engine.set("DOCKER_HOST", proxy.address());
+    let run = engine.spawn(&["run", &book, "-p", &service.parameter(), "-p", &names, "--yes"]);
+    proxy.wait();
+    run.kill();
+    engine.set("DOCKER_HOST", "");
+    let replica = service.replica(2);
+    docker(&["restart", "--time", "1", &replica]);
+    let mark = service.events.mark();
+
+    let resumed = engine.must(12, &["runs", "resume", "--yes"]);
+
+    resumed.says(&["in-doubt", "someone else changed", &replica]);
+    assert_eq!(service.events.writes(mark), [], "a person restarted it already");
+}
+
+/// A step for each replica.
+const EACH: &str = r#"
+  - { id: look, uses: service.status, with: { service: "${{ parameters.service }}" } }
+  - id: each
+    for_each: parameters.names
+    uses: service.restart
+    with: { service: "${{ item }}", grace: 1s }
+"#;
+
+#[test]
+fn an_item_in_doubt_rests_the_command() {
+    let service = Service::of(2).up();
+    let mut engine = Engine::new();
+    let book = engine.write("each.yaml", &books::steps("read, restart", EACH));
+    let names = format!("names={}", service.replicas().join(","));
+    let proxy = Proxy::with(trap("/start", 1, Trick::Hold));
+    engine.set("DOCKER_HOST", proxy.address());
+    let run = engine.spawn(&["run", &book, "-p", &service.parameter(), "-p", &names, "--yes"]);
+    proxy.wait();
+    run.kill();
+    engine.set("DOCKER_HOST", "");
+    docker(&["restart", "--time", "1", &service.replica(2)]);
+    let mark = service.events.mark();
+
+    engine.must(12, &["runs", "resume", "--yes"]).says(&["in-doubt", &service.replica(2)]);
+    assert_eq!(service.events.writes(mark), [], "a person restarted it already");
+}
+
 #[test]
 fn an_old_one_waits_for_a_person() {
     let service = Service::of(2).up();

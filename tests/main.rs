@@ -13,6 +13,8 @@ mod plan;
 mod replay;
 mod restart;
 mod sweep;
+#[path = "sweep/quick.rs"]
+mod sweep_quick;
 mod tamper;
 mod terminals;
 mod tidy;

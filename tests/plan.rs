@@ -129,3 +129,23 @@ fn a_person_who_was_quicker_makes_it_stale() {
     ended.says(&["changed since the plan", "hint:"]);
     assert_eq!(service.events.writes(mark), []);
 }
+
+#[test]
+fn of_what_keeps_evidence_and_of_a_clone_for_one_command() {
+    let service = Service::of(1).up();
+    let engine = Engine::new();
+    let parameter = service.parameter();
+    let books: [&[&str]; 2] = [
+        &["service-force-restart", "-p", &parameter],
+        &["container-script", "-p", &parameter, "-p", "body=true", "-p", "one_shot=true"],
+    ];
+    for book in books {
+        let plan = engine.json(&[["plan"].as_slice(), book].concat());
+        let digest = plan["digest"].as_str().expect("a digest");
+        let held = [["run"].as_slice(), book, &["--yes", "--plan", digest]].concat();
+        let mark = service.events.mark();
+        assert_eq!(engine.json(&held)["status"], "succeeded", "{book:?}");
+        assert!(!service.events.writes(mark).is_empty());
+    }
+    assert_eq!(service.containers(), service.replicas(), "the clone is gone");
+}

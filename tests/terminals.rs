@@ -135,7 +135,10 @@ fn a_queued_run_can_be_left_and_waits_for_no_one() {
     engine.must(0, &["runs", "approve", "last"]);
     assert_eq!(third.wait().code, 0);
     let resumed = engine.spawn(&["runs", "resume", &left]);
-    until_true("the one that was left to ask", || engine.run(&["runs", "approve", &left]).code == 0);
+    until_true("the one that was left to ask", || {
+        assert!(resumed.runs(), "it ended: {} {}", resumed.said(), resumed.told());
+        engine.run(&["runs", "approve", &left]).code == 0
+    });
     assert_eq!(resumed.wait().code, 0);
 }
 

@@ -56,7 +56,8 @@ impl Client {
     pub async fn health(&self) -> Result<Option<Health>, Error> {
         match self.exchange(&Method::GET, "/v1/health", Bytes::new(), GREETING_TIMEOUT).await {
             Ok(answer) => understood(&answer).map(Some),
-            Err(Silence::Nobody) => Ok(None),
+            // One that breaks off a greeting is just going away: ask again, or take its place.
+            Err(Silence::Nobody | Silence::Broken(_)) => Ok(None),
             Err(silence) => Err(silence.into()),
         }
     }

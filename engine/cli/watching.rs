@@ -152,7 +152,7 @@ impl<'a> Watching<'a> {
         match self.follower.standing() {
             Standing::Over => true,
             Standing::Left => self.asked != Asked::Interrupted,
-            Standing::InDoubt => self.follower.view().steps.iter().all(|step| step.status != "running"),
+            Standing::InDoubt => nothing_moves(&self.follower.view().steps),
             Standing::Moving | Standing::Asking => false,
         }
     }
@@ -350,6 +350,15 @@ fn understood(line: &str) -> Option<bool> {
 fn gone(run: &RunId) -> Error {
     Error::new(Kind::Interrupted, format!("left run `{run}` as it is"))
         .hint(format!("`runbook runs watch {run}` attaches again"))
+}
+
+/// Whether no step is under way. One with items is so as long as one of them is in doubt: then the items tell.
+fn nothing_moves(steps: &[StepView]) -> bool {
+    let of_items = |step: &StepView| {
+        step.path.item.is_none()
+            && steps.iter().any(|other| other.path.item.is_some_and(|item| step.path.at(item) == other.path))
+    };
+    steps.iter().all(|step| step.status != "running" || of_items(step))
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! New containers from old ones, and finding them again after a crash.
 
+use std::time::Duration;
+
 use bollard::Docker;
 use bollard::models::{
     ContainerInspectResponse, ContainerSummary, ContainerSummaryStateEnum, NetworkConnectRequest,
 };
 use bollard::query_parameters::{CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder};
+use tokio::time::Instant;
 
 use crate::containers::clone::{self, Image, Join};
 use crate::containers::container::port;
@@ -13,6 +16,12 @@ use crate::containers::error::Error;
 use crate::containers::labels::{CALL, Labels, NETWORKS, ORIGIN};
 use crate::containers::name::{check_container, is_id};
 use crate::containers::types::{Container, Overrides, State};
+use crate::model::effect::FailureKind;
+
+/// How long a daemon may take to create a container.
+const CREATION: Duration = Duration::from_secs(10);
+/// The pause between two looks for one that is being created.
+const PAUSE: Duration = Duration::from_millis(100);
 
 impl Daemon {
     /// A new container, not started, with the spec of `from`. With the replica number of the original it is meant to
@@ -36,11 +45,41 @@ impl Daemon {
         let options = CreateContainerOptionsBuilder::default().name(name).build();
         let create =
             async |docker: Docker| docker.create_container(Some(options.clone()), clone.body.clone()).await;
-        let id = self.ask(write("create container", name), create).await?.id;
+        let id = match self.ask(write("create container", name), create).await {
+            Ok(made) => made.id,
+            Err(error) if error.failure.kind == FailureKind::AlreadyExists => {
+                let ours =
+                    Box::pin(self.created_by_call(name, call_key)).await.map_err(Error::after_change)?;
+                return ours.ok_or(error);
+            }
+            Err(error) => return Err(error),
+        };
         if let Err(error) = self.join(&id, &clone.joins).await {
             return Err(self.take_back(&id, error).await);
         }
         self.inspect(&id).await.map_err(Error::after_change)
+    }
+
+    /// The container that has taken the name, if an earlier request of this very call is creating it. The daemon takes
+    /// the name first and shows the container later.
+    async fn created_by_call(&self, name: &str, call_key: &str) -> Result<Option<Container>, Error> {
+        let deadline = Instant::now() + CREATION;
+        let mut seen = false;
+        loop {
+            let holder = self.inspect(name).await;
+            if let Some(made) = self.find_by_call(call_key).await? {
+                return Ok(Some(made));
+            }
+            match holder {
+                // It is in the daemon's lists a moment after it can be looked at.
+                Ok(_) if seen => return Ok(None),
+                Ok(_) => seen = true,
+                Err(error) if !error.is_not_found() => return Err(error),
+                Err(_) if Instant::now() >= deadline => return Ok(None),
+                Err(_) => {}
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// The container that this call created, if it did. One that a crash left without some of its networks is

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::containers::daemon::{Daemon, read, write};
 use crate::containers::error::Error;
 use crate::containers::name::check_exec;
-use crate::containers::types::ExecOutput;
+use crate::containers::types::{ContainerEvent, ExecOutput};
 use crate::model::effect::FailureKind;
 
 /// The most output that is kept, of both streams together.
@@ -41,6 +41,42 @@ impl ExecState {
     /// Whether it was ever started.
     pub fn started(self) -> bool {
         self.running || self.exit_code.is_some() || self.pid != 0
+    }
+}
+
+/// What an exec left in the daemon's events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExecTrace {
+    /// It ended with this code.
+    Ended(i32),
+    /// It was started and no end is told.
+    Started,
+    /// Nothing: it was never started, or the daemon has dropped what it told of it.
+    Nothing,
+}
+
+impl ExecTrace {
+    fn of(exec: &str, events: &[ContainerEvent]) -> Self {
+        let mut trace = Self::Nothing;
+        for event in events {
+            let attribute = |wanted: &str| {
+                let found = event.attributes.iter().find(|(name, _)| name == wanted);
+                found.map(|(_, value)| value.as_str())
+            };
+            if attribute("execID") != Some(exec) {
+                continue;
+            }
+            // The actions of starts carry the command: `exec_start: sh -c true`.
+            if event.action == "exec_die"
+                && let Some(code) = attribute("exitCode").and_then(|code| code.parse().ok())
+            {
+                return Self::Ended(code);
+            }
+            if event.action.starts_with("exec_start") {
+                trace = Self::Started;
+            }
+        }
+        trace
     }
 }
 
@@ -157,6 +193,13 @@ impl Daemon {
         }
     }
 
+    /// What the daemon's events since then tell of an exec. Docker sets the exit code of an exec whose listener went away
+    /// while it printed to 126, though the command runs on; only the event of its end tells the real one.
+    pub async fn exec_trace(&self, id: &str, exec: &str, since_ms: u64) -> Result<ExecTrace, Error> {
+        let events = self.events(Some(id), since_ms, u64::MAX).await?;
+        Ok(ExecTrace::of(exec, &events))
+    }
+
     /// Docker tells of a second start only in what looks like the command's own output.
     async fn refuse_started(&self, exec: &str) -> Result<(), Error> {
         match self.exec_state(exec).await? {
@@ -229,4 +272,25 @@ async fn drain(
         printed.take(piece?);
     }
     Ok(printed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(action: &str, attributes: &[(&str, &str)]) -> ContainerEvent {
+        let attributes =
+            attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        ContainerEvent { time_ms: 1, action: action.to_owned(), id: "c".to_owned(), attributes }
+    }
+
+    #[test]
+    fn an_end_is_told_by_the_event_of_this_very_exec() {
+        let other = event("exec_die", &[("execID", "b"), ("exitCode", "1")]);
+        let start = event("exec_start: sh -c true", &[("execID", "a")]);
+        let end = event("exec_die", &[("execID", "a"), ("exitCode", "0")]);
+        assert_eq!(ExecTrace::of("a", std::slice::from_ref(&other)), ExecTrace::Nothing);
+        assert_eq!(ExecTrace::of("a", &[start.clone(), other.clone()]), ExecTrace::Started);
+        assert_eq!(ExecTrace::of("a", &[start, other, end]), ExecTrace::Ended(0));
+    }
 }

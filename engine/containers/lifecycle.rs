@@ -9,6 +9,7 @@ use bollard::query_parameters::{
     KillContainerOptionsBuilder, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
     StopContainerOptionsBuilder,
 };
+use tokio::time::Instant;
 
 use crate::containers::daemon::{Daemon, WRITE_DEADLINE, write};
 use crate::containers::error::{Call, Error};
@@ -17,6 +18,10 @@ use crate::containers::types::{Container, State};
 
 /// The longest grace of a stop.
 const MAX_GRACE: Duration = Duration::from_hours(1);
+/// How long a removal may take that somebody else asked for.
+const REMOVAL: Duration = Duration::from_secs(20);
+/// The pause between two looks for its end.
+const PAUSE: Duration = Duration::from_millis(100);
 
 impl Daemon {
     /// The container's own stop signal, then after the grace KILL. Stopped already is a success.
@@ -110,7 +115,26 @@ impl Daemon {
         match self.ask(call, remove).await {
             // Somebody else was as quick.
             Err(error) if error.is_not_found() => Ok(()),
+            Err(error) if error.failure.message.contains("already in progress") => {
+                if self.vanished(&before.id).await.map_err(Error::after_change)? {
+                    return Ok(());
+                }
+                Err(error.after_change())
+            }
             other => other,
+        }
+    }
+
+    /// Waits for the end of a removal that is under way; whether the container is gone then.
+    pub(crate) async fn vanished(&self, id: &str) -> Result<bool, Error> {
+        let deadline = Instant::now() + REMOVAL;
+        loop {
+            match self.inspect(id).await {
+                Ok(_) if Instant::now() >= deadline => return Ok(false),
+                Ok(_) => tokio::time::sleep(PAUSE).await,
+                Err(error) if error.is_not_found() => return Ok(true),
+                Err(error) => return Err(error),
+            }
         }
     }
 

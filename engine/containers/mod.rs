@@ -28,4 +28,4 @@ mod wait;
 pub use connection::{Connection, Tls, UnusableAddress};
 pub use daemon::{Daemon, Info};
 pub use error::Error;
-pub use exec::ExecState;
+pub use exec::{ExecState, ExecTrace};

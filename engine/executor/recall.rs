@@ -45,6 +45,9 @@ fn recall(context: &RunContext, state: &State) {
         for (attempt, number) in progress.attempts.iter().zip(1..) {
             for (call, ordinal) in attempt.calls.iter().zip(0..) {
                 let id = CallId { path: path.clone(), attempt: number, ordinal };
+                if let Some(intent) = &call.intent {
+                    context.recall_announced(&call.function, &call.arguments, &intent.before);
+                }
                 if let Some(Outcome::Ok(answer)) = &call.outcome {
                     context.recall(&id, &call.function, answer);
                 }

@@ -3,15 +3,53 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use super::context::lock;
+use super::limits;
+use super::signal::Aftermath;
 use crate::containers::types::{Container, State};
 use crate::model::ids::TargetName;
 
-/// Containers being taken down right now, by target and id, with how many calls are at it.
+/// Containers that are down or about to be, whatever they look like.
 #[derive(Debug, Default)]
 pub struct Budgets {
-    leaving: Mutex<HashMap<(TargetName, String), usize>>,
+    reserved: Mutex<Reserved>,
+}
+
+/// By target and id.
+type Key = (TargetName, String);
+
+#[derive(Debug, Default)]
+struct Reserved {
+    /// How many calls are at it right now.
+    leaving: HashMap<Key, usize>,
+    /// When the last call ended: who looked before that may not have seen what it did.
+    left: HashMap<Key, Instant>,
+    /// Those whose processes were sent a signal that may still take them down.
+    signalled: HashMap<Key, Signalled>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Signalled {
+    /// A new life has not got the signal.
+    started_at: String,
+    /// By then it is down or is not going to be.
+    until: Instant,
+    /// Its processes stand still, for as long as this life lasts.
+    stopped: bool,
+}
+
+/// Nobody decides by what was seen longer ago: a look is two reads.
+const LONGEST_LOOK: Duration = Duration::from_millis(3 * limits::READ_DEADLINE_MS);
+
+/// A container and all replicas of its service, as they were seen.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sight<'a> {
+    pub(super) container: &'a Container,
+    pub(super) replicas: &'a [Container],
+    /// When looking began.
+    pub(super) looked: Instant,
 }
 
 /// What a grant allows of one service.
@@ -35,25 +73,73 @@ pub(super) struct Exceeded {
 #[derive(Debug)]
 pub(super) struct Leave<'a> {
     budgets: &'a Budgets,
-    key: (TargetName, String),
+    key: Key,
+    started_at: String,
+    aftermath: Aftermath,
+    acts: bool,
+}
+
+impl Leave<'_> {
+    /// The call is made now; before, nothing can come of it.
+    pub(super) fn acts(&mut self) {
+        self.acts = true;
+    }
+}
+
+impl Reserved {
+    /// Whether it counts as down though it looks well.
+    fn holds(&self, key: &Key, replica: &Container, looked: Instant) -> bool {
+        self.leaving.contains_key(key)
+            || self.left.get(key).is_some_and(|left| *left >= looked)
+            || self.signalled.get(key).is_some_and(|signalled| signalled.started_at == replica.started_at)
+    }
+
+    /// Drops what is over.
+    fn tidy(&mut self) {
+        let now = Instant::now();
+        self.left.retain(|_, left| now.duration_since(*left) < LONGEST_LOOK);
+        self.signalled.retain(|_, signalled| signalled.stopped || now < signalled.until);
+    }
+
+    fn signal(&mut self, key: Key, started_at: &str, aftermath: Aftermath) {
+        let now = Instant::now();
+        let old = self.signalled.remove(&key).filter(|old| old.started_at == started_at);
+        let mut signalled = old.unwrap_or_else(|| Signalled {
+            started_at: started_at.to_owned(),
+            until: now,
+            stopped: false,
+        });
+        match aftermath {
+            Aftermath::None => {}
+            Aftermath::Continued => signalled.stopped = false,
+            Aftermath::Stopped => signalled.stopped = true,
+            Aftermath::Within(time) => signalled.until = signalled.until.max(now + time),
+        }
+        if signalled.stopped || signalled.until > now {
+            self.signalled.insert(key, signalled);
+        }
+    }
 }
 
 impl Budgets {
-    /// Admits taking `target` down, given all replicas of its service as they are now. One that is down or unhealthy
-    /// already costs nothing.
+    /// Admits taking a container down, given all replicas of its service. One that is down or unhealthy already costs
+    /// nothing. `aftermath` is what may still happen to it when the call is over.
     pub(super) fn admit<'a>(
         &'a self,
         daemon: &TargetName,
-        container: &Container,
-        replicas: &[Container],
+        sight: &Sight<'_>,
         allowance: Allowance,
+        aftermath: Aftermath,
     ) -> Result<Leave<'a>, Exceeded> {
-        let mut leaving = lock(&self.leaving);
+        let Sight { container, replicas, looked } = *sight;
+        let mut reserved = lock(&self.reserved);
+        reserved.tidy();
         let others = replicas.iter().filter(|r| r.id != container.id && counts(r));
         let (mut down, mut up) = (0_u32, 0_u32);
         let mut names = Vec::new();
         for other in others {
-            if other.available() && !leaving.contains_key(&(daemon.clone(), other.id.clone())) {
+            let held = reserved.holds(&(daemon.clone(), other.id.clone()), other, looked);
+            if other.available() && !held {
                 up += 1;
             } else {
                 down += 1;
@@ -83,8 +169,14 @@ impl Budgets {
             }
         }
         let key = (daemon.clone(), container.id.clone());
-        *leaving.entry(key.clone()).or_default() += 1;
-        Ok(Leave { budgets: self, key })
+        *reserved.leaving.entry(key.clone()).or_default() += 1;
+        Ok(Leave { budgets: self, key, started_at: container.started_at.clone(), aftermath, acts: false })
+    }
+
+    /// A signal was sent to it by an engine that is no more.
+    pub(super) fn signalled(&self, daemon: &TargetName, container: &Container, aftermath: Aftermath) {
+        let key = (daemon.clone(), container.id.clone());
+        lock(&self.reserved).signal(key, &container.started_at, aftermath);
     }
 }
 
@@ -95,12 +187,93 @@ fn counts(replica: &Container) -> bool {
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
-        let mut leaving = lock(&self.budgets.leaving);
-        if let Some(count) = leaving.get_mut(&self.key) {
+        let mut reserved = lock(&self.budgets.reserved);
+        if let Some(count) = reserved.leaving.get_mut(&self.key) {
             *count -= 1;
             if *count == 0 {
-                leaving.remove(&self.key);
+                reserved.leaving.remove(&self.key);
             }
         }
+        if self.acts {
+            reserved.left.insert(self.key.clone(), Instant::now());
+            reserved.signal(self.key.clone(), &self.started_at, self.aftermath);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::signal::aftermath;
+
+    const ONE: Allowance = Allowance { max_unavailable: 1, min_healthy: None };
+
+    fn replica(number: u32) -> Container {
+        serde_json::from_value(serde_json::json!({
+            "id": format!("{number}"), "name": format!("web-{number}"), "service": "shop/web", "depends_on": [],
+            "state": "running", "health": "none", "started_at": "a", "finished_at": "", "created_at": "",
+            "image": "", "image_id": "", "exit_code": 0, "out_of_memory": false, "restart_count": 0,
+            "limits": { "cpu_millis": 0, "memory_bytes": 0, "memory_swap_bytes": 0, "pids": 0 },
+            "ports": [], "addresses": [], "auto_remove": false, "replica": number, "labels": [],
+        }))
+        .unwrap()
+    }
+
+    /// Asks to take a replica down by what was seen at some time.
+    fn ask<'a>(
+        budgets: &'a Budgets,
+        number: usize,
+        replicas: &[Container],
+        looked: Instant,
+        signal: &str,
+    ) -> Result<Leave<'a>, Exceeded> {
+        let sight = Sight { container: &replicas[number], replicas, looked };
+        budgets.admit(&"local".parse().unwrap(), &sight, ONE, aftermath(signal))
+    }
+
+    #[test]
+    fn who_looked_before_a_call_ended_does_not_know_what_it_did() {
+        let (budgets, replicas) = (Budgets::default(), [replica(1), replica(2)]);
+        let looked = Instant::now();
+        let mut leave = ask(&budgets, 0, &replicas, looked, "WINCH").unwrap();
+        leave.acts();
+        assert!(ask(&budgets, 1, &replicas, looked, "WINCH").is_err(), "under way");
+        drop(leave);
+        assert!(ask(&budgets, 1, &replicas, looked, "WINCH").is_err(), "seen before it ended");
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(ask(&budgets, 1, &replicas, Instant::now(), "WINCH").is_ok(), "seen after it");
+    }
+
+    #[test]
+    fn one_that_was_signalled_counts_as_down_until_it_lives_anew() {
+        for signal in ["TERM", "sigint", "SIGSTOP", "HUP", "3", "RTMIN+1"] {
+            let (budgets, mut replicas) = (Budgets::default(), [replica(1), replica(2)]);
+            drop(ask(&budgets, 0, &replicas, Instant::now(), signal).unwrap());
+            let mut leave =
+                ask(&budgets, 1, &replicas, Instant::now(), signal).expect("the first was not sent");
+            leave.acts();
+            drop(leave);
+            std::thread::sleep(Duration::from_millis(2));
+            let exceeded = ask(&budgets, 0, &replicas, Instant::now(), signal).unwrap_err();
+            assert!(exceeded.word == "max_unavailable" && exceeded.why.contains("`web-2`"), "{exceeded:?}");
+            assert!(ask(&budgets, 1, &replicas, Instant::now(), signal).is_ok(), "the same one again");
+            replicas[1].started_at = "b".to_owned();
+            assert!(ask(&budgets, 0, &replicas, Instant::now(), signal).is_ok(), "{signal}: a new life");
+        }
+    }
+
+    #[test]
+    fn what_goes_on_again_is_not_down() {
+        let (budgets, replicas) = (Budgets::default(), [replica(1), replica(2)]);
+        for signal in ["STOP", "CONT"] {
+            ask(&budgets, 0, &replicas, Instant::now(), signal).unwrap().acts();
+        }
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(ask(&budgets, 1, &replicas, Instant::now(), "STOP").is_ok());
+        for signal in ["TERM", "STOP", "CONT"] {
+            ask(&budgets, 0, &replicas, Instant::now(), signal).unwrap().acts();
+        }
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(ask(&budgets, 1, &replicas, Instant::now(), "TERM").is_err(), "it still ends");
     }
 }

@@ -1,12 +1,15 @@
 //! What the door asks before it lets a call act: is it granted, is it in the plan, is the world as it was last seen.
 
+use std::time::Instant;
+
 use serde_json::Value;
 
-use super::budget::Leave;
+use super::budget::{Leave, Sight};
 use super::call::{Call, Need};
-use super::context::{Seen, lock};
+use super::context::{KILL, lock};
 use super::door::Door;
 use super::grants::allowance;
+use super::signal::{Aftermath, aftermath};
 use crate::containers::types::Container;
 use crate::model::effect::{Failure, FailureKind};
 use crate::model::grant::ContainerAction;
@@ -23,6 +26,8 @@ impl Door {
                 super::calls::http::granted(&self.context, &address).await.map(|()| None)
             }
             Need::Container { id, action, takes_down } => {
+                // What is done from here on need not show in what is seen.
+                let looked = Instant::now();
                 let container =
                     self.bounded(Box::pin(self.context.world.inspect(&id))).await.map_err(|t| t.failure)?;
                 let grant = self.context.grant_for(&container, action)?;
@@ -35,9 +40,10 @@ impl Door {
                     Err(trouble) if trouble.failure.kind == FailureKind::NotFound => vec![container.clone()],
                     Err(trouble) => return Err(trouble.failure),
                 };
+                let sight = Sight { container: &container, replicas: &replicas, looked };
                 world
                     .budgets()
-                    .admit(&self.context.target, &container, &replicas, allowance(grant))
+                    .admit(&self.context.target, &sight, allowance(grant), signal(call))
                     .map(Some)
                     .map_err(|exceeded| self.context.over_budget(grant, &exceeded))
             }
@@ -57,23 +63,8 @@ impl Door {
     /// Whether someone changed the target since it was last seen by an engine that is no more.
     pub(super) fn moved(&self, before: &Value) -> Option<String> {
         let container: Container = serde_json::from_value(before.clone()).ok()?;
-        let mut memory = lock(&self.context.memory);
-        if !memory.unverified.remove(&container.id) {
-            return None;
-        }
-        let (then, now) = (memory.seen.get(&container.id)?, Seen::of(&container));
-        if then.running == now.running && then.started_at == now.started_at {
-            return None;
-        }
-        let words = |seen: &Seen| {
-            format!("{} since {}", if seen.running { "running" } else { "stopped" }, seen.started_at)
-        };
-        Some(format!(
-            "someone else changed `{}` while no engine was looking: it was {}, and is {} now",
-            container.name,
-            words(then),
-            words(&now)
-        ))
+        let difference = lock(&self.context.memory).moved(&container)?;
+        Some(format!("someone else changed `{}` while no engine was looking: {difference}", container.name))
     }
 
     /// With `--plan`, a write that is not in the plan is refused before it is announced. A plan shows the way there: the
@@ -101,4 +92,12 @@ impl Door {
             ),
         ))
     }
+}
+
+/// What the signal that a call sends may yet do when the call is over.
+fn signal(call: &dyn Call) -> Aftermath {
+    if call.function() != KILL {
+        return Aftermath::None;
+    }
+    call.arguments()["signal"].as_str().map_or(Aftermath::None, aftermath)
 }

@@ -9,8 +9,10 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 use tokio::sync::Notify;
 
+use super::seen::Seen;
+use super::signal::aftermath;
 use super::world::World;
-use crate::containers::types::{Container, State};
+use crate::containers::types::Container;
 use crate::model::grant::RunGrants;
 use crate::model::ids::{Digest, RunId, Section, StepPath, TargetName};
 use crate::run::event::{CallId, Event};
@@ -80,7 +82,9 @@ const STEPS_AND_UNDO: u8 = 2;
 /// The call that brings a container back.
 pub(super) const START: &str = "containers.start";
 /// The calls after which a container may be down.
-const ENDS: [&str; 2] = ["containers.stop", "containers.kill"];
+const ENDS: [&str; 2] = ["containers.stop", KILL];
+/// The call that sends a signal.
+pub(super) const KILL: &str = "containers.kill";
 
 /// Wishes that reach an attempt while it is under way.
 #[derive(Debug, Default)]
@@ -154,24 +158,6 @@ impl Control {
     }
 }
 
-/// What is known of a container from the calls recorded so far.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Seen {
-    pub(super) running: bool,
-    pub(super) started_at: String,
-    pub(super) name: String,
-}
-
-impl Seen {
-    pub(super) fn of(container: &Container) -> Self {
-        Self {
-            running: matches!(container.state, State::Running | State::Paused | State::Restarting),
-            started_at: container.started_at.clone(),
-            name: container.name.clone(),
-        }
-    }
-}
-
 /// What the attempts of one run share.
 pub struct RunContext {
     /// The run.
@@ -198,10 +184,10 @@ pub struct RunContext {
 /// What the door remembers from call to call, across the attempts of a run.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    /// Containers by id.
-    pub(super) seen: HashMap<String, Seen>,
-    /// Containers whose state must be compared with what was seen before this engine may write to them.
-    pub(super) unverified: HashSet<String>,
+    /// How an earlier engine saw containers: one must still be as in one of these before this engine may write to it. The
+    /// journal does not tell which of two steps looked last, hence all of them. What this engine reads is not among them,
+    /// or a person's change would pass for the run's own.
+    pub(super) unverified: HashMap<String, Vec<Seen>>,
     /// Containers made by this run: id → the place of the call that made them.
     pub(super) created: HashMap<String, String>,
     /// Which container had this address when it was last seen.
@@ -236,9 +222,26 @@ impl RunContext {
     pub fn recall(&self, call: &CallId, function: &str, answer: &Value) {
         let mut memory = lock(&self.memory);
         for container in containers_in(answer) {
-            memory.unverified.insert(container.id.clone());
+            memory.verify(&container);
             memory.learn(&container, (function == "containers.create").then(|| place(call)));
             memory.mark(&container, &call.path, function);
+        }
+    }
+
+    /// Takes in what an earlier engine announced: what it saw before, and that a signal may still be at work.
+    pub fn recall_announced(&self, function: &str, arguments: &Value, before: &Value) {
+        for container in containers_in(before) {
+            lock(&self.memory).verify(&container);
+            if let (KILL, Some(signal)) = (function, arguments["signal"].as_str()) {
+                self.world.budgets().signalled(&self.target, &container, aftermath(signal));
+            }
+        }
+    }
+
+    /// A person has looked at it and decided: it is as they want it.
+    pub fn trust(&self, before: &Value) {
+        for container in containers_in(before) {
+            lock(&self.memory).unverified.remove(&container.id);
         }
     }
 
@@ -268,6 +271,10 @@ impl RunContext {
             if let Some(made) = made {
                 arguments["id"] = Value::String(made);
             }
+        }
+        // What is kept is no more foreseen than the output of a command: only that it is kept.
+        if let ("artifacts.keep", Some(fields)) = (function, arguments.as_object_mut()) {
+            fields.retain(|field, _| field == "name");
         }
         // Plugins may name what they make after the run.
         let arguments = arguments.to_string().replace(self.run.as_str(), "RUN");
@@ -306,8 +313,26 @@ impl Memory {
         }
     }
 
+    /// It must still be like this, or as it was seen another time, when it is written to.
+    fn verify(&mut self, container: &Container) {
+        let seen = Seen::of(container);
+        let sights = self.unverified.entry(container.id.clone()).or_default();
+        sights.retain(|sight| *sight != seen);
+        sights.push(seen);
+    }
+
+    /// Whether somebody has changed it since an earlier engine looked: how it was and how it is. Only asked once: then it
+    /// is for a person to decide.
+    pub(super) fn moved(&mut self, container: &Container) -> Option<String> {
+        let sights = self.unverified.remove(&container.id)?;
+        let now = Seen::of(container);
+        if sights.contains(&now) {
+            return None;
+        }
+        sights.last().map(|then| then.difference(&now))
+    }
+
     fn learn(&mut self, container: &Container, made_by: Option<String>) {
-        self.seen.insert(container.id.clone(), Seen::of(container));
         for address in container.addresses.iter().filter_map(|address| address.parse().ok()) {
             self.addresses.insert(address, container.id.clone());
         }
@@ -358,6 +383,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::containers::types::{Health, State};
 
     fn container(id: &str) -> Container {
         serde_json::from_value(serde_json::json!({
@@ -381,6 +407,42 @@ mod tests {
         assert_eq!(memory.stopped.get("1"), Some(&a));
         memory.mark(&container("1"), &b, START);
         assert!(memory.stopped.is_empty());
+    }
+
+    type By = fn(&mut Container);
+
+    #[test]
+    fn what_this_engine_reads_does_not_hide_what_a_person_changed() {
+        let old = container("1");
+        let mut memory = Memory::default();
+        memory.verify(&old);
+        memory.learn(&old, None);
+        let change = |by: fn(&mut Container)| {
+            let mut new = container("1");
+            by(&mut new);
+            new
+        };
+        let changes: [(By, &str); 4] = [
+            (|c| c.started_at = "now".to_owned(), "stopped since now"),
+            (|c| c.state = State::Paused, "is paused now"),
+            (|c| c.limits.memory_bytes = 300, "are 0 thousandths of a core, 300 bytes"),
+            (|c| c.name = "other".to_owned(), "is `other` now"),
+        ];
+        for (by, words) in changes {
+            let new = change(by);
+            memory.verify(&old);
+            memory.learn(&new, None);
+            let moved = memory.moved(&new).unwrap();
+            assert!(moved.contains(words), "{moved}");
+            assert_eq!(memory.moved(&new), None, "it is asked once");
+        }
+        let (new, unhealthy) =
+            (change(|c| c.state = State::Paused), change(|c| c.health = Health::Unhealthy));
+        memory.verify(&new);
+        memory.verify(&old);
+        assert_eq!(memory.moved(&new), None, "the run itself left it so");
+        memory.verify(&old);
+        assert_eq!(memory.moved(&unhealthy), None, "health comes and goes");
     }
 
     #[test]

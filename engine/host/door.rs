@@ -216,7 +216,7 @@ impl Door {
         if let Some(reason) = lock(&self.context.halted).clone() {
             return Err(Stop::Halted(reason));
         }
-        let leave = match self.granted(call).await {
+        let mut leave = match self.granted(call).await {
             Ok(leave) => leave,
             Err(failure) => return self.finish_unannounced(call, id, arguments, Err(failure)),
         };
@@ -238,6 +238,9 @@ impl Door {
         self.context.ledger.announce(announced, LocalChanges::default()).await?;
         if let Some(message) = self.moved(&intent.before) {
             return self.doubt(id, message).await;
+        }
+        if let Some(leave) = &mut leave {
+            leave.acts();
         }
         let done = self.act(call, id, &intent, None).await;
         drop(leave);
@@ -307,6 +310,7 @@ impl Door {
     }
 
     async fn settle(&self, call: &dyn Call, id: CallId, intent: &Intent, settlement: Settlement) -> Answered {
+        self.context.trust(&intent.before);
         let outcome = match settlement {
             Settlement::Retry => return self.act(call, id, intent, Some(Established::Redone)).await,
             Settlement::Done(Value::Null) => {

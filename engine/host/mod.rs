@@ -18,6 +18,8 @@ mod instance;
 pub mod limits;
 mod overlay;
 mod plugin;
+mod seen;
+mod signal;
 mod world;
 
 pub use budget::Budgets;

@@ -33,6 +33,8 @@ pub struct ImaginedWrite {
 pub struct Overlay {
     containers: HashMap<String, Container>,
     removed: HashSet<String>,
+    /// Made for one command: of a service by its labels, in no list of its replicas.
+    one_off: HashSet<String>,
     state: BTreeMap<(String, String), Option<Value>>,
     writes: Vec<ImaginedWrite>,
     unknown: Vec<String>,
@@ -95,6 +97,12 @@ impl Overlay {
         self.containers.get(id).or_else(|| self.containers.values().find(|c| c.name == id))
     }
 
+    /// A container that the run makes for one command.
+    pub(super) fn put_one_off(&mut self, made: Container) {
+        self.one_off.insert(made.id.clone());
+        self.put(made);
+    }
+
     pub(super) fn is_removed(&self, id: &str) -> bool {
         self.removed.contains(id)
     }
@@ -107,7 +115,8 @@ impl Overlay {
     ) -> Vec<Container> {
         let known: HashSet<String> = real.iter().map(|c| c.id.clone()).collect();
         let mut all: Vec<Container> = real.into_iter().filter_map(|c| self.view(c)).collect();
-        all.extend(self.containers.values().filter(|c| !known.contains(&c.id) && belongs(c)).cloned());
+        let made = |c: &&Container| !known.contains(&c.id) && !self.one_off.contains(&c.id) && belongs(c);
+        all.extend(self.containers.values().filter(made).cloned());
         all.sort_by(|a, b| a.replica.cmp(&b.replica).then_with(|| a.name.cmp(&b.name)));
         all
     }

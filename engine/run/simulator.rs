@@ -281,7 +281,10 @@ impl Simulator {
             let known = over(&self.runbook, &self.state, 0);
             let knowing = InFlight { over: known, ..self.in_flight.clone() };
             let again = next(&self.runbook, &self.state, self.now_ms, &knowing);
-            assert_eq!(actions, again, "the same question, the same answer, whether or not what is over is known");
+            assert_eq!(
+                actions, again,
+                "the same question, the same answer, whether or not what is over is known"
+            );
             if actions.is_empty() {
                 return Some(self.state.end().expect("nothing to do, so it is over").status);
             }

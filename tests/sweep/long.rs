@@ -91,18 +91,18 @@ fn main() -> ExitCode {
 fn lane(board: &Mutex<Board>, kills: usize, until: Instant) {
     let look = || board.lock().expect("no lane panics");
     loop {
-        let share = {
+        let next = {
             let mut board = look();
             if board.tally.kills() >= kills || Instant::now() > until {
                 return;
             }
             board.shares.pop()
         };
-        let Some((shape, share)) = share else { return };
+        let Some((shape, part)) = next else { return };
         let name = |cut: &Cut| format!("{}: {cut}", shape.name);
         work(
             shape,
-            share,
+            part,
             until,
             |all| shuffled(all).into_iter().filter(|cut| !look().done.contains(&name(cut))).collect(),
             |cut, report| {

@@ -9,8 +9,6 @@ pub(crate) mod cut;
 pub(crate) mod effects;
 pub(crate) mod lane;
 pub(crate) mod post;
-#[cfg(test)]
-mod quick;
 pub(crate) mod shape;
 pub(crate) mod shapes;
 pub(crate) mod tally;

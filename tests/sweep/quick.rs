@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::lane::{Share, work};
-use super::shapes::SHAPES;
-use super::tally::Tally;
 use crate::support::engine::Engine;
+use crate::sweep::lane::{Share, work};
+use crate::sweep::shapes::SHAPES;
+use crate::sweep::tally::Tally;
 
 /// Cases of each shape.
 const CASES: usize = 4;

@@ -109,6 +109,20 @@ async fn a_clone_is_found_by_its_call_and_completed() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_sent_twice_makes_one_container() {
+    let bed = Bed::new();
+    let id = bed.service("web", 1, &[]).remove(0);
+    let (name, call, overrides) = (bed.named("web-2"), key(&bed, "k"), Overrides::default());
+    let (first, second) = tokio::join!(
+        bed.daemon.create(&id, &name, &overrides, &call),
+        bed.daemon.create(&id, &name, &overrides, &call)
+    );
+    assert_eq!(first.unwrap().id, second.unwrap().id);
+    let other = bed.daemon.create(&id, &name, &overrides, &key(&bed, "other")).await.unwrap_err();
+    assert!(other.certain && other.failure.kind == FailureKind::AlreadyExists, "{other}");
+}
+
+#[tokio::test]
 async fn a_one_shot_container_is_no_replica() {
     let bed = Bed::new();
     let label = format!("runbook-test-bed={}", bed.name);
@@ -149,7 +163,9 @@ async fn what_would_clash_is_refused_by_name() {
     assert!(refused.certain && refused.failure.kind == FailureKind::Conflict);
     assert!(refused.failure.message.contains(&format!("{port}/tcp")), "{refused}");
     let replacement = clone("two", 1).await.unwrap();
-    let taken = clone("two", 1).await.unwrap_err();
+    let overrides = Overrides { replica: 1, ..Overrides::default() };
+    let other = key(&bed, "another call");
+    let taken = bed.daemon.create(&id, &bed.named("two"), &overrides, &other).await.unwrap_err();
     assert!(taken.certain && taken.failure.kind == FailureKind::AlreadyExists, "{taken}");
     // It starts after the original has stopped.
     bed.daemon.stop(&id, Duration::from_secs(5)).await.unwrap();

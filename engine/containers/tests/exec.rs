@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::containers::ExecTrace;
 use crate::containers::tests::bed::{Bed, docker};
 use crate::model::effect::FailureKind;
 
@@ -73,4 +74,27 @@ async fn what_cannot_be_run_is_refused() {
     docker(&["stop", "--time", "5", &id]);
     let stopped = bed.daemon.exec_create(&id, &sh("true"), &[]).await.unwrap_err();
     assert!(stopped.certain && stopped.failure.kind == FailureKind::Conflict, "{stopped}");
+}
+
+#[tokio::test]
+async fn the_end_of_a_command_that_lost_its_listener_is_in_its_event() {
+    let bed = Bed::new();
+    let id = bed.run("one", &[]);
+    let since = crate::clock::now_ms().saturating_sub(1_000);
+    let script = "sleep 1; echo 1; sleep 1; exit 5";
+    let exec = bed.daemon.exec_create(&id, &sh(script), &[]).await.unwrap();
+    assert_eq!(bed.daemon.exec_trace(&id, &exec, since).await.unwrap(), ExecTrace::Nothing);
+    // Dropping the request closes the connection, as an engine that is killed does.
+    let listening = bed.daemon.exec_start(&exec, None, PATIENCE);
+    assert!(tokio::time::timeout(Duration::from_millis(500), listening).await.is_err());
+    assert_eq!(bed.daemon.exec_trace(&id, &exec, since).await.unwrap(), ExecTrace::Started);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let trace = bed.daemon.exec_trace(&id, &exec, since).await.unwrap();
+        if trace == ExecTrace::Ended(5) {
+            break;
+        }
+        assert!(trace == ExecTrace::Started && Instant::now() < deadline, "{trace:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }

@@ -84,6 +84,9 @@ async fn names_are_changed_and_containers_removed() {
     bed.daemon.remove(&id, true).await.unwrap();
     assert!(bed.daemon.inspect(&id).await.unwrap_err().is_not_found());
     assert!(bed.daemon.remove(&id, true).await.unwrap_err().is_not_found());
+    let doomed = bed.run("doomed", &[]);
+    let (first, second) = tokio::join!(bed.daemon.remove(&doomed, true), bed.daemon.remove(&doomed, true));
+    assert!(first.is_ok() && second.is_ok(), "{first:?} {second:?}");
     assert_eq!(Bed::look(&other, "{{.State.Running}}"), "true");
 }
 

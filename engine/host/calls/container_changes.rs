@@ -72,7 +72,7 @@ impl Change {
         }
     }
 
-    /// A stop that the daemon is still carrying out cannot be seen in the container's state; the events tell: the signal
+    /// A stop or a KILL that the daemon is still carrying out cannot be seen in the container's state; the events tell: the signal
     /// has been sent. Then its end is waited for, since a second request would signal the container again.
     async fn await_stop_under_way(
         &self,
@@ -80,7 +80,11 @@ impl Change {
         before: &Container,
         intent: &Intent,
     ) -> Result<bool, Trouble> {
-        let Self::Stop { id, grace_ms } = self else { return Ok(false) };
+        let (id, grace_ms) = match self {
+            Self::Stop { id, grace_ms } => (id, *grace_ms),
+            Self::Kill { id, .. } if self.is_kill() => (id, 0),
+            _ => return Ok(false),
+        };
         // The daemon stamps events with its own clock, which on one machine is ours; a second of slack costs nothing,
         // since a signal before the announcement would have ended the life that `before` saw.
         let since = intent.at_ms.saturating_sub(1_000);
@@ -118,6 +122,12 @@ impl Change {
             }
             Err(trouble) => return Err(trouble),
         };
+        if matches!(self, Self::Remove { .. })
+            && now.state == State::Removing
+            && world.daemon()?.vanished(&now.id).await?
+        {
+            return Ok(Found::Done(Value::Null));
+        }
         if self.reached(&before, &now) {
             return Ok(Found::Done(to_value(&now)));
         }

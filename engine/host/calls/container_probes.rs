@@ -11,6 +11,8 @@ use super::super::limits;
 use super::super::overlay::Overlay;
 use super::super::world::World;
 use super::container_changes::to_value;
+use crate::clock;
+use crate::containers::ExecTrace;
 use crate::containers::types::{Container, ExecOutput, Health, Overrides, State};
 use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::model::grant::ContainerAction;
@@ -23,6 +25,9 @@ pub(in crate::host) struct Create {
     pub(super) name: String,
     pub(super) overrides: Overrides,
 }
+
+/// How long a daemon usually takes to create a container.
+const CREATION: Duration = Duration::from_millis(500);
 
 /// Labels by which the daemon, Compose and this engine tell whose a container is: a step may not set them.
 const RESERVED_LABELS: [&str; 3] = ["com.docker.", "io.docker.", "runbook."];
@@ -73,7 +78,13 @@ impl Call for Create {
 
     fn establish<'a>(&'a self, world: &'a World, intent: &'a Intent) -> Asked<'a, Found> {
         async move {
-            Ok(match world.daemon()?.find_by_call(intent.key.as_str()).await? {
+            let daemon = world.daemon()?;
+            if let Some(made) = daemon.find_by_call(intent.key.as_str()).await? {
+                return Ok(Found::Done(to_value(&made)));
+            }
+            // The daemon shows a container only when it is complete: it may be at it right now.
+            tokio::time::sleep(CREATION).await;
+            Ok(match daemon.find_by_call(intent.key.as_str()).await? {
                 Some(made) => Found::Done(to_value(&made)),
                 None => Found::NotDone,
             })
@@ -103,15 +114,29 @@ impl Call for Create {
         }
         let answer = to_value(&made);
         if self.overrides.one_shot {
-            made.service = String::new();
+            overlay.put_one_off(made);
+        } else {
+            overlay.put(made);
         }
-        overlay.put(made);
         Ok(Imagined { answer, target: self.name.clone(), assumption: None })
     }
 
     fn settled_answer<'a>(&'a self, world: &'a World) -> Asked<'a> {
         async move { Ok(to_value(&world.inspect(&self.name).await?)) }.boxed()
     }
+}
+
+/// The pause before the world is asked once more what a request that may be on its way has done.
+const SECOND_LOOK: Duration = Duration::from_millis(200);
+
+/// What Docker takes for the exit code of a command whose listener went away while it printed.
+const LISTENER_LOST: i32 = 126;
+
+/// What can be told of a command's end.
+enum End {
+    With(i32),
+    NotYet,
+    Unknown,
 }
 
 /// A command inside a running container. It is created inert, announced with the daemon's id for it, then started: whether
@@ -131,6 +156,39 @@ pub(in crate::host) struct Exec {
 impl Exec {
     fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_ms.min(limits::MAX_WAIT_MS))
+    }
+
+    /// The end of a command whose exit code the daemon replaced when its listener went away.
+    async fn real_end(
+        &self,
+        world: &World,
+        exec: &str,
+        intent: &Intent,
+        seen_running: bool,
+    ) -> Result<End, Trouble> {
+        // As the daemon's clock counts; it was started after the announcement, a second is slack.
+        let since = intent.at_ms.saturating_sub(1_000);
+        Ok(match world.daemon()?.exec_trace(&self.id, exec, since).await? {
+            ExecTrace::Ended(exit_code) => End::With(exit_code),
+            // The daemon drops old events first: while it tells of the start, an end would be told too.
+            ExecTrace::Started => End::NotYet,
+            ExecTrace::Nothing if seen_running => End::NotYet,
+            ExecTrace::Nothing => End::Unknown,
+        })
+    }
+
+    /// What the end of a command tells that nobody listened to.
+    fn ended(&self, exit_code: i32, pid: u32) -> Found {
+        // With these codes and without a process the program could not be started at all.
+        let ran = pid != 0 || !matches!(exit_code, 126 | 127);
+        if ran && self.input.as_ref().is_some_and(|input| !input.is_empty()) {
+            return Found::Doubt(format!(
+                "the command ended with {exit_code}, but whether all of its input reached it cannot be seen"
+            ));
+        }
+        let stderr = "(it ran while no engine was listening: its output is lost)".to_owned();
+        let output = ExecOutput { exit_code, stdout: String::new(), stderr, truncated: true };
+        Found::Done(serde_json::to_value(output).unwrap_or(Value::Null))
     }
 }
 
@@ -192,28 +250,41 @@ impl Call for Exec {
     fn establish<'a>(&'a self, world: &'a World, intent: &'a Intent) -> Asked<'a, Found> {
         async move {
             let exec = intent.before["exec"].as_str().unwrap_or_default();
-            let give_up = crate::clock::now_ms().saturating_add(self.time_ms());
+            let give_up = clock::now_ms().saturating_add(self.time_ms());
+            let (mut looked, mut seen_running) = (false, false);
             loop {
                 let Some(state) = world.daemon()?.exec_state(exec).await? else {
                     return Ok(Found::Doubt("the daemon has forgotten whether the command ran".to_owned()));
                 };
-                match (state.running, state.exit_code) {
+                let end = match (state.running, state.exit_code) {
+                    // A request to start it may still be on its way.
+                    (false, None) if !looked => End::NotYet,
                     (false, None) => {
                         // Created and never started: start this very one.
                         let _ = self.inert.set(exec.to_owned());
                         return Ok(Found::NotDone);
                     }
-                    (false, Some(exit_code)) => {
-                        let lost = "(it ran while no engine was listening: its output is lost)".to_owned();
-                        let output =
-                            ExecOutput { exit_code, stdout: String::new(), stderr: lost, truncated: true };
-                        return Ok(Found::Done(serde_json::to_value(output).unwrap_or(Value::Null)));
+                    (false, Some(LISTENER_LOST)) if state.pid != 0 => {
+                        self.real_end(world, exec, intent, seen_running).await?
                     }
-                    (true, _) if crate::clock::now_ms() >= give_up => {
+                    (false, Some(exit_code)) => End::With(exit_code),
+                    (true, _) => End::NotYet,
+                };
+                match end {
+                    End::With(exit_code) => return Ok(self.ended(exit_code, state.pid)),
+                    End::Unknown => {
+                        return Ok(Found::Doubt(
+                            "the command ran while no engine was listening, and the daemon has forgotten its exit code"
+                                .to_owned(),
+                        ));
+                    }
+                    End::NotYet if state.started() && clock::now_ms() >= give_up => {
                         return Ok(Found::Doubt("the command is still running".to_owned()));
                     }
-                    (true, _) => tokio::time::sleep(Duration::from_millis(200)).await,
+                    End::NotYet => tokio::time::sleep(SECOND_LOOK).await,
                 }
+                looked = true;
+                seen_running |= state.started();
             }
         }
         .boxed()

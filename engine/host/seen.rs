@@ -1,0 +1,70 @@
+//! How a container was last seen, and in what it differs now: the trace of somebody else's hand.
+
+use crate::containers::types::{Container, Limits, State};
+
+/// What is known of a container from one recorded call. Health is not part of it: it comes and goes by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    life: Life,
+    started_at: String,
+    name: String,
+    limits: Limits,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Running,
+    Paused,
+    Stopped,
+}
+
+impl Life {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl Seen {
+    pub(super) fn of(container: &Container) -> Self {
+        let life = match container.state {
+            State::Running | State::Restarting => Life::Running,
+            State::Paused => Life::Paused,
+            State::Created | State::Removing | State::Exited | State::Dead => Life::Stopped,
+        };
+        Self {
+            life,
+            started_at: container.started_at.clone(),
+            name: container.name.clone(),
+            limits: container.limits,
+        }
+    }
+
+    /// How it was and how it is now, of the first thing that differs.
+    pub(super) fn difference(&self, now: &Self) -> String {
+        if self.life != now.life || self.started_at != now.started_at {
+            format!("it was {}, and is {} now", self.stand(), now.stand())
+        } else if self.name != now.name {
+            format!("its name was `{}`, and is `{}` now", self.name, now.name)
+        } else {
+            format!("its limits were {}, and are {} now", words(&self.limits), words(&now.limits))
+        }
+    }
+
+    fn stand(&self) -> String {
+        if self.started_at.is_empty() {
+            return self.life.word().to_owned();
+        }
+        format!("{} since {}", self.life.word(), self.started_at)
+    }
+}
+
+fn words(limits: &Limits) -> String {
+    let Limits { cpu_millis, memory_bytes, memory_swap_bytes } = limits;
+    format!(
+        "{cpu_millis} thousandths of a core, {memory_bytes} bytes of memory, {memory_swap_bytes} with swap"
+    )
+}
