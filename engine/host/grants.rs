@@ -72,7 +72,7 @@ impl RunContext {
             FailureKind::Denied,
             "grant.budget",
             format!(
-                "{}: `{}` of the grant on {} would have to allow it, {}:{}",
+                "{}: `{}` of the grant on {} would have to allow it, {}:{}; or start first what is down (`runbook service start`)",
                 exceeded.why,
                 exceeded.word,
                 words(&grant.select),
