@@ -201,6 +201,26 @@ fn one_that_was_not_touched_yet_is_not_overwritten() {
     assert_eq!(engine.status(), "in-doubt");
 }
 
+#[test]
+fn one_that_a_person_replaced_is_in_doubt() {
+    let service = Service::of(2).up();
+    let mut engine = Engine::new();
+    killed_by(&service, &mut engine, trap("/start", 1, Trick::Hold), "");
+    let replica = service.replica(2);
+    docker(&["rm", "--force", &replica]);
+    service.add_replica(2);
+    let mark = service.events.mark();
+    engine.must(12, &["runs", "resume", "--yes"]).says(&["in-doubt", "someone else removed", &replica]);
+    assert_eq!(
+        service.events.writes(mark),
+        [],
+        "the old one is nobody's business any more, the new one not ours"
+    );
+    engine.must(0, &["runs", "settle", "last", "--fail"]);
+    engine.until_status("failed");
+    assert!(service.is_healthy(2));
+}
+
 /// Looks at the service and then restarts its replicas one by one.
 const LOOK_AND_RESTART: &str = r#"
   - id: look

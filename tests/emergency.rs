@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::support::books::{self, HELLO, Restart};
 use crate::support::engine::{Ended, Engine};
 use crate::support::patience::until;
+use crate::support::proxy::{Proxy, Trap, Trick};
 use crate::support::service::Service;
 
 /// How soon it must be done and written down, on a machine that is not busy with other things.
@@ -111,6 +112,27 @@ fn with_an_engine_that_hangs() {
     ended.says(&["was killed"]);
     assert_eq!(hangs.wait().code, 128 + 9);
     joins(&engine, &engine.write("hello.yaml", HELLO));
+}
+
+#[test]
+fn with_an_engine_that_hangs_between_stop_and_start() {
+    let service = Service::of(2).up();
+    let mut engine = Engine::new();
+    let book = engine.write("restart.yaml", &books::restart(&Restart::default()));
+    let proxy = Proxy::with(Trap { words: "/start", nth: 1, trick: Trick::Lose });
+    engine.set("DOCKER_HOST", proxy.address());
+    let parameter = service.parameter();
+    let hangs = engine.spawn(&["run", &book, "-p", &parameter, "--yes"]);
+    proxy.wait();
+    hangs.signal("STOP");
+    engine.set("DOCKER_HOST", "");
+    assert!(!service.is_running(1));
+    let mark = service.events.mark();
+    engine.must(0, &["run", &book, "-p", &parameter, "--yes", "--emergency", "--reason", "one is down"]);
+    assert!(service.is_healthy(1) && service.is_healthy(2));
+    let once = service.replicas().into_iter().map(|name| (name, 1)).collect();
+    assert_eq!(service.events.count(mark, "start"), once);
+    assert_eq!(hangs.wait().code, 128 + 9);
 }
 
 /// One emergency run of `hello`; gives its segment.

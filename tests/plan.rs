@@ -149,3 +149,65 @@ fn of_what_keeps_evidence_and_of_a_clone_for_one_command() {
     }
     assert_eq!(service.containers(), service.replicas(), "the clone is gone");
 }
+
+/// Asks before it restarts.
+const ASK_AND_RESTART: &str = r#"
+  - { id: ask, uses: ask.person, with: { question: sure } }
+  - id: restart
+    uses: service.restart
+    with: { service: "${{ parameters.service }}", grace: 1s }
+"#;
+
+#[test]
+fn a_world_that_changes_while_a_person_thinks_is_left_alone() {
+    let service = Service::of(2).up();
+    let engine = Engine::new();
+    let book = engine.write("ask.yaml", &books::steps("read, restart", ASK_AND_RESTART));
+    let parameter = service.parameter();
+    let plan = engine.json(&["plan", &book, "-p", &parameter]);
+    let digest = plan["digest"].as_str().expect("a digest");
+    let run = engine.spawn(&["run", &book, "-p", &parameter, "--yes", "--plan", digest]);
+    engine.until_status("waiting");
+    docker(&["restart", "--time", "1", &service.replica(1)]);
+    let mark = service.events.mark();
+    engine.must(0, &["runs", "approve", "last"]);
+    let ended = run.wait();
+    assert_eq!(ended.code, 10, "{ended:?}");
+    ended.says(&["was planned for another world", &service.replica(1), "started at"]);
+    assert_eq!(service.events.writes(mark), []);
+}
+
+#[test]
+fn of_a_recreate_the_way_back_is_open() {
+    let service = Service::of(1).up();
+    let engine = Engine::new();
+    let id = service.inspect(1, "{{.Id}}");
+    let recreate =
+        ["service-recreate", "-p", &service.parameter(), "-p", "env=NEVER_HEALTHY=1", "-p", "wait=3s"];
+    let recreate = [recreate.as_slice(), &["-p", "grace=1s"]].concat();
+    let plan = engine.json(&[["plan"].as_slice(), &recreate].concat());
+    let digest = plan["digest"].as_str().expect("a digest");
+    let ended = engine.must(10, &[["run"].as_slice(), &recreate, &["--yes", "--plan", digest]].concat());
+    ended.says(&["the old one is back"]);
+    assert_eq!(service.containers(), service.replicas());
+    assert_eq!(service.inspect(1, "{{.Id}}"), id);
+    assert!(service.is_healthy(1));
+}
+
+#[test]
+fn a_tag_that_moved_is_another_world() {
+    let service = Service::of(1).up();
+    let engine = Engine::new();
+    let tag = format!("{}:next", service.project());
+    docker(&["tag", "runbook-test:1", &tag]);
+    let image = format!("image={tag}");
+    let recreate = ["service-recreate", "-p", &service.parameter(), "-p", &image];
+    let plan = engine.json(&[["plan"].as_slice(), &recreate].concat());
+    docker(&["tag", "runbook-test:2", &tag]);
+    let mark = service.events.mark();
+    let digest = plan["digest"].as_str().expect("a digest");
+    let ended = engine.must(10, &[["run"].as_slice(), &recreate, &["--yes", "--plan", digest]].concat());
+    docker(&["rmi", &tag]);
+    ended.says(&["changed since the plan"]);
+    assert_eq!(service.events.writes(mark), []);
+}

@@ -110,6 +110,67 @@ fn a_cancel_between_stop_and_start_leaves_nothing_down() {
 }
 
 #[test]
+fn a_cancelled_replacement_puts_the_old_container_back() {
+    let service = Service::of(1).up();
+    let engine = Engine::new();
+    let id = service.inspect(1, "{{.Id}}");
+    let mark = service.events.mark();
+    let recreate =
+        ["run", "service-recreate", "-p", &service.parameter(), "-p", "env=NEVER_HEALTHY=1", "--yes"];
+    let run = engine.spawn(&[recreate.as_slice(), &["-p", "grace=1s"]].concat());
+    service.events.wait_for(mark, "start", &service.replica(1));
+    engine.must(0, &["runs", "cancel", "last", "--reason", "wrong variable"]);
+    let ended = run.wait();
+    assert_eq!(ended.code, 130, "{ended:?}");
+    assert_eq!(service.events.count(mark, "create").len(), 1);
+    assert_eq!(service.containers(), service.replicas());
+    assert_eq!(service.inspect(1, "{{.Id}}"), id);
+    assert!(service.is_running(1));
+}
+
+/// Asks, then goes on to `other` while it holds its own service.
+const GOES_ON: &str = r#"
+  - { id: ask, uses: ask.person, with: { question: "now?" } }
+  - { id: other, uses: runbook.some-steps, with: { service: "${{ parameters.names[0] }}" } }
+"#;
+
+/// Needs the lock of its service.
+const LOOKS: &str = r#"
+  - { id: look, uses: service.status, with: { service: "${{ parameters.service }}" } }
+"#;
+
+#[test]
+fn two_that_need_each_others_service_do_not_wait_for_ever() {
+    let (web, db) = (Service::of(1).up(), Service::of(1).up());
+    let engine = Engine::new();
+    engine.write("runbooks/some-steps.yaml", &books::steps("read, restart", LOOKS));
+    let text = books::steps("read, restart", GOES_ON).replace("some-steps\nsummary", "goes-on\nsummary");
+    let book = engine.write("goes-on.yaml", &text);
+    let start = |own: &Service, other: &Service| {
+        let names = format!("names={}", other.name());
+        let began = ["run", &book, "-p", &own.parameter(), "-p", &names, "--yes", "--detach"];
+        let began = engine.json(&began);
+        began["run"].as_str().expect("a run").to_owned()
+    };
+    let runs = [start(&web, &db), start(&db, &web)];
+    for run in &runs {
+        until_true("it asks", || engine.json(&["runs", "show", run])["status"] == "waiting");
+    }
+    for run in &runs {
+        engine.must(0, &["runs", "approve", run]);
+    }
+    let ended: Vec<String> = runs
+        .iter()
+        .map(|run| {
+            until_true("it ends", || engine.json(&["runs", "show", run])["finished_ms"].is_u64());
+            engine.json(&["runs", "show", run])["status"].as_str().expect("a status").to_owned()
+        })
+        .collect();
+    assert_eq!(ended, ["succeeded", "failed"]);
+    engine.must(0, &["runs", "show", &runs[1]]).says(&["gave up before it began"]);
+}
+
+#[test]
 fn a_queued_run_can_be_left_and_waits_for_no_one() {
     let service = Service::of(1).up();
     let engine = Engine::new();

@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 
 use crate::containers::connection::Connection;
 use crate::containers::container::narrow;
-use crate::containers::error::{Call, Error};
+use crate::containers::error::{Call, Error, NOT_FOUND};
 use crate::containers::name;
 use crate::containers::types::Container;
 use crate::model::effect::FailureKind;
@@ -114,7 +114,7 @@ impl Daemon {
         }
         Err(Error::certain(
             FailureKind::NotFound,
-            "containers.not-found",
+            NOT_FOUND,
             format!("no container is named `{id}`, and it is not a whole id (64 hex digits)"),
         ))
     }

@@ -15,6 +15,9 @@ const MAX_DAEMON_TEXT_CHARS: usize = 400;
 /// The code of an answer that was cut off or cannot be read.
 const DAMAGED_ANSWER: &str = "containers.daemon-cut";
 
+/// The code of a failure that says there is no such container.
+pub const NOT_FOUND: &str = "containers.not-found";
+
 /// A failed request to a daemon.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{failure}")]
@@ -116,7 +119,7 @@ impl Call<'_> {
 
     fn refused(&self, status: u16, words: &str) -> Error {
         let (kind, code) = match status {
-            404 => (FailureKind::NotFound, "containers.not-found"),
+            404 => (FailureKind::NotFound, NOT_FOUND),
             409 if words.contains("already in use") => (FailureKind::AlreadyExists, "containers.name-taken"),
             409 => (FailureKind::Conflict, "containers.conflict"),
             401 | 403 => (FailureKind::Denied, "containers.daemon-denied"),

@@ -27,5 +27,5 @@ mod wait;
 
 pub use connection::{Connection, Tls, UnusableAddress};
 pub use daemon::{Daemon, Info};
-pub use error::Error;
+pub use error::{Error, NOT_FOUND};
 pub use exec::{ExecState, ExecTrace};

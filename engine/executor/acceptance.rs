@@ -143,7 +143,7 @@ async fn resolve_services(
                     let message = format!("service `{service}` has no containers");
                     return Err(Refusal::Target(Failure::new(
                         FailureKind::NotFound,
-                        "containers.not-found",
+                        crate::containers::NOT_FOUND,
                         message,
                     )));
                 };

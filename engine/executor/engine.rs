@@ -68,6 +68,11 @@ pub(super) struct Inner {
     pub(super) began: (u64, u64),
 }
 
+/// One damaged run does not keep the others from going on.
+fn cannot_go_on(run: &RunId, error: &Refusal) {
+    tracing::error!(%run, %error, "an unfinished run cannot be carried on");
+}
+
 /// A run in this engine's hands.
 #[derive(Clone)]
 pub(super) struct Handle {
@@ -114,20 +119,27 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Takes every unfinished run into its hands, oldest first, so that locks are queued for as they were.
+    /// Takes every unfinished run into its hands: first those that had their locks, then those that waited, each oldest
+    /// first, so that locks are queued for as they were.
     fn load(&self, reader: &Reader) -> Result<(), Refusal> {
+        let (mut begun, mut waiting) = (Vec::new(), Vec::new());
         for row in reader.unfinished()? {
+            match fold(reader, &row.run) {
+                Ok(state) if state.started_ms().is_none() => waiting.push((row, state)),
+                Ok(state) => begun.push((row, state)),
+                Err(error) => cannot_go_on(&row.run, &error),
+            }
+        }
+        for (row, state) in begun.into_iter().chain(waiting) {
             let run = row.run.clone();
-            if let Err(error) = self.load_run(reader, row) {
-                // One damaged run does not keep the others from going on.
-                tracing::error!(%run, %error, "an unfinished run cannot be carried on");
+            if let Err(error) = self.load_run(reader, row, state) {
+                cannot_go_on(&run, &error);
             }
         }
         Ok(())
     }
 
-    fn load_run(&self, reader: &Reader, row: RunRow) -> Result<(), Refusal> {
-        let state = fold(reader, &row.run)?;
+    fn load_run(&self, reader: &Reader, row: RunRow, state: State) -> Result<(), Refusal> {
         let accepted =
             state.accepted().cloned().ok_or_else(|| Refusal::Internal("it was never accepted".to_owned()))?;
         let mut texts = Vec::new();
@@ -205,14 +217,14 @@ impl Engine {
 
     async fn hold_to_plan(&self, request: &Request, asked: &Digest) -> Result<PlannedWrites, Refusal> {
         let request = Request { plan: None, ..request.clone() };
-        let (plan, keys) = super::planner::plan(self, &request).await?;
+        let (plan, held) = super::planner::plan(self, &request).await?;
         if plan.digest != *asked {
             return Err(Refusal::PlanChanged {
                 asked: asked.short().to_owned(),
                 now: plan.digest.short().to_owned(),
             });
         }
-        Ok(PlannedWrites { digest: plan.digest, writes: keys })
+        Ok(held)
     }
 
     async fn record(

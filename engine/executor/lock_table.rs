@@ -1,9 +1,11 @@
 //! Who may write to which service: at most one run, its descendants apart; first come, first served.
 //!
-//! A run asks for all its locks at once, so that every queue has the same order and no two runs wait for each other.
+//! A run asks for all its locks at once, so that every queue has the same order and no two runs wait for each other. Its
+//! children ask later: they go before those who only wait, since these may wait for their parent; and where two families
+//! hold what the other needs, the youngest who waits gives up.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -19,23 +21,82 @@ pub(super) struct LockTable {
 #[derive(Debug, Default)]
 struct Queues {
     by_lock: BTreeMap<String, VecDeque<RunId>>,
-    /// Run → the runs whose locks it shares.
-    ancestors: HashMap<RunId, HashSet<RunId>>,
+    members: HashMap<RunId, Member>,
+}
+
+/// A run that stands in queues.
+#[derive(Debug, Default)]
+struct Member {
+    /// The runs whose locks it shares.
+    ancestors: HashSet<RunId>,
+    locks: Vec<String>,
+    /// It has them all, and acts.
+    holds: bool,
+}
+
+/// Those who wait for each other, the one who asked among them: nobody of them would ever go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Deadlock {
+    /// Who is in the way of the one who gives up.
+    pub(super) holder: RunId,
+    /// Where.
+    pub(super) lock: String,
 }
 
 impl Queues {
+    /// Where a run stands in a queue: children before those who wait, but behind their ancestors and one another.
+    fn place(&self, queue: &VecDeque<RunId>, ancestors: &HashSet<RunId>) -> usize {
+        if ancestors.is_empty() {
+            return queue.len();
+        }
+        let start = queue.iter().rposition(|run| ancestors.contains(run)).map_or(0, |last| last + 1);
+        let waits = |run: &RunId| self.members.get(run).is_none_or(|m| !m.holds && m.ancestors.is_empty());
+        queue.iter().skip(start).position(waits).map_or(queue.len(), |index| start + index)
+    }
+
+    /// Who is in the way of a run, and where.
+    fn in_the_way<'a>(&'a self, run: &'a RunId) -> impl Iterator<Item = (&'a RunId, &'a String)> {
+        let locks = self.members.get(run).map(|member| member.locks.as_slice()).unwrap_or_default();
+        locks.iter().filter_map(|lock| Some((self.holder(run, lock)?, lock)))
+    }
+
+    /// The runs that must end or go on before this one can: of a holder, every descendant that waits, and itself.
+    fn waiting_for<'a>(&'a self, holder: &'a RunId) -> impl Iterator<Item = &'a RunId> {
+        let family =
+            move |(run, member): &(&RunId, &Member)| *run == holder || member.ancestors.contains(holder);
+        self.members.iter().filter(|(_, member)| !member.holds).filter(family).map(|(run, _)| run)
+    }
+
+    /// Whether the run waits, over others, for itself or its ancestors, and is the youngest of those who do.
+    fn deadlock(&self, run: &RunId) -> Option<Deadlock> {
+        let member = self.members.get(run)?;
+        let ends = |holder: &RunId| holder == run || member.ancestors.contains(holder);
+        let (mut seen, mut open) = (HashSet::new(), vec![run]);
+        while let Some(waiting) = open.pop() {
+            for (holder, _) in self.in_the_way(waiting) {
+                if ends(holder) {
+                    let (holder, lock) = self.in_the_way(run).next()?;
+                    let youngest = seen.iter().all(|other: &&RunId| *other <= run);
+                    return youngest.then(|| Deadlock { holder: holder.clone(), lock: lock.clone() });
+                }
+                open.extend(self.waiting_for(holder).filter(|next| *next != run && seen.insert(*next)));
+            }
+        }
+        None
+    }
+
     fn holder<'a>(&'a self, run: &RunId, lock: &str) -> Option<&'a RunId> {
-        let ancestors = self.ancestors.get(run);
+        let member = self.members.get(run);
         self.by_lock
             .get(lock)?
             .iter()
             .take_while(|waiting| *waiting != run)
-            .find(|ahead| !ancestors.is_some_and(|a| a.contains(*ahead)))
+            .find(|ahead| !member.is_some_and(|m| m.ancestors.contains(*ahead)))
     }
 }
 
 impl LockTable {
-    fn queues(&self) -> std::sync::MutexGuard<'_, Queues> {
+    fn queues(&self) -> MutexGuard<'_, Queues> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -59,20 +120,19 @@ impl LockTable {
     ) -> Vec<RunId> {
         let mut losers = Vec::new();
         let mut queues = self.queues();
-        queues.ancestors.insert(run.clone(), ancestors.into_iter().collect());
+        let ancestors: HashSet<RunId> = ancestors.into_iter().collect();
         for lock in locks {
-            let queue = queues.by_lock.entry(lock.clone()).or_default();
-            if queue.contains(run) {
-                continue;
+            let mut queue = queues.by_lock.remove(lock).unwrap_or_default();
+            if !queue.contains(run) {
+                if first {
+                    losers.extend(queue.pop_front());
+                }
+                let place = if first { 0 } else { queues.place(&queue, &ancestors) };
+                queue.insert(place, run.clone());
             }
-            if first {
-                losers.extend(queue.front().cloned());
-                queue.pop_front();
-                queue.push_front(run.clone());
-            } else {
-                queue.push_back(run.clone());
-            }
+            queues.by_lock.insert(lock.clone(), queue);
         }
+        queues.members.insert(run.clone(), Member { ancestors, locks: locks.to_vec(), holds: false });
         drop(queues);
         self.changed.notify_waiters();
         losers.sort();
@@ -80,26 +140,40 @@ impl LockTable {
         losers
     }
 
-    /// Waits until all are held. Says who is in the way whenever that changes.
-    pub(super) async fn hold(&self, run: &RunId, locks: &[String], mut in_the_way: impl FnMut(&RunId, &str)) {
+    /// Waits until all are held. Says who is in the way whenever that changes; with `may_give_up`, ends where it would wait
+    /// for ever.
+    pub(super) async fn hold(
+        &self,
+        run: &RunId,
+        may_give_up: bool,
+        mut in_the_way: impl FnMut(&RunId, &str),
+    ) -> Result<(), Deadlock> {
         let mut told = None;
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            let ahead = {
-                let queues = self.queues();
-                locks
-                    .iter()
-                    .find_map(|lock| queues.holder(run, lock).map(|holder| (holder.clone(), lock.clone())))
-            };
-            let Some((holder, lock)) = ahead else { return };
+            let ahead = self.try_hold(run);
+            let Some((holder, lock)) = ahead else { return Ok(()) };
+            if may_give_up && let Some(deadlock) = self.queues().deadlock(run) {
+                return Err(deadlock);
+            }
             if told.as_ref() != Some(&holder) {
                 in_the_way(&holder, &lock);
                 told = Some(holder);
             }
             changed.await;
         }
+    }
+
+    /// Takes them if nobody is in the way; else says who, and where.
+    fn try_hold(&self, run: &RunId) -> Option<(RunId, String)> {
+        let mut queues = self.queues();
+        let ahead = queues.in_the_way(run).next().map(|(holder, lock)| (holder.clone(), lock.clone()));
+        if let (None, Some(member)) = (&ahead, queues.members.get_mut(run)) {
+            member.holds = true;
+        }
+        ahead
     }
 
     /// Gives up every place.
@@ -109,7 +183,7 @@ impl LockTable {
             queue.retain(|waiting| waiting != run);
             !queue.is_empty()
         });
-        queues.ancestors.remove(run);
+        queues.members.remove(run);
         drop(queues);
         self.changed.notify_waiters();
     }
@@ -125,6 +199,50 @@ mod tests {
 
     fn held(table: &LockTable, who: u32, lock: &str) -> bool {
         table.queues().holder(&run(who), lock).is_none()
+    }
+
+    /// Stands in line for locks `a b`, as a child of `parents`; whether it has them at once.
+    fn enter(table: &LockTable, who: u32, locks: &str, parents: &[u32]) -> bool {
+        let locks: Vec<String> = locks.split(' ').map(str::to_owned).collect();
+        table.enter(&run(who), &locks, parents.iter().copied().map(run).collect(), false);
+        table.try_hold(&run(who)).is_none()
+    }
+
+    #[test]
+    fn a_child_goes_before_those_who_wait_for_its_parent() {
+        let table = LockTable::default();
+        assert!(enter(&table, 1, "web", &[]));
+        assert!(!enter(&table, 2, "web db", &[]));
+        assert!(enter(&table, 3, "db", &[1]), "run 2 does nothing before run 1 has ended");
+        assert!(!enter(&table, 4, "db web", &[1]), "its sibling was first");
+        for n in [3, 4, 1] {
+            assert!(table.try_hold(&run(n)).is_none());
+            table.leave(&run(n));
+        }
+        assert!(table.try_hold(&run(2)).is_none());
+    }
+
+    #[test]
+    fn a_child_does_not_stand_before_its_own_parent() {
+        let (table, locks) = (LockTable::default(), ["web".to_owned()]);
+        table.enter(&run(1), &locks, Vec::new(), false);
+        table.enter(&run(2), &locks, vec![run(1)], false);
+        assert!(held(&table, 1, "web"), "carried on after a crash, and not asked yet");
+    }
+
+    #[test]
+    fn of_two_families_that_need_each_others_locks_the_youngest_gives_up() {
+        let table = LockTable::default();
+        assert!(enter(&table, 1, "web", &[]) && enter(&table, 2, "db", &[]));
+        assert!(!enter(&table, 3, "db", &[1]));
+        assert_eq!(table.queues().deadlock(&run(3)), None, "run 2 may still end");
+        assert!(!enter(&table, 4, "web", &[2]));
+        assert_eq!(table.queues().deadlock(&run(3)), None, "a younger one gives up");
+        let deadlock = Deadlock { holder: run(1), lock: "web".to_owned() };
+        assert_eq!(table.queues().deadlock(&run(4)), Some(deadlock));
+        table.leave(&run(4));
+        table.leave(&run(2));
+        assert!(table.try_hold(&run(3)).is_none());
     }
 
     #[test]

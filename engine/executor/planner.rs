@@ -1,7 +1,7 @@
 //! What a run would do: the same run machine and the same plugins over the real world seen through an overlay, with a
 //! journal in memory and virtual time. Changes nothing.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::{BoxFuture, FutureExt as _};
@@ -19,7 +19,7 @@ use crate::host::{
 };
 use crate::model::ids::{Digest, RunId, RunbookName, StepPath};
 use crate::model::runbook::Runbook;
-use crate::run::event::{Answer, Event, Outcome};
+use crate::run::event::{Answer, Event, HeldWrite, Outcome, PlannedWrites};
 use crate::run::next::{Action, Ended, InFlight, Perform, StartChild, child_outcome, finish, next};
 use crate::run::state::{End, State};
 
@@ -39,8 +39,8 @@ struct Simulation<'e> {
     depth: u32,
 }
 
-/// Plans a request. Also returns the keys of the writes, in order.
-pub(super) async fn plan(engine: &Engine, request: &Request) -> Result<(Plan, Vec<Digest>), Refusal> {
+/// Plans a request. Also returns what a run is held to.
+pub(super) async fn plan(engine: &Engine, request: &Request) -> Result<(Plan, PlannedWrites), Refusal> {
     let prepared = engine.prepare(request, None).await?;
     let overlay = Arc::new(Mutex::new(Overlay::new(clock::now_ms())));
     let mut simulation = Simulation::new(engine, prepared, Arc::clone(&overlay), 0)?;
@@ -48,6 +48,9 @@ pub(super) async fn plan(engine: &Engine, request: &Request) -> Result<(Plan, Ve
     let overlay = overlay.lock().unwrap_or_else(PoisonError::into_inner);
     let steps = simulation.sketch.with(|state| steps(&simulation.prepared.runbook, state));
     let digest = digest(&simulation.prepared, &steps, overlay.writes(), &end);
+    let held = |w: &ImaginedWrite| HeldWrite { key: w.key.clone(), seen: w.seen.clone() };
+    let writes = overlay.writes().iter().map(held).collect();
+    let held = PlannedWrites { digest: digest.clone(), writes };
     let plan = Plan {
         digest,
         runbook: simulation.prepared.runbook.name.clone(),
@@ -60,7 +63,7 @@ pub(super) async fn plan(engine: &Engine, request: &Request) -> Result<(Plan, Ve
         message: end.message,
         card: simulation.prepared.card(),
     };
-    Ok((plan, overlay.writes().iter().map(|write| write.key.clone()).collect()))
+    Ok((plan, held))
 }
 
 fn planned(write: &ImaginedWrite) -> PlannedWrite {
@@ -263,18 +266,9 @@ fn step(path: &StepPath, uses: &str, fate: &str, note: Option<String>) -> Planne
     PlannedStep { path: path.clone(), uses: uses.to_owned(), fate: fate.to_owned(), note }
 }
 
-/// Of runbook, plugins, parameters, target, fates, and writes with what was seen of each target when it was first touched:
-/// what the plan itself has changed since is no fact of the world.
+/// Of runbook, plugins, parameters, target, fates, and writes with what was seen of each target when it was first touched.
 fn digest(prepared: &Prepared, steps: &[PlannedStep], writes: &[ImaginedWrite], end: &End) -> Digest {
-    let mut touched = HashSet::new();
-    let writes: Vec<Value> = writes
-        .iter()
-        .map(|write| {
-            let id = write.arguments.get("id").and_then(Value::as_str).unwrap_or(&write.target).to_owned();
-            let before = if touched.insert(id) { facts(&write.before) } else { Value::Null };
-            json!([write.key, before])
-        })
-        .collect();
+    let writes: Vec<Value> = writes.iter().map(|write| json!([write.key, write.seen])).collect();
     let fates: Vec<Value> = steps.iter().map(|s| json!([s.path, s.uses, s.fate])).collect();
     let accepted = &prepared.accepted;
     let whole = json!([
@@ -287,11 +281,4 @@ fn digest(prepared: &Prepared, steps: &[PlannedStep], writes: &[ImaginedWrite], 
         end.status
     ]);
     Digest::of(whole.to_string())
-}
-
-/// What must still be so when the plan is carried out; health comes and goes and is no part of it.
-fn facts(before: &Value) -> Value {
-    let container = before.get("from").or_else(|| before.get("container")).unwrap_or(before);
-    let fields = ["id", "name", "state", "started_at", "image_id", "limits"];
-    fields.iter().map(|field| container.get(field).cloned().unwrap_or(Value::Null)).collect()
 }

@@ -12,6 +12,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::engine::Inner;
 use super::journal::{Error, Journal};
+use super::lock_table::Deadlock;
 use super::performing::{self, Done};
 use super::recall;
 use super::refusal::Refusal;
@@ -374,7 +375,8 @@ impl Runner {
             }
         };
         let run = self.journal.run().clone();
-        let held = async { inner.locks.hold(&run, &locks, tell).await };
+        let fresh = self.journal.with(|state| state.started_ms().is_none());
+        let held = async { inner.locks.hold(&run, fresh, tell).await };
         tokio::pin!(held);
         loop {
             if self.journal.with(|state| state.started_ms().is_none() && state.left().is_some()) {
@@ -387,10 +389,23 @@ impl Runner {
                 return Ok(());
             }
             tokio::select! {
-                () = &mut held => return Ok(()),
+                held = &mut held => return match held {
+                    Ok(()) => Ok(()),
+                    Err(deadlock) => self.give_up(&deadlock).await,
+                },
                 Some(message) = self.inbox.recv() => self.hear(message).await?,
             }
         }
+    }
+
+    /// A run that has done nothing yet ends rather than wait for ever.
+    async fn give_up(&self, deadlock: &Deadlock) -> Result<(), Quit> {
+        let Deadlock { holder, lock } = deadlock;
+        let message = format!(
+            "gave up before it began: run {holder} holds the lock on {lock} and itself waits for what this run's parents hold"
+        );
+        let event = Event::Finished { status: EndStatus::Failed, outputs: serde_json::json!({}), message };
+        Ok(self.journal.append(&event, None).await?)
     }
 
     /// A run that was left while it waited gives up its place until a person resumes or ends it: it has done nothing, so

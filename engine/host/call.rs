@@ -103,6 +103,11 @@ pub(super) trait Call: Send + Sync {
     /// As recorded and compared on replay.
     fn arguments(&self) -> Value;
 
+    /// Bytes that are kept because of it and do not stand in its arguments.
+    fn kept_bytes(&self) -> usize {
+        0
+    }
+
     /// Its class.
     fn effect(&self) -> Effect {
         Effect::Read

@@ -9,7 +9,9 @@ use super::call::{Call, Need};
 use super::context::{KILL, lock};
 use super::door::Door;
 use super::grants::allowance;
+use super::held::Deviation;
 use super::signal::{Aftermath, aftermath};
+use crate::containers::NOT_FOUND;
 use crate::containers::types::Container;
 use crate::model::effect::{Failure, FailureKind};
 use crate::model::grant::ContainerAction;
@@ -67,9 +69,22 @@ impl Door {
         Some(format!("someone else changed `{}` while no engine was looking: {difference}", container.name))
     }
 
+    /// How the target looked to an engine that is no more, if nothing goes by its id now.
+    pub(super) fn vanished(&self, call: &dyn Call, failure: &Failure) -> Option<Container> {
+        let Need::Container { id, .. } = call.need() else { return None };
+        let gone = failure.kind == FailureKind::NotFound && failure.code == NOT_FOUND;
+        lock(&self.context.memory).unverified.get(&id).filter(|_| gone).map(|sights| sights.last.clone())
+    }
+
     /// With `--plan`, a write that is not in the plan is refused before it is announced. A plan shows the way there: the
     /// way back of a run that went wrong is not in it, and neither is a second attempt of what was planned.
-    pub(super) fn take_planned(&self, id: &CallId, function: &str, arguments: &Value) -> Result<(), Failure> {
+    pub(super) fn take_planned(
+        &self,
+        id: &CallId,
+        function: &str,
+        arguments: &Value,
+        before: &Value,
+    ) -> Result<(), Failure> {
         let key = self.context.write_key(&id.path, function, arguments);
         let way_back = match id.path.section {
             Section::Steps => self.brings_back(function, arguments),
@@ -77,20 +92,20 @@ impl Door {
             Section::Finally => self.context.control.went_wrong(),
         };
         let mut memory = lock(&self.context.memory);
-        if memory.planned.is_none() || memory.take_planned(&key) || way_back {
-            return Ok(());
-        }
-        if id.attempt > 1 && memory.made.contains(&key) {
-            return Ok(());
-        }
-        Err(Failure::new(
-            FailureKind::Conflict,
-            "plan.deviation",
-            format!(
-                "`{function}` of step `{}` is not in the plan this run is held to: nothing was done",
-                id.path
-            ),
-        ))
+        let Some(held) = &mut memory.held else { return Ok(()) };
+        let (code, why) = match held.take(&key, before) {
+            Ok(()) => return Ok(()),
+            Err(_) if way_back || (id.attempt > 1 && held.made(&key)) => return Ok(()),
+            Err(Deviation::Unplanned) => {
+                ("plan.deviation", "is not in the plan this run is held to".to_owned())
+            }
+            Err(Deviation::Stale(difference)) => {
+                let target = before.get("from").unwrap_or(before)["name"].as_str().unwrap_or_default();
+                ("plan.stale", format!("was planned for another world: of `{target}`, {difference}"))
+            }
+        };
+        let message = format!("`{function}` of step `{}` {why}: nothing was done", id.path);
+        Err(Failure::new(FailureKind::Conflict, code, message))
     }
 }
 

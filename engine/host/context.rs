@@ -1,6 +1,6 @@
 //! What the attempts of one run share, and the seam through which the door writes things down.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,13 +9,15 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::seen::Seen;
+use super::held::Held;
+use super::seen::Sights;
 use super::signal::aftermath;
+use super::way_back::WayBack;
 use super::world::World;
 use crate::containers::types::Container;
 use crate::model::grant::RunGrants;
 use crate::model::ids::{Digest, RunId, Section, StepPath, TargetName};
-use crate::run::event::{CallId, Event};
+use crate::run::event::{CallId, Event, HeldWrite};
 
 /// Why an attempt came to no outcome of its own.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -81,8 +83,6 @@ const STEPS_AND_UNDO: u8 = 2;
 
 /// The call that brings a container back.
 pub(super) const START: &str = "containers.start";
-/// The calls after which a container may be down.
-const ENDS: [&str; 2] = ["containers.stop", KILL];
 /// The call that sends a signal.
 pub(super) const KILL: &str = "containers.kill";
 
@@ -187,17 +187,15 @@ pub(super) struct Memory {
     /// How an earlier engine saw containers: one must still be as in one of these before this engine may write to it. The
     /// journal does not tell which of two steps looked last, hence all of them. What this engine reads is not among them,
     /// or a person's change would pass for the run's own.
-    pub(super) unverified: HashMap<String, Vec<Seen>>,
+    pub(super) unverified: HashMap<String, Sights>,
     /// Containers made by this run: id → the place of the call that made them.
     pub(super) created: HashMap<String, String>,
     /// Which container had this address when it was last seen.
     pub(super) addresses: HashMap<IpAddr, String>,
-    /// Writes of the plan not yet made.
-    pub(super) planned: Option<Vec<Digest>>,
-    /// Writes of the plan that were made: another attempt may make them again.
-    pub(super) made: HashSet<Digest>,
-    /// Containers that are down, by the step that stopped them.
-    stopped: HashMap<String, StepPath>,
+    /// The plan it is held to.
+    pub(super) held: Option<Held>,
+    /// What its steps may take back.
+    pub(super) way_back: WayBack,
 }
 
 impl RunContext {
@@ -214,7 +212,7 @@ impl RunContext {
             control: Arc::default(),
             ledger,
             world,
-            memory: Mutex::new(Memory { planned, ..Memory::default() }),
+            memory: Mutex::new(Memory { held: planned.map(Held::new), ..Memory::default() }),
         }
     }
 
@@ -224,7 +222,7 @@ impl RunContext {
         for container in containers_in(answer) {
             memory.verify(&container);
             memory.learn(&container, (function == "containers.create").then(|| place(call)));
-            memory.mark(&container, &call.path, function);
+            memory.way_back.mark(&container, &call.path, function);
         }
     }
 
@@ -245,16 +243,12 @@ impl RunContext {
         }
     }
 
-    /// Whether this step has stopped the container and nobody of this run has started it since.
-    pub(super) fn stopped_by(&self, path: &StepPath, id: &str) -> bool {
-        lock(&self.memory).stopped.get(id) == Some(path)
-    }
-
     /// The plan's entry for a write was used by an earlier engine.
     pub fn recall_write(&self, call: &CallId, function: &str, arguments: &Value) {
         let key = self.write_key(&call.path, function, arguments);
-        let mut memory = lock(&self.memory);
-        memory.take_planned(&key);
+        if let Some(held) = &mut lock(&self.memory).held {
+            held.took(&key);
+        }
     }
 
     /// Names a call for ever.
@@ -272,9 +266,9 @@ impl RunContext {
                 arguments["id"] = Value::String(made);
             }
         }
-        // What is kept is no more foreseen than the output of a command: only that it is kept.
-        if let ("artifacts.keep", Some(fields)) = (function, arguments.as_object_mut()) {
-            fields.retain(|field, _| field == "name");
+        // What is kept or remembered is no more foreseen than the output of a command: only that it is.
+        if let ("artifacts.keep" | "state.set", Some(fields)) = (function, arguments.as_object_mut()) {
+            fields.retain(|field, _| field != "digest" && field != "bytes" && field != "value");
         }
         // Plugins may name what they make after the run.
         let arguments = arguments.to_string().replace(self.run.as_str(), "RUN");
@@ -290,46 +284,22 @@ impl RunContext {
         for container in found {
             let made = (function == "containers.create").then(|| place(call));
             memory.learn(&container, made);
-            memory.mark(&container, &call.path, function);
+            memory.way_back.mark(&container, &call.path, function);
         }
     }
 }
 
 impl Memory {
-    /// Takes a write from the plan; whether it was still in it.
-    pub(super) fn take_planned(&mut self, key: &Digest) -> bool {
-        let Some(planned) = &mut self.planned else { return false };
-        let Some(index) = planned.iter().position(|write| write == key) else { return false };
-        self.made.insert(planned.remove(index));
-        true
-    }
-
-    /// Remembers who has stopped it.
-    fn mark(&mut self, container: &Container, path: &StepPath, function: &str) {
-        if ENDS.contains(&function) {
-            self.stopped.insert(container.id.clone(), path.clone());
-        } else if function == START {
-            self.stopped.remove(&container.id);
-        }
-    }
-
     /// It must still be like this, or as it was seen another time, when it is written to.
     fn verify(&mut self, container: &Container) {
-        let seen = Seen::of(container);
-        let sights = self.unverified.entry(container.id.clone()).or_default();
-        sights.retain(|sight| *sight != seen);
-        sights.push(seen);
+        let sights = self.unverified.entry(container.id.clone());
+        sights.and_modify(|sights| sights.add(container)).or_insert_with(|| Sights::of(container));
     }
 
     /// Whether somebody has changed it since an earlier engine looked: how it was and how it is. Only asked once: then it
     /// is for a person to decide.
     pub(super) fn moved(&mut self, container: &Container) -> Option<String> {
-        let sights = self.unverified.remove(&container.id)?;
-        let now = Seen::of(container);
-        if sights.contains(&now) {
-            return None;
-        }
-        sights.last().map(|then| then.difference(&now))
+        self.unverified.remove(&container.id)?.difference(container)
     }
 
     fn learn(&mut self, container: &Container, made_by: Option<String>) {
@@ -358,8 +328,8 @@ pub struct RunParts {
     pub halted: Arc<Mutex<Option<String>>>,
     pub ledger: Arc<dyn Ledger>,
     pub world: World,
-    /// The keys of the plan's writes, in order.
-    pub planned: Option<Vec<Digest>>,
+    /// The plan's writes, in order.
+    pub planned: Option<Vec<HeldWrite>>,
 }
 
 /// The containers in an answer: one, or a list.
@@ -381,11 +351,11 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::containers::types::{Health, State};
 
-    fn container(id: &str) -> Container {
+    pub(in crate::host) fn container(id: &str) -> Container {
         serde_json::from_value(serde_json::json!({
             "id": id, "name": "shop-web-1", "service": "shop/web", "depends_on": [], "state": "exited",
             "health": "none", "started_at": "", "finished_at": "", "created_at": "", "image": "", "image_id": "",
@@ -394,19 +364,6 @@ mod tests {
             "ports": [], "addresses": [], "auto_remove": false, "replica": 1, "labels": [],
         }))
         .unwrap()
-    }
-
-    #[test]
-    fn who_has_stopped_a_container_is_known_until_it_is_started() {
-        let (a, b): (StepPath, StepPath) = ("a".parse().unwrap(), "b".parse().unwrap());
-        let mut memory = Memory::default();
-        memory.mark(&container("1"), &a, "containers.inspect");
-        assert!(memory.stopped.is_empty());
-        memory.mark(&container("1"), &b, "containers.kill");
-        memory.mark(&container("1"), &a, "containers.stop");
-        assert_eq!(memory.stopped.get("1"), Some(&a));
-        memory.mark(&container("1"), &b, START);
-        assert!(memory.stopped.is_empty());
     }
 
     type By = fn(&mut Container);
@@ -443,15 +400,6 @@ mod tests {
         assert_eq!(memory.moved(&new), None, "the run itself left it so");
         memory.verify(&old);
         assert_eq!(memory.moved(&unhealthy), None, "health comes and goes");
-    }
-
-    #[test]
-    fn a_planned_write_is_taken_once_and_remembered() {
-        let write = Digest::of("stop shop-web-1");
-        let mut memory = Memory { planned: Some(vec![write.clone()]), ..Memory::default() };
-        assert!(!memory.take_planned(&Digest::of("another")));
-        assert!(memory.take_planned(&write) && !memory.take_planned(&write));
-        assert!(memory.made.contains(&write));
     }
 
     #[test]

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::call::{Call, Found, Intent, Trouble};
-use super::context::{LocalChanges, Mode, RunContext, START, Stop, lock};
+use super::call::{Call, Found, Intent, Need, Trouble};
+use super::context::{LocalChanges, Mode, RunContext, Stop, lock};
 use super::limits;
 use super::overlay::ImaginedWrite;
 use crate::clock;
+use crate::containers::types::Container;
 use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::model::ids::StepPath;
 use crate::run::event::{CallId, Established, Event, Outcome, Settlement};
@@ -107,12 +108,11 @@ impl Door {
         self.cancelled() && !self.brings_back(call.function(), &call.arguments())
     }
 
-    /// Starting what this very step has stopped: a cancel or the end of its time must not leave it down. Once another run
-    /// has the locks, what is up or down there is up to that run.
+    /// Taking back what this very step did: a cancel or the end of its time must not leave a container down, or by another
+    /// name. Once another run has the locks, what is up or down there is up to that run.
     pub(super) fn brings_back(&self, function: &str, arguments: &Value) -> bool {
-        function == START
-            && !self.context.control.lost_locks()
-            && arguments["id"].as_str().is_some_and(|id| self.context.stopped_by(&self.site.path, id))
+        !self.context.control.lost_locks()
+            && lock(&self.context.memory).way_back.leads(&self.site.path, function, arguments)
     }
 
     fn time_left_ms(&self) -> u64 {
@@ -196,8 +196,13 @@ impl Door {
     }
 
     async fn local(&self, call: &dyn Call, id: CallId, arguments: Value) -> Answered {
-        let outcome = match self.granted(call).await {
-            Ok(_) => self.look(call, &id).await?,
+        let granted = self.granted(call).await.map(drop).and_then(|()| match call.need() {
+            // What is kept with the log is evidence: no plan speaks against it.
+            Need::Nothing => Ok(()),
+            _ => self.take_planned(&id, call.function(), &arguments, &Value::Null),
+        });
+        let outcome = match granted {
+            Ok(()) => self.look(call, &id).await?,
             Err(failure) => Err(failure),
         };
         let changes = if outcome.is_ok() { call.local() } else { LocalChanges::default() };
@@ -218,24 +223,20 @@ impl Door {
         }
         let mut leave = match self.granted(call).await {
             Ok(leave) => leave,
-            Err(failure) => return self.finish_unannounced(call, id, arguments, Err(failure)),
+            Err(failure) => match self.vanished(call, &failure) {
+                Some(last) => return self.doubt_vanished(call, id, arguments, &last).await,
+                None => return self.finish_unannounced(call, id, arguments, Err(failure)),
+            },
         };
         let before = match self.bounded(call.before(&self.context.world)).await {
             Ok(before) => before,
             Err(t) => return self.finish_unannounced(call, id, arguments, Err(t.failure)),
         };
-        if let Err(failure) = self.take_planned(&id, call.function(), &arguments) {
+        if let Err(failure) = self.take_planned(&id, call.function(), &arguments, &before) {
             return self.finish_unannounced(call, id, arguments, Err(failure));
         }
         let intent = Intent { key: self.context.key(&id), before, at_ms: clock::now_ms() };
-        let announced = Event::CallIntended {
-            call: id.clone(),
-            function: call.function().to_owned(),
-            arguments,
-            effect: call.effect(),
-            before: intent.before.clone(),
-        };
-        self.context.ledger.announce(announced, LocalChanges::default()).await?;
+        self.announce(call, &id, arguments, &intent.before).await?;
         if let Some(message) = self.moved(&intent.before) {
             return self.doubt(id, message).await;
         }
@@ -245,6 +246,36 @@ impl Door {
         let done = self.act(call, id, &intent, None).await;
         drop(leave);
         done
+    }
+
+    async fn announce(
+        &self,
+        call: &dyn Call,
+        id: &CallId,
+        arguments: Value,
+        before: &Value,
+    ) -> Result<(), Stop> {
+        let announced = Event::CallIntended {
+            call: id.clone(),
+            function: call.function().to_owned(),
+            arguments,
+            effect: call.effect(),
+            before: before.clone(),
+        };
+        self.context.ledger.announce(announced, LocalChanges::default()).await
+    }
+
+    /// What the run was about to change is there no more: for a person to decide, like any other change of theirs.
+    async fn doubt_vanished(
+        &self,
+        call: &dyn Call,
+        id: CallId,
+        arguments: Value,
+        last: &Container,
+    ) -> Answered {
+        let before = serde_json::to_value(last).unwrap_or(Value::Null);
+        self.announce(call, &id, arguments, &before).await?;
+        self.doubt(id, format!("someone else removed `{}` while no engine was looking", last.name)).await
     }
 
     /// Acts on an announced call. The request is never dropped half-way; an error that does not prove that nothing
@@ -364,6 +395,7 @@ impl Door {
             before,
             certain: true,
             key,
+            seen: Value::Null,
         });
         if let Some(assumption) = imagined.assumption {
             lock(overlay).assume(assumption);

@@ -167,8 +167,12 @@ fn pool() -> InstanceAllocationStrategy {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(limits::MAX_ATTEMPTS)
         .total_core_instances(limits::MAX_ATTEMPTS * limits::CORE_INSTANCES)
-        .total_memories(limits::MAX_ATTEMPTS)
+        .total_memories(limits::MAX_ATTEMPTS * limits::MEMORIES)
         .total_tables(limits::MAX_ATTEMPTS * limits::TABLES)
+        // One component takes no more than its share, or a few would leave nothing for the others.
+        .max_core_instances_per_component(limits::CORE_INSTANCES)
+        .max_memories_per_component(limits::MEMORIES)
+        .max_tables_per_component(limits::TABLES)
         .total_stacks(limits::MAX_ATTEMPTS)
         .max_memory_size(limits::MAX_MEMORY_BYTES)
         .table_elements(limits::MAX_TABLE_ELEMENTS)

@@ -25,8 +25,14 @@ pub(super) struct Guest {
     door: Option<Door>,
     limits: StoreLimits,
     stop: Option<Stop>,
+    /// Why the attempt is ended, if it took more than it may.
+    overspent: Option<Failure>,
+    calls: u32,
+    /// Of arguments, answers and artifacts so far.
+    recorded_bytes: usize,
     lines: Vec<String>,
     lines_dropped: usize,
+    reports: usize,
     deadline_ms: u64,
 }
 
@@ -63,12 +69,23 @@ impl Guest {
         let limits = StoreLimitsBuilder::new()
             .memory_size(limits::MAX_MEMORY_BYTES)
             .table_elements(limits::MAX_TABLE_ELEMENTS)
-            .instances(limits::MAX_INSTANCES)
-            .tables(limits::MAX_INSTANCES)
-            .memories(limits::MAX_INSTANCES)
+            .instances(limits::CORE_INSTANCES as usize)
+            .tables(limits::TABLES as usize)
+            .memories(limits::MEMORIES as usize)
             .trap_on_grow_failure(true)
             .build();
-        Self { door, limits, stop: None, lines: Vec::new(), lines_dropped: 0, deadline_ms }
+        Self {
+            door,
+            limits,
+            stop: None,
+            overspent: None,
+            calls: 0,
+            recorded_bytes: 0,
+            lines: Vec::new(),
+            lines_dropped: 0,
+            reports: 0,
+            deadline_ms,
+        }
     }
 
     /// Passes a call through the door; `Err` ends the attempt.
@@ -76,10 +93,15 @@ impl Guest {
         &mut self,
         call: impl Call,
     ) -> wasmtime::Result<Result<T, wit::Error>> {
+        self.spend(&call)?;
         let Some(door) = &mut self.door else {
             wasmtime::bail!("a plugin may call nothing while it describes itself");
         };
-        match door.pass(&call).await {
+        let answered = door.pass(&call).await;
+        if let Ok(Ok(value)) = &answered {
+            self.recorded_bytes = self.recorded_bytes.saturating_add(written_bytes(value));
+        }
+        match answered {
             Ok(Ok(value)) => match serde_json::from_value(value) {
                 Ok(answer) => Ok(Ok(answer)),
                 Err(error) => {
@@ -99,18 +121,44 @@ impl Guest {
         }
     }
 
+    /// Counts a call before it is made. One over the number of calls is refused as a value and recorded, so that it can be
+    /// seen; whoever goes on is ended, since every refusal is an entry as well.
+    fn spend(&mut self, call: &dyn Call) -> wasmtime::Result<()> {
+        let bytes = written_bytes(&call.arguments());
+        self.calls = self.calls.saturating_add(1);
+        self.recorded_bytes = self.recorded_bytes.saturating_add(bytes).saturating_add(call.kept_bytes());
+        let (code, message) = if self.calls > limits::MAX_CALLS + 1 {
+            ("host.calls", format!("it went on after {} host calls", limits::MAX_CALLS))
+        } else if bytes > limits::MAX_ARGUMENT_BYTES {
+            let most = limits::MAX_ARGUMENT_BYTES;
+            ("host.arguments", format!("the arguments of `{}` have {bytes} bytes, at most {most}", call.function()))
+        } else if self.recorded_bytes > limits::MAX_RECORDED_BYTES {
+            let most = limits::MAX_RECORDED_BYTES;
+            ("host.recorded", format!("its calls would fill the audit log with more than {most} bytes"))
+        } else {
+            return Ok(());
+        };
+        let words = message.clone();
+        self.overspent = Some(Failure::new(FailureKind::Exhausted, code, message));
+        wasmtime::bail!("{words}");
+    }
+
     /// Notes have no entry and no ordinal.
     pub(super) fn note(&mut self, level: &'static str, message: &str) -> wasmtime::Result<()> {
         let Some(door) = &self.door else {
             wasmtime::bail!("a plugin may call nothing while it describes itself");
         };
-        if self.lines.len() >= limits::MAX_LINES {
-            self.lines_dropped += 1;
+        let report = level == "progress";
+        let told = if report { self.reports } else { self.lines.len() };
+        if told >= limits::MAX_LINES {
+            self.lines_dropped += usize::from(!report);
             return Ok(());
         }
         let line = clean_line(message);
         door.context.ledger.note(&door.site.path, door.site.attempt, level, line.clone());
-        if level != "progress" {
+        if report {
+            self.reports += 1;
+        } else {
             self.lines.push(line);
         }
         Ok(())
@@ -124,6 +172,24 @@ impl Guest {
         }
         lines
     }
+}
+
+/// How many bytes a value has as JSON.
+fn written_bytes(value: &Value) -> usize {
+    struct Counter(usize);
+    impl std::io::Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut counter = Counter(0);
+    // Neither the counter nor a value of JSON can fail.
+    let _ = serde_json::to_writer(&mut counter, value);
+    counter.0
 }
 
 /// One line without control characters, at most [`limits::MAX_LINE_BYTES`].
@@ -187,6 +253,10 @@ pub async fn perform(wasm: &Wasm, plugin: &Plugin, attempt: Attempt<'_>) -> Perf
     if let Some(stop) = store.data_mut().stop.take() {
         return Performed::Stopped(stop);
     }
+    if let Some(failure) = store.data_mut().overspent.take() {
+        let lines = store.data_mut().last_lines();
+        return ended(failure, lines);
+    }
     let unused = store.data().door.as_ref().map_or(0, Door::unused);
     if unused > 0 && result.is_ok() {
         return Performed::Stopped(Stop::Diverged(format!("{unused} recorded calls were not made again")));
@@ -247,6 +317,8 @@ fn trapped(plugin: &str, error: &wasmtime::Error, last_line: Option<&String>) ->
             let words = format!("{error:#}");
             if words.contains("forcing trap when growing") {
                 (FailureKind::Exhausted, "plugin.memory", "used up its memory".to_owned())
+            } else if words.contains("fuel allocated for hostcalls") {
+                (FailureKind::Exhausted, "plugin.handed-over", "handed the host too much at once".to_owned())
             } else {
                 (FailureKind::Internal, "plugin.trapped", format!("trapped: {}", first_line(error)))
             }

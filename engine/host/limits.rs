@@ -6,12 +6,12 @@ pub const MAX_MEMORY_BYTES: usize = 64 << 20;
 pub const MAX_ATTEMPTS: u32 = 1_000;
 /// Elements of one table.
 pub const MAX_TABLE_ELEMENTS: usize = 20_000;
-/// Core instances, tables and memories of one component, each.
-pub const MAX_INSTANCES: usize = 32;
-/// Core instances, and tables, that a component has in the middle: what the pool has room for, times [`MAX_ATTEMPTS`].
+/// Core instances of one component: the SDK's have three.
 pub const CORE_INSTANCES: u32 = 4;
-/// See [`CORE_INSTANCES`].
+/// Tables of one component: the SDK's have two.
 pub const TABLES: u32 = 3;
+/// Linear memories of one component.
+pub const MEMORIES: u32 = 1;
 /// Memory, tables and stack that a place in the pool keeps for the next attempt, cleared, bytes each.
 pub const KEPT_MEMORY_BYTES: usize = 1 << 20;
 /// See [`KEPT_MEMORY_BYTES`].
@@ -20,8 +20,8 @@ pub const KEPT_TABLE_BYTES: usize = 8 << 10;
 pub const KEPT_STACK_BYTES: usize = 32 << 10;
 /// Fuel of one attempt: about one unit an instruction. Ten billion are some ten seconds of pure computation.
 pub const FUEL: u64 = 10_000_000_000;
-/// What the host may copy for one guest, in bytes of lists and strings lifted, per host call.
-pub const HOSTCALL_FUEL: usize = 64 << 20;
+/// What the host may copy for one guest, in bytes of lists and strings lifted, per host call: an artifact and its name.
+pub const HOSTCALL_FUEL: usize = MAX_ARTIFACT_BYTES + (1 << 20);
 /// Resource handles alive at once.
 pub const MAX_HANDLES: usize = 1_000;
 /// Native stack of a guest, bytes.
@@ -30,9 +30,13 @@ pub const MAX_STACK_BYTES: usize = 512 << 10;
 pub const TICK_MS: u64 = 5;
 /// Host calls of one attempt.
 pub const MAX_CALLS: u32 = 10_000;
+/// The arguments of one host call as JSON, bytes: a body of a request whose every byte is escaped, and room around it.
+pub const MAX_ARGUMENT_BYTES: usize = 8 << 20;
+/// What one attempt may have written down: arguments, answers and artifacts of all its calls, bytes.
+pub const MAX_RECORDED_BYTES: usize = 64 << 20;
 /// JSON text of a step's input or output, bytes.
 pub const MAX_JSON_BYTES: usize = 1 << 20;
-/// Log lines of one attempt; those over it are counted, not kept.
+/// Log lines, and reports of progress, of one attempt, each; lines over it are counted, not kept.
 pub const MAX_LINES: usize = 1_000;
 /// One log line, bytes.
 pub const MAX_LINE_BYTES: usize = 4 << 10;

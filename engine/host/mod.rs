@@ -14,12 +14,14 @@ mod door;
 pub mod embedded;
 mod engine;
 mod grants;
+mod held;
 mod instance;
 pub mod limits;
 mod overlay;
 mod plugin;
 mod seen;
 mod signal;
+mod way_back;
 mod world;
 
 pub use budget::Budgets;

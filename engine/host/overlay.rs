@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::Value;
 
+use super::held::facts;
 use crate::clock;
 use crate::containers::types::{Condition, Container, Health, State};
 use crate::model::effect::{Failure, FailureKind};
@@ -26,6 +27,8 @@ pub struct ImaginedWrite {
     pub certain: bool,
     /// The write's name, the same in plan and run.
     pub key: crate::model::ids::Digest,
+    /// The facts of the target, where it is first touched; null for later touches, and for what the run itself made.
+    pub seen: Value,
 }
 
 /// See the module.
@@ -35,6 +38,8 @@ pub struct Overlay {
     removed: HashSet<String>,
     /// Made for one command: of a service by its labels, in no list of its replicas.
     one_off: HashSet<String>,
+    /// Made by the run, or touched before: what the plan itself has changed is no fact of the world.
+    touched: HashSet<String>,
     state: BTreeMap<(String, String), Option<Value>>,
     writes: Vec<ImaginedWrite>,
     unknown: Vec<String>,
@@ -81,6 +86,11 @@ impl Overlay {
 
     pub(super) fn push_write(&mut self, mut write: ImaginedWrite) {
         write.certain = self.unknown.is_empty();
+        if let Some(id) = write.arguments["id"].as_str()
+            && self.touched.insert(id.to_owned())
+        {
+            write.seen = facts(&write.before);
+        }
         self.writes.push(write);
     }
 
@@ -97,9 +107,12 @@ impl Overlay {
         self.containers.get(id).or_else(|| self.containers.values().find(|c| c.name == id))
     }
 
-    /// A container that the run makes for one command.
-    pub(super) fn put_one_off(&mut self, made: Container) {
-        self.one_off.insert(made.id.clone());
+    /// A container that the run makes; one for one command is in no list.
+    pub(super) fn put_made(&mut self, made: Container, one_off: bool) {
+        self.touched.insert(made.id.clone());
+        if one_off {
+            self.one_off.insert(made.id.clone());
+        }
         self.put(made);
     }
 

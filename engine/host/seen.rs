@@ -2,9 +2,37 @@
 
 use crate::containers::types::{Container, Limits, State};
 
+/// Every way in which one container was seen.
+#[derive(Debug, Clone)]
+pub(super) struct Sights {
+    all: Vec<Seen>,
+    /// As it was seen last.
+    pub(super) last: Container,
+}
+
+impl Sights {
+    pub(super) fn of(container: &Container) -> Self {
+        Self { all: vec![Seen::of(container)], last: container.clone() }
+    }
+
+    pub(super) fn add(&mut self, container: &Container) {
+        let seen = Seen::of(container);
+        self.all.retain(|sight| *sight != seen);
+        self.all.push(seen);
+        self.last = container.clone();
+    }
+
+    /// In what it differs now from how it was last seen, if it never was seen like this.
+    pub(super) fn difference(&self, now: &Container) -> Option<String> {
+        let now = Seen::of(now);
+        let then = self.all.last().filter(|_| !self.all.contains(&now))?;
+        Some(then.difference(&now))
+    }
+}
+
 /// What is known of a container from one recorded call. Health is not part of it: it comes and goes by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Seen {
+struct Seen {
     life: Life,
     started_at: String,
     name: String,
@@ -29,7 +57,7 @@ impl Life {
 }
 
 impl Seen {
-    pub(super) fn of(container: &Container) -> Self {
+    fn of(container: &Container) -> Self {
         let life = match container.state {
             State::Running | State::Restarting => Life::Running,
             State::Paused => Life::Paused,
@@ -44,7 +72,7 @@ impl Seen {
     }
 
     /// How it was and how it is now, of the first thing that differs.
-    pub(super) fn difference(&self, now: &Self) -> String {
+    fn difference(&self, now: &Self) -> String {
         if self.life != now.life || self.started_at != now.started_at {
             format!("it was {}, and is {} now", self.stand(), now.stand())
         } else if self.name != now.name {

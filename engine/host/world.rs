@@ -132,7 +132,7 @@ fn names_service(words: &str, whole: &str) -> bool {
 fn gone(id: &str) -> Trouble {
     Trouble::certain(
         FailureKind::NotFound,
-        "containers.not-found",
+        crate::containers::NOT_FOUND,
         format!("container `{}` would have been removed", id.escape_debug()),
     )
 }

@@ -308,13 +308,23 @@ pub struct Accepted {
     pub resume_within_ms: u64,
 }
 
-/// A plan's digest and the keys of its writes, in order.
+/// A plan's digest and its writes, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedWrites {
     /// The plan.
     pub digest: Digest,
-    /// Digest of each write's step, function and arguments.
-    pub writes: Vec<Digest>,
+    /// What may be written.
+    pub writes: Vec<HeldWrite>,
+}
+
+/// A write of the plan that a run is held to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldWrite {
+    /// Of its step, function and arguments.
+    pub key: Digest,
+    /// How the target must be when it is first touched; null for every later touch, and for what the run itself makes.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub seen: Value,
 }
 
 /// Why a run was asked for.

@@ -73,7 +73,14 @@ impl Call for Create {
     }
 
     fn before<'a>(&'a self, world: &'a World) -> Asked<'a> {
-        async move { Ok(json!({ "from": world.inspect(&self.id).await? })) }.boxed()
+        async move {
+            let mut before = json!({ "from": world.inspect(&self.id).await? });
+            if let Some(image) = &self.overrides.image {
+                before["image_id"] = Value::String(world.daemon()?.image_id(image).await?);
+            }
+            Ok(before)
+        }
+        .boxed()
     }
 
     fn establish<'a>(&'a self, world: &'a World, intent: &'a Intent) -> Asked<'a, Found> {
@@ -110,14 +117,10 @@ impl Call for Create {
         made.replica = self.overrides.replica;
         if let Some(image) = &self.overrides.image {
             made.image.clone_from(image);
-            overlay.assume(format!("that image `{image}` is there and starts"));
+            overlay.assume(format!("that image `{image}` starts"));
         }
         let answer = to_value(&made);
-        if self.overrides.one_shot {
-            overlay.put_one_off(made);
-        } else {
-            overlay.put(made);
-        }
+        overlay.put_made(made, self.overrides.one_shot);
         Ok(Imagined { answer, target: self.name.clone(), assumption: None })
     }
 

@@ -176,6 +176,10 @@ impl Call for Keep {
         json!({ "name": self.name, "digest": Digest::of(&self.content), "bytes": self.content.len() })
     }
 
+    fn kept_bytes(&self) -> usize {
+        self.content.len()
+    }
+
     fn effect(&self) -> Effect {
         Effect::Local
     }

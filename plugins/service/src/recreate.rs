@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use runbook_plugin::{
-    Container, Context, Deserialize, Duration, Error, Host, JsonSchema, Overrides, Serialize, Step,
+    Container, Context, Deserialize, Duration, Error, ErrorKind, Host, JsonSchema, Overrides, Serialize, Step,
 };
 
 use crate::power::name_of;
@@ -146,39 +146,45 @@ fn replace(host: &impl Host, old: &Container, input: &Input) -> Result<(), (Erro
         return Err((error, Fate::Untouched));
     }
     let patience = Patience { healthy_for: input.healthy_for, wait: input.wait };
-    let switched = switch(host, old, &new).and_then(|new| patience.wait_for_one(host, &new));
-    match switched {
+    if let Err(error) = host.rename(&old.id, &format!("{}{OLD}", old.name)) {
+        discard(host, &new);
+        return Err((error, put_back(host, host.start(&old.id), patience)));
+    }
+    match switch(host, old, &new).and_then(|new| patience.wait_for_one(host, &new)) {
         Ok(()) => {
             if let Err(error) = host.remove(&old.id, false) {
                 host.warn(&format!("the old `{}` is left behind: {}", old.name, error.message));
             }
             Ok(())
         }
-        Err(error) => Err((error, put_back(host, old, &new, patience))),
+        Err(error) => {
+            discard(host, &new);
+            let back = host.rename(&old.id, &old.name).and_then(|_| host.start(&old.id));
+            Err((error, put_back(host, back, patience)))
+        }
     }
 }
 
 /// The new one takes the name, then starts: it may need the ports of the old one, so that they never run both.
 fn switch(host: &impl Host, old: &Container, new: &Container) -> Result<Container, Error> {
-    host.rename(&old.id, &format!("{}{OLD}", old.name))?;
     host.rename(&new.id, &old.name)?;
     host.start(&new.id)
 }
 
-fn put_back(host: &impl Host, old: &Container, new: &Container, patience: Patience) -> Fate {
-    discard(host, new);
-    let back = host
-        .inspect(&old.id)
-        .and_then(|now| if now.name == old.name { Ok(now) } else { host.rename(&old.id, &old.name) })
-        .and_then(|_| host.start(&old.id))
-        .and_then(|now| patience.wait_for_one(host, &now));
-    match back {
-        Ok(()) => {
-            host.info(&format!("the old `{}` is back", old.name));
+/// The old one is started again: whether it also serves again can be awaited, unless the run is being cancelled.
+fn put_back(host: &impl Host, back: Result<Container, Error>, patience: Patience) -> Fate {
+    let served = back.and_then(|old| match patience.wait_for_one(host, &old) {
+        Err(error) if error.kind == ErrorKind::Cancelled => Ok((old, "is started again")),
+        Err(error) => Err(error),
+        Ok(()) => Ok((old, "is back")),
+    });
+    match served {
+        Ok((old, how)) => {
+            host.info(&format!("the old `{}` {how}", old.name));
             Fate::PutBack
         }
         Err(error) => {
-            host.error(&format!("the old `{}` could not be put back: {}", old.name, error.message));
+            host.error(&format!("the old container could not be put back: {}", error.message));
             Fate::Lost
         }
     }

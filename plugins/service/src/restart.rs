@@ -13,7 +13,8 @@ use crate::wait::Patience;
 pub(crate) fn steps<H: Host + 'static>() -> Vec<Step<H>> {
     vec![Step::new(
         "restart",
-        "Restart the running replicas of a service, a batch at a time; stop at the first that does not come back.",
+        "Restart the replicas of a service, a batch at a time, those that are down first; stop at the first that does not \
+         come back.",
         &["containers.read", "containers.stop", "containers.start"],
         restart,
     )]
@@ -72,7 +73,7 @@ pub(crate) struct Output {
     service: String,
     /// Replicas that were restarted, in order.
     restarted: Vec<String>,
-    /// Replicas left alone: not running, or already restarted by an earlier attempt of this step.
+    /// Replicas left alone: never started, or already restarted by an earlier attempt of this step.
     skipped: Vec<String>,
     /// All replicas.
     replicas: usize,
@@ -94,23 +95,25 @@ struct Restart<'a, H> {
 
 fn restart<H: Host>(host: &H, context: &Context, input: &Input) -> Result<Output, Error> {
     let replicas = host.service(&input.service)?;
-    let (mut work, rest): (Vec<_>, Vec<_>) =
-        replicas.iter().cloned().partition(|c| c.up() || cut_short(context, c));
-    if work.is_empty() {
+    let (mut work, rest): (Vec<_>, Vec<_>) = replicas.iter().cloned().partition(|c| c.up() || fell(c));
+    if !work.iter().any(|c| c.up() || cut_short(context, c)) {
         let words = format!("no replica of `{}` is running: use `service.start`", input.service);
         return Err(Error::conflict("service.none-running", words));
     }
     refuse_auto_remove(&work)?;
     refuse_weak_evidence(&work, input.accept_weak_evidence)?;
-    // Those that do not serve go first: they cost nothing.
-    work.sort_by_key(Container::available);
+    // Those that do not serve go first: they cost nothing, and while they are down nothing else may go down.
+    work.sort_by_key(|c| (c.up(), c.available()));
     let (done, work): (Vec<_>, Vec<_>) = work.into_iter().partition(|c| c.up() && already(context, c));
     let patience = Patience { healthy_for: input.healthy_for, wait: input.wait };
     let mut restart =
         Restart { host, input, patience, total: work.len(), restarted: Vec::new(), evidence: Vec::new() };
     restart.check_on(&done, &work)?;
-    for (number, batch) in work.chunks(input.batch.max(1)).enumerate() {
-        let untouched = &work[((number + 1) * input.batch.max(1)).min(work.len())..];
+    let (down, up) = work.split_at(work.partition_point(|c| !c.up()));
+    let batches = down.chunks(input.batch.max(1)).chain(up.chunks(input.batch.max(1)));
+    let mut untouched = work.as_slice();
+    for batch in batches {
+        untouched = &untouched[batch.len()..];
         restart.batch(batch, untouched)?;
     }
     Ok(Output {
@@ -126,6 +129,11 @@ fn restart<H: Host>(host: &H, context: &Context, input: &Input) -> Result<Output
 /// An earlier attempt has restarted it.
 fn already(context: &Context, container: &Container) -> bool {
     since_first_attempt(context, container.started_ms())
+}
+
+/// It ran and does not any more: it is started, before anything that runs is stopped.
+fn fell(container: &Container) -> bool {
+    matches!(container.state, State::Exited | State::Dead)
 }
 
 /// An earlier attempt has stopped it and not come to start it.

@@ -74,16 +74,22 @@ fn what_does_not_serve_goes_first() {
 }
 
 #[test]
-fn only_what_runs_is_touched() {
-    let world = World::new().with_service("shop/web", 2);
-    world.change("shop-web-1", |container| container.state = State::Exited);
-    let output = restart(&world, &world.context(), &input("")).expect("it works");
-    assert_eq!(
-        (output.restarted, output.skipped),
-        (vec!["shop-web-2".to_owned()], vec!["shop-web-1".to_owned()])
-    );
+fn what_is_down_is_started_before_anything_is_stopped() {
+    let world = World::new().with_service("shop/web", 4);
+    world.change("shop-web-3", |container| container.state = State::Exited);
+    world.change("shop-web-4", |container| container.state = State::Created);
+    let output = restart(&world, &world.context(), &input(r#", "batch": 2"#)).expect("it works");
+    assert_eq!(output.restarted, ["shop-web-3", "shop-web-1", "shop-web-2"]);
+    assert_eq!(output.skipped, ["shop-web-4"], "what never ran is not of the service yet");
+    assert_eq!(world.writes()[0], "start shop-web-3");
+}
 
-    world.change("shop-web-2", |container| container.state = State::Exited);
+#[test]
+fn a_service_that_was_stopped_stays_so() {
+    let world = World::new().with_service("shop/web", 2);
+    for name in ["shop-web-1", "shop-web-2"] {
+        world.change(name, |container| container.state = State::Exited);
+    }
     let error = restart(&world, &world.context(), &input("")).expect_err("nothing runs");
     assert_eq!(error.code, "service.none-running");
 }

@@ -1,0 +1,116 @@
+//! What the steps of a run did to containers and have not taken back: a step may always undo its own doing, also when the
+//! run is being cancelled, its time is over, or the plan it is held to shows only the way there.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::context::{KILL, START};
+use crate::containers::types::Container;
+use crate::model::ids::StepPath;
+
+/// The calls after which a container may be down.
+const ENDS: [&str; 2] = ["containers.stop", KILL];
+
+/// See the module. By the container's id, and by the step that did it.
+#[derive(Debug, Default)]
+pub(super) struct WayBack {
+    stopped: HashMap<String, StepPath>,
+    made: HashMap<String, StepPath>,
+    /// With the name it had before.
+    renamed: HashMap<String, (StepPath, String)>,
+    /// What it was called when it was last seen.
+    names: HashMap<String, String>,
+}
+
+impl WayBack {
+    /// Takes in an answer that tells of a container, in the order of the calls.
+    pub(super) fn mark(&mut self, container: &Container, path: &StepPath, function: &str) {
+        let id = &container.id;
+        let earlier = self.names.insert(id.clone(), container.name.clone());
+        match function {
+            START => drop(self.stopped.remove(id)),
+            "containers.create" => drop(self.made.insert(id.clone(), path.clone())),
+            "containers.rename" => self.renamed(container, path, earlier),
+            end if ENDS.contains(&end) => drop(self.stopped.insert(id.clone(), path.clone())),
+            _ => {}
+        }
+    }
+
+    fn renamed(&mut self, container: &Container, path: &StepPath, earlier: Option<String>) {
+        let first = match self.renamed.remove(&container.id) {
+            Some((step, name)) if step == *path => Some(name),
+            _ => earlier,
+        };
+        if let Some(name) = first.filter(|name| *name != container.name) {
+            self.renamed.insert(container.id.clone(), (path.clone(), name));
+        }
+    }
+
+    /// Whether the call takes back what this very step did: starts what it stopped, removes what it made, gives back the
+    /// name it took.
+    pub(super) fn leads(&self, path: &StepPath, function: &str, arguments: &Value) -> bool {
+        let Some(id) = arguments["id"].as_str() else { return false };
+        match function {
+            START => self.stopped.get(id) == Some(path),
+            "containers.remove" => self.made.get(id) == Some(path),
+            "containers.rename" => self
+                .renamed
+                .get(id)
+                .is_some_and(|(step, name)| step == path && arguments["name"].as_str() == Some(name)),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::context::tests::container;
+    use super::*;
+
+    fn named(id: &str, name: &str) -> Container {
+        Container { name: name.to_owned(), ..container(id) }
+    }
+
+    fn paths() -> (StepPath, StepPath) {
+        ("a".parse().unwrap(), "b".parse().unwrap())
+    }
+
+    #[test]
+    fn who_has_stopped_a_container_may_start_it() {
+        let ((a, b), mut way) = (paths(), WayBack::default());
+        let starts = |way: &WayBack, path| way.leads(path, START, &json!({ "id": "1" }));
+        way.mark(&container("1"), &a, "containers.inspect");
+        assert!(!starts(&way, &a));
+        way.mark(&container("1"), &b, KILL);
+        way.mark(&container("1"), &a, "containers.stop");
+        assert!(starts(&way, &a) && !starts(&way, &b));
+        way.mark(&container("1"), &b, START);
+        assert!(!starts(&way, &a));
+    }
+
+    #[test]
+    fn who_has_made_a_container_may_remove_it() {
+        let ((a, b), mut way) = (paths(), WayBack::default());
+        way.mark(&container("1"), &a, "containers.create");
+        let removes =
+            |path, id: &str| way.leads(path, "containers.remove", &json!({ "id": id, "force": true }));
+        assert!(removes(&a, "1") && !removes(&b, "1") && !removes(&a, "2"));
+    }
+
+    #[test]
+    fn who_has_renamed_a_container_may_give_it_its_first_name_back() {
+        let ((a, b), mut way) = (paths(), WayBack::default());
+        way.mark(&named("1", "web"), &b, "containers.inspect");
+        way.mark(&named("1", "web-old"), &a, "containers.rename");
+        way.mark(&named("1", "web-older"), &a, "containers.rename");
+        let back = |way: &WayBack, path, name: &str| {
+            way.leads(path, "containers.rename", &json!({ "id": "1", "name": name }))
+        };
+        assert!(back(&way, &a, "web") && !back(&way, &a, "web-old") && !back(&way, &b, "web"));
+        way.mark(&named("1", "web"), &a, "containers.rename");
+        assert!(!back(&way, &a, "web-old"));
+    }
+}
