@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use jsonschema::Validator;
 use serde_json::Value;
-use wording::{missing, problem};
+use wording::{missing, none_given, problem};
 
 use super::duration::{parse_duration, parse_size};
 use super::runbook::Template;
@@ -185,6 +185,20 @@ fn members(schema: &Value, entries: &[(String, Template)], path: &[String], prob
             problems.push(missing(schema, name, path.to_vec()));
         }
     }
+    let alternatives = alternatives(schema);
+    if !alternatives.is_empty() && !entries.iter().any(|(given, _)| alternatives.contains(&given.as_str())) {
+        problems.push(none_given(&alternatives, path.to_vec()));
+    }
+}
+
+/// The members of which one must be given: each alternative of an `anyOf` requires one.
+fn alternatives(schema: &Value) -> Vec<&str> {
+    let choices = schema.get("anyOf").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let one = |choice: &'_ Value| choice["required"].as_array().filter(|r| r.len() == 1).is_some();
+    if !choices.iter().all(one) {
+        return Vec::new();
+    }
+    choices.iter().filter_map(|choice| choice["required"][0].as_str()).collect()
 }
 
 /// The schema itself, where `part` only refers to it within `root`; `None` if it cannot be found.

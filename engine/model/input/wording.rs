@@ -19,6 +19,9 @@ pub(super) fn problem(schema: &Value, error: &ValidationError<'_>) -> Problem {
         let hint = hint.or_else(|| Some(about(schema, &path)));
         return Problem { path, message, hint };
     }
+    if let Some(names) = one_required(error) {
+        return none_given(&names, path);
+    }
     if let Some(meant) = meant(error) {
         return problem(schema, meant);
     }
@@ -104,6 +107,19 @@ fn words(error: &ValidationError<'_>) -> Option<Vec<String>> {
     Some(words)
 }
 
+/// The inputs of which one must be given, where that is all that is wrong.
+fn one_required<'e>(error: &'e ValidationError<'_>) -> Option<Vec<&'e str>> {
+    let ValidationErrorKind::AnyOf { context } = error.kind() else { return None };
+    let required = |branch: &'e Vec<ValidationError<'static>>| match branch.as_slice() {
+        [only] => match only.kind() {
+            ValidationErrorKind::Required { property } => property.as_str(),
+            _ => None,
+        },
+        _ => None,
+    };
+    context.iter().map(required).collect()
+}
+
 fn is_type(error: &ValidationError<'_>) -> bool {
     matches!(error.kind(), ValidationErrorKind::Type { .. })
 }
@@ -115,6 +131,12 @@ pub(super) fn missing(schema: &Value, name: &str, path: Vec<String>) -> Problem 
     let hint = about
         .map_or_else(|| "give it under `with`".to_owned(), |about| format!("give it under `with`: {about}"));
     Problem { path, message: format!("the input `{name}` is missing"), hint: Some(hint) }
+}
+
+/// Inputs of which one is required, and none is there.
+pub(super) fn none_given(names: &[&str], path: Vec<String>) -> Problem {
+    let message = format!("one of the inputs {} is needed", suggestion::list(names.iter().copied()));
+    Problem { path, message, hint: Some("give one of them under `with`".to_owned()) }
 }
 
 /// Of a choice, the branch that fails for more than its type is the one that was meant.

@@ -18,6 +18,7 @@ pub(crate) fn steps<H: Host + 'static>() -> Vec<Step<H>> {
 /// The input of `container.exec`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("anyOf" = [{ "required": ["service"] }, { "required": ["container"] }]))]
 pub(crate) struct Input {
     /// `project/service`: its first running replica.
     service: Option<String>,

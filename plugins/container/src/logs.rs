@@ -12,6 +12,7 @@ const MAX_TOTAL_BYTES: usize = 256 * 1024;
 /// The input of `container.logs`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("anyOf" = [{ "required": ["service"] }, { "required": ["container"] }]))]
 pub(crate) struct Input {
     /// `project/service`: every replica.
     service: Option<String>,

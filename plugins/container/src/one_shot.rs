@@ -24,6 +24,7 @@ const OUTPUT_LINES: u32 = 10_000;
 /// The input of `container.run`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("anyOf" = [{ "required": ["service"] }, { "required": ["container"] }]))]
 pub(crate) struct Input {
     /// `project/service` whose spec is used.
     service: Option<String>,

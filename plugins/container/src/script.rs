@@ -26,6 +26,7 @@ const PROGRAM_OPTIONS: [(&str, &[&str]); 3] = [
 /// The input of `container.script`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("anyOf" = [{ "required": ["service"] }, { "required": ["container"] }]))]
 pub(crate) struct Input {
     /// `project/service`: its first running replica.
     service: Option<String>,

@@ -30,6 +30,7 @@ const SHORT_MEMORY_PERCENT: u64 = 90;
 /// The input of `diagnose.collect`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("anyOf" = [{ "required": ["service"] }, { "required": ["container"] }]))]
 pub struct Input {
     /// `project/service`: every replica.
     pub service: Option<String>,

@@ -28,6 +28,7 @@ const LEAST_MEMORY: Size = Size::from_bytes(6 << 20);
 /// The input of `service.resize`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("anyOf" = [{ "required": ["cpus"] }, { "required": ["memory"] }, { "required": ["memory_and_swap"] }]))]
 pub(crate) struct Input {
     /// `project/service`, or the service alone where it is unique.
     service: String,
@@ -45,9 +46,9 @@ pub(crate) struct Input {
 #[serde(untagged)]
 pub(crate) enum Cpus {
     /// `0.5`
-    Number(f64),
+    Number(#[schemars(range(min = 0.01))] f64),
     /// `"0.5"`
-    Text(String),
+    Text(#[schemars(regex(pattern = r"^[0-9]+(\.[0-9]+)?$"))] String),
 }
 
 /// What came of it.
