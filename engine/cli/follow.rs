@@ -12,7 +12,7 @@ use crate::error::exit::{self, Cause};
 use crate::executor::library;
 use crate::model::effect::FailureKind;
 use crate::model::ids::RunId;
-use crate::model::parse::{Known, parse};
+use crate::model::parse::{Known, parse_accepted};
 use crate::model::runbook::Runbook;
 use crate::model::step_type::Catalogue;
 use crate::run::event::{Accepted, Event};
@@ -118,7 +118,7 @@ impl Follower {
         }
         let runbooks = library::signatures(texts.iter().map(|(name, text)| (*name, text.as_str())));
         let known = Known { catalogue, runbooks: &runbooks };
-        Ok(texts.first().and_then(|(_, text)| parse(&accepted.file, text, &known).ok()))
+        Ok(texts.first().and_then(|(_, text)| parse_accepted(&accepted.file, text, &known).ok()))
     }
 
     /// What people are shown.

@@ -16,6 +16,7 @@ use crate::model::parameters;
 use crate::model::parse::{ChildSignature, Known, parse, signature};
 use crate::model::runbook::{Runbook, Step, Uses};
 use crate::model::step_type::Catalogue;
+use crate::model::trouble::Troubles;
 use crate::run::event::{Accepted, TriggerKind};
 
 /// The deepest chain of child runs.
@@ -41,16 +42,16 @@ impl Prepared {
     }
 }
 
-/// Parses a runbook, given the texts of those it may use.
+/// Parses a runbook, given the texts of those it may use, with [`parse`] or [`parse_accepted`].
 pub(super) fn read_runbook(
-    file: &str,
-    text: &str,
+    how: fn(&str, &str, &Known<'_>) -> Result<Runbook, Troubles>,
+    (file, text): (&str, &str),
     others: &[(RunbookName, String, String)],
     catalogue: &Catalogue,
 ) -> Result<Runbook, Refusal> {
     let runbooks: BTreeMap<RunbookName, ChildSignature> =
         others.iter().filter_map(|(name, _, text)| Some((name.clone(), signature(text)?))).collect();
-    parse(file, text, &Known { catalogue, runbooks: &runbooks }).map_err(Refusal::Runbook)
+    how(file, text, &Known { catalogue, runbooks: &runbooks }).map_err(Refusal::Runbook)
 }
 
 /// Checks and resolves everything. Asks the daemon which services the grants mean, and changes nothing.
@@ -61,7 +62,7 @@ pub(super) async fn prepare(
     daemon: impl AsyncFnOnce(&TargetName) -> Result<Daemon, Refusal>,
 ) -> Result<Prepared, Refusal> {
     let source = &request.runbook;
-    let runbook = read_runbook(&source.file, &source.text, &source.others, catalogue)?;
+    let runbook = read_runbook(parse, (&source.file, &source.text), &source.others, catalogue)?;
     let resolved = parameters::resolve(&runbook, &request.parameters).map_err(|all| {
         Refusal::Input(all.iter().map(|p| with_hint(&p.to_string(), p.hint.as_deref())).collect())
     })?;

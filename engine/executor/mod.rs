@@ -9,6 +9,7 @@ pub mod emergency;
 mod engine;
 mod journal;
 pub mod library;
+mod loading;
 pub mod lock_file;
 mod lock_table;
 mod performing;

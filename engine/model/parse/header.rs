@@ -71,6 +71,7 @@ pub(super) fn runbook(
     let grants = fields.get("grants").map(|field| grant::all(reader, &field)).unwrap_or_default();
     let outputs = fields.get("outputs").map(|field| outputs(reader, &field)).unwrap_or_default();
     let (drafts, order) = steps(reader, &fields, timeout);
+    reader.unreadable = reader.troubles.len();
     for draft in drafts.iter() {
         uses::check(reader, draft, known, &grants);
     }

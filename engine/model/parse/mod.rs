@@ -61,6 +61,22 @@ pub struct Peek {
 
 /// Reads and checks a runbook; all troubles at once.
 pub fn parse(file: &str, text: &str, known: &Known<'_>) -> Result<Runbook, Troubles> {
+    let (runbook, reader) = read(file, text, known);
+    runbook.filter(|_| reader.troubles.is_empty()).ok_or_else(|| troubles(file, text, reader))
+}
+
+/// Reads a runbook that was checked when its run was accepted, maybe by an older version: what this one would find fault
+/// with is no reason to leave the run where it stands.
+pub fn parse_accepted(file: &str, text: &str, known: &Known<'_>) -> Result<Runbook, Troubles> {
+    let (runbook, reader) = read(file, text, known);
+    runbook.filter(|_| reader.unreadable == 0).ok_or_else(|| troubles(file, text, reader))
+}
+
+fn troubles(file: &str, text: &str, reader: Reader) -> Troubles {
+    Troubles { file: file.to_owned(), text: text.to_owned(), troubles: sorted(reader.troubles) }
+}
+
+fn read(file: &str, text: &str, known: &Known<'_>) -> (Option<Runbook>, Reader) {
     let (root, troubles) = yaml::read(text);
     let mut reader = Reader { troubles, ..Reader::default() };
     let runbook = match &root {
@@ -79,12 +95,7 @@ pub fn parse(file: &str, text: &str, known: &Known<'_>) -> Result<Runbook, Troub
     if let Some(trouble) = runbook.as_ref().and_then(|runbook| library_name(file, runbook)) {
         reader.troubles.push(trouble);
     }
-    match runbook {
-        Some(runbook) if reader.troubles.is_empty() => Ok(runbook),
-        _ => {
-            Err(Troubles { file: file.to_owned(), text: text.to_owned(), troubles: sorted(reader.troubles) })
-        }
-    }
+    (runbook, reader)
 }
 
 fn sorted(mut troubles: Vec<Trouble>) -> Vec<Trouble> {

@@ -30,6 +30,8 @@ pub(super) struct Reader {
     pub(super) sightings: Vec<Sighting>,
     /// Known once the parameters are read, which is before anything that uses them.
     pub(super) parameters: Vec<Parameter>,
+    /// How many of the troubles kept something from being read; the others are about what was read.
+    pub(super) unreadable: usize,
 }
 
 /// What a bare expression must come to.

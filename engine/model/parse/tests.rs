@@ -12,7 +12,7 @@ use proptest::prelude::{ProptestConfig, any, prop_oneof, proptest};
 use proptest::strategy::Strategy;
 use serde_json::json;
 
-use super::{ChildSignature, Known, lints, parse, peek, signature};
+use super::{ChildSignature, Known, lints, parse, parse_accepted, peek, signature};
 use crate::model::ids::{RunbookName, StepId};
 use crate::model::runbook::{CatchUp, Matcher, Risk, Runbook, Template, TriggerSource};
 use crate::model::trouble::Troubles;
@@ -178,6 +178,21 @@ fn lists_and_people_and_children_are_understood() {
     assert_eq!(step("both").needs.len(), 2);
     assert_eq!(step("restart").undo.as_ref().unwrap().uses.to_string(), "service.restart");
     assert_eq!(told(text), "");
+}
+
+#[test]
+fn what_was_accepted_once_is_read_again_though_it_is_found_fault_with() {
+    let known = Known { catalogue: &catalogue::small(), runbooks: &BTreeMap::new() };
+    let steps = |with: &str| {
+        format!(
+            "format: 1\nrunbook: a\nsteps:\n  - id: a\n    uses: service.restart\n    with: {with}\n  - {{ id: b }}\n"
+        )
+    };
+    let checked = steps("{ servise: web }").replace("  - { id: b }\n", "");
+    assert!(parse("a.yaml", &checked, &known).is_err());
+    assert_eq!(parse_accepted("a.yaml", &checked, &known).unwrap().steps.len(), 1);
+    let unreadable = steps("{ service: web }");
+    assert!(parse_accepted("a.yaml", &unreadable, &known).is_err(), "a step would be missing");
 }
 
 proptest! {
