@@ -194,7 +194,7 @@ fn members(schema: &Value, entries: &[(String, Template)], path: &[String], prob
 /// The members of which one must be given: each alternative of an `anyOf` requires one.
 fn alternatives(schema: &Value) -> Vec<&str> {
     let choices = schema.get("anyOf").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let one = |choice: &'_ Value| choice["required"].as_array().filter(|r| r.len() == 1).is_some();
+    let one = |choice: &Value| choice["required"].as_array().is_some_and(|required| required.len() == 1);
     if !choices.iter().all(one) {
         return Vec::new();
     }
