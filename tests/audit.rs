@@ -183,3 +183,29 @@ fn an_export_verifies_elsewhere_with_the_public_key_alone() {
     assert_eq!(elsewhere.run(&verify).code, 5, "another's key vouches for nothing");
     assert!(!stranger(&log, &key));
 }
+
+#[test]
+fn what_was_archived_is_proved_by_a_stranger_and_missed_by_nobody() {
+    let (engine, entries) = used();
+    let hello = engine.write("hello.yaml", HELLO);
+    let ran = engine.last()["run"].as_str().expect("a run").to_owned();
+    let moved = engine.json(&["audit", "archive", "--older-than", "0s", "--to", "old"]);
+    assert_eq!((moved["first"].as_u64(), moved["last"].as_u64()), (Some(1), Some(entries)));
+
+    let key = engine.data().join("audit.pub");
+    assert!(stranger(&engine.path("old"), &key));
+    engine.must(0, &["audit", "verify", "old", "--public-key", &key.to_string_lossy()]);
+    let verified = engine.json(&["audit", "verify"]);
+    assert_eq!(verified["archived"], entries);
+    engine.must(3, &["runs", "show", &ran]);
+    engine.must(0, &["run", &hello]);
+    engine.must(0, &["runs", "replay", "last"]);
+    engine.must(0, &["audit", "export", "rest.jsonl"]);
+    assert!(stranger(&engine.path("rest.jsonl"), &key));
+
+    let text = std::fs::read_to_string(engine.path("old/entries.jsonl")).expect("the entries");
+    engine.write("old/entries.jsonl", &text.replacen("hello", "hullo", 1));
+    assert!(!stranger(&engine.path("old"), &key));
+    sqlite(engine.data(), &format!("DELETE FROM entry WHERE seq <= {entries} + 2"));
+    engine.must(5, &["audit", "verify"]).says(&["entry 1: is missing"]);
+}

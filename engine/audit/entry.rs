@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::model::ids::{Digest, RunId, RunbookName, StepPath, TargetName};
 use crate::run::event::{Event, TriggerKind};
 
+use super::body::Body;
 use super::error::Error;
 
 /// An entry to be: everything but what the log itself adds (sequence, time, version).
@@ -70,6 +71,14 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// An entry from its body, such as a line of an export. `blob` finds what was moved out of it; what is not found leaves
+    /// its reference.
+    pub fn from_body(body: &[u8], mut blob: impl FnMut(&Digest) -> Option<Vec<u8>>) -> Result<Self, Error> {
+        let body: Body<Value> = serde_json::from_slice(body)
+            .map_err(|error| Error::damaged(format!("this is not the body of an entry: {error}")))?;
+        body.into_entry(&mut |digest| Ok(blob(digest)))
+    }
+
     /// The event, if the entry is part of a run's journal.
     pub fn event(&self) -> Result<Event, Error> {
         let fields =

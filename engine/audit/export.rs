@@ -8,11 +8,14 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, BufWriter, Read as _, Write};
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use crate::model::ids::Digest;
 
+use super::archive;
 use super::body::MAX_ENTRY_BYTES;
 use super::checkpoint::{Checkpoint, MAX_CHECKPOINT_BYTES};
 use super::error::Error;
@@ -22,6 +25,7 @@ use super::opening::TrustRow;
 use super::schema;
 use super::tree::{self, Frontier};
 use super::verify::{VerifyError, tampered};
+use super::witness::{Witness, Witnesses};
 
 /// What the first line of an export says it is.
 pub const EXPORT_FORMAT: &str = "runbook-audit-export/1";
@@ -32,6 +36,9 @@ pub const ENTRIES_FILE: &str = "entries.jsonl";
 /// The signed checkpoint in an exported directory.
 pub const CHECKPOINT_FILE: &str = "checkpoint.note";
 
+/// In an exported directory: the tree before its first entry, where older ones were archived.
+pub(super) const AFTER_FILE: &str = "after.json";
+
 /// The blobs in an exported directory, each named by its digest.
 pub const BLOBS_DIR: &str = "blobs";
 
@@ -41,9 +48,11 @@ const MAX_HEADER_BYTES: usize = 2 * MAX_CHECKPOINT_BYTES;
 /// What was exported, or found in an export.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Exported {
-    /// How many entries.
+    /// The number of the last entry.
     pub entries: u64,
-    /// The signed checkpoint over them.
+    /// How many entries before the first are not in it.
+    pub after: u64,
+    /// The signed checkpoint over all of them.
     pub checkpoint: String,
     /// The key that signed it.
     pub public_key: String,
@@ -52,10 +61,36 @@ pub struct Exported {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Header {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    after: Option<After>,
     checkpoint: String,
     entries: u64,
     format: String,
     public_key: String,
+}
+
+/// The tree over the entries before the first of an export, whose own archive holds them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct After {
+    /// How many.
+    entries: u64,
+    /// The roots of its whole subtrees, largest first, in base64.
+    frontier: Vec<String>,
+}
+
+impl After {
+    /// None for the tree of no entries.
+    pub(super) fn of(tree: &Frontier) -> Option<Self> {
+        let frontier = tree.to_bytes().chunks(32).map(|peak| BASE64.encode(peak)).collect();
+        (tree.size() > 0).then_some(Self { entries: tree.size(), frontier })
+    }
+
+    /// None if there is no such tree. The signature over the whole tree covers it.
+    pub(super) fn tree(&self) -> Option<Frontier> {
+        let peaks: Result<Vec<Vec<u8>>, _> = self.frontier.iter().map(|peak| BASE64.decode(peak)).collect();
+        Frontier::from_bytes(self.entries, &peaks.ok()?.concat())
+    }
 }
 
 /// Exports the log in a data directory. To a directory if `to` is one or ends in a slash, else to a file; nothing that
@@ -67,39 +102,88 @@ pub fn export(dir: &Path, to: &Path) -> Result<Exported, Error> {
     } else {
         create(to, |file| {
             write_header(&header, file)?;
-            write_bodies(&db, file)
+            write_bodies(&db, header.entries, file)
         })?;
     }
     Ok(header.into())
+}
+
+/// Exports the entries up to the one a checkpoint is over to a new directory, which is there whole or not at all.
+pub(super) fn export_part(
+    db: &Connection,
+    (checkpoint, entries): (&str, u64),
+    key: &VerifierKey,
+    after: Option<After>,
+    to: &Path,
+) -> Result<(), Error> {
+    let name = to.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let partial = to.with_file_name(format!(".{name}.partial"));
+    if to.exists() {
+        let exists = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
+        return Err(Error::io("make the directory", to, &exists));
+    }
+    if partial.exists() {
+        // Left by one that was killed: nothing was deleted for its sake.
+        std::fs::remove_dir_all(&partial).map_err(|error| Error::io("remove", &partial, &error))?;
+    }
+    let header = Header {
+        after,
+        checkpoint: checkpoint.to_owned(),
+        entries,
+        format: EXPORT_FORMAT.to_owned(),
+        public_key: key.to_string(),
+    };
+    export_directory(db, &header, &partial)?;
+    std::fs::rename(&partial, to).map_err(|error| Error::io("rename", &partial, &error))?;
+    let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|error| Error::io("write", parent, &error))
 }
 
 /// The export as bytes, in the form of one file.
 pub(super) fn export_bytes(dir: &Path) -> Result<(Vec<u8>, Exported), Error> {
     let (db, header) = snapshot(dir)?;
     let mut bytes = Vec::new();
-    let written = write_header(&header, &mut bytes).and_then(|()| write_bodies(&db, &mut bytes));
+    let written =
+        write_header(&header, &mut bytes).and_then(|()| write_bodies(&db, header.entries, &mut bytes));
     written.map_err(|failure| failure.at(dir))?;
     Ok((bytes, header.into()))
 }
 
-/// Verifies an export with nothing but the public key.
-pub fn verify_export(path: &Path, public_key: &VerifierKey) -> Result<Exported, VerifyError> {
+/// Verifies an export with nothing but the public key, and against a checkpoint that was kept elsewhere, a signed note.
+pub fn verify_export(
+    path: &Path,
+    public_key: &VerifierKey,
+    witness: Option<&str>,
+) -> Result<Exported, VerifyError> {
     let read = |path: &Path| {
         File::open(path).map_err(|error| VerifyError::Unreadable(Error::io("read", path, &error)))
     };
     if !path.is_dir() {
-        return verify_stream(&mut BufReader::new(read(path)?), public_key);
+        return verify_stream(&mut BufReader::new(read(path)?), public_key, witness);
     }
     let mut checkpoint = String::new();
     let note = path.join(CHECKPOINT_FILE);
     (read(&note)?.take(MAX_CHECKPOINT_BYTES as u64).read_to_string(&mut checkpoint))
         .map_err(|error| VerifyError::Unreadable(Error::io("read", &note, &error)))?;
     let mut entries = BufReader::new(read(&path.join(ENTRIES_FILE))?);
-    verify_bodies(&mut entries, checkpoint, public_key)
+    let after = match read(&path.join(AFTER_FILE)) {
+        Ok(file) => Some(
+            serde_json::from_reader(file.take(MAX_HEADER_BYTES as u64))
+                .map_err(|error| tampered(format!("`{AFTER_FILE}`"), error.to_string()))?,
+        ),
+        Err(_) => None,
+    };
+    Claim { after, checkpoint, witness }.verify(&mut entries, public_key)
 }
 
-/// Verifies an export in the form of one file.
-pub(super) fn verify_stream(lines: &mut impl BufRead, key: &VerifierKey) -> Result<Exported, VerifyError> {
+/// Verifies an export in the form of one file, wherever it comes from.
+pub fn verify_stream(
+    lines: &mut impl BufRead,
+    key: &VerifierKey,
+    witness: Option<&str>,
+) -> Result<Exported, VerifyError> {
     let line = next_line(lines, MAX_HEADER_BYTES)
         .and_then(|line| line.ok_or_else(|| "is missing".to_owned()))
         .map_err(|what| tampered("the first line", what))?;
@@ -109,13 +193,52 @@ pub(super) fn verify_stream(lines: &mut impl BufRead, key: &VerifierKey) -> Resu
         let what = format!("says the format is `{}`, not `{EXPORT_FORMAT}`", header.format.escape_debug());
         return Err(tampered("the first line", what));
     }
-    verify_bodies(lines, header.checkpoint, key)
+    Claim { after: header.after, checkpoint: header.checkpoint, witness }.verify(lines, key)
 }
 
-fn verify_bodies(lines: &mut impl BufRead, note: String, key: &VerifierKey) -> Result<Exported, VerifyError> {
-    let checkpoint =
-        Checkpoint::open(&note, key).map_err(|error| tampered("the signed checkpoint", error.to_string()))?;
-    let (mut tree, mut fold) = (Frontier::default(), Fold::default());
+/// What the lines of an export are held against.
+struct Claim<'a> {
+    after: Option<After>,
+    checkpoint: String,
+    witness: Option<&'a str>,
+}
+
+impl Claim<'_> {
+    fn verify(self, lines: &mut impl BufRead, key: &VerifierKey) -> Result<Exported, VerifyError> {
+        let checkpoint = Checkpoint::open(&self.checkpoint, key)
+            .map_err(|error| tampered("the signed checkpoint", error.to_string()))?;
+        let tree = self.after.as_ref().map_or_else(|| Some(Frontier::default()), After::tree);
+        let tree = tree.ok_or_else(|| tampered("the tree before the first entry", "cannot be read"))?;
+        let after = tree.size();
+        if after > checkpoint.size {
+            let what = format!("counts more than the {} entries of the signed checkpoint", checkpoint.size);
+            return Err(tampered("the tree before the first entry", what));
+        }
+        let mut witnesses = Witnesses::default();
+        if let Some(note) = self.witness {
+            let witness = Witness::outside(note, key)?;
+            if witness.checkpoint.size <= after {
+                let what = format!(
+                    "the checkpoint kept elsewhere is over less than the {after} entries before these"
+                );
+                return Err(VerifyError::Unreadable(Error::Invalid { what }));
+            }
+            witnesses.add(witness);
+        }
+        let tree = verify_bodies(lines, &checkpoint, tree, &mut witnesses)?;
+        witnesses.finish(tree.size())?;
+        let Self { checkpoint, .. } = self;
+        Ok(Exported { entries: tree.size(), after, checkpoint, public_key: key.to_string() })
+    }
+}
+
+fn verify_bodies(
+    lines: &mut impl BufRead,
+    checkpoint: &Checkpoint,
+    mut tree: Frontier,
+    witnesses: &mut Witnesses,
+) -> Result<Frontier, VerifyError> {
+    let mut fold = Fold::default();
     loop {
         let seq = tree.size() + 1;
         let place = || format!("entry {seq}");
@@ -128,6 +251,7 @@ fn verify_bodies(lines: &mut impl BufRead, note: String, key: &VerifierKey) -> R
         }
         fold.body(seq, &body).map_err(|what| tampered(place(), what))?;
         tree.push(tree::leaf(&body));
+        witnesses.reached(&tree)?;
     }
     if tree.size() < checkpoint.size {
         let what = format!("is missing: the signed checkpoint counts {} entries", checkpoint.size);
@@ -136,7 +260,7 @@ fn verify_bodies(lines: &mut impl BufRead, note: String, key: &VerifierKey) -> R
     if tree.root() != checkpoint.root {
         return Err(tampered("the entries", "do not hash to the root of the signed checkpoint"));
     }
-    Ok(Exported { entries: tree.size(), checkpoint: note, public_key: key.to_string() })
+    Ok(tree)
 }
 
 fn next_line(lines: &mut impl BufRead, limit: usize) -> Result<Option<Vec<u8>>, String> {
@@ -160,6 +284,7 @@ fn snapshot(dir: &Path) -> Result<(Connection, Header), Error> {
     let row = TrustRow::read(&db)?;
     let public_key = key::public_key(dir)?.to_string();
     let header = Header {
+        after: After::of(&archive::base(&db)?),
         checkpoint: row.checkpoint,
         entries: row.size,
         format: EXPORT_FORMAT.to_owned(),
@@ -171,7 +296,12 @@ fn snapshot(dir: &Path) -> Result<(Connection, Header), Error> {
 fn export_directory(db: &Connection, header: &Header, to: &Path) -> Result<(), Error> {
     let blobs = to.join(BLOBS_DIR);
     std::fs::create_dir_all(&blobs).map_err(|error| Error::io("make the directory", &blobs, &error))?;
-    create(&to.join(ENTRIES_FILE), |file| write_bodies(db, file))?;
+    create(&to.join(ENTRIES_FILE), |file| write_bodies(db, header.entries, file))?;
+    if let Some(after) = &header.after {
+        create(&to.join(AFTER_FILE), |file| {
+            Ok(serde_json::to_writer(file, after).map_err(std::io::Error::from)?)
+        })?;
+    }
     create(&to.join(CHECKPOINT_FILE), |file| Ok(file.write_all(header.checkpoint.as_bytes())?))?;
     create(&to.join(PUBLIC_KEY_FILE), |file| Ok(writeln!(file, "{}", header.public_key)?))?;
     each_blob(db, |digest, bytes| create(&blobs.join(digest.as_str()), |file| Ok(file.write_all(bytes)?)))
@@ -198,9 +328,9 @@ fn write_header(header: &Header, to: &mut impl Write) -> Result<(), Failure> {
     Ok(to.write_all(b"\n")?)
 }
 
-fn write_bodies(db: &Connection, to: &mut impl Write) -> Result<(), Failure> {
-    let mut statement = db.prepare("SELECT body FROM entry ORDER BY seq")?;
-    let mut rows = statement.query([])?;
+fn write_bodies(db: &Connection, last: u64, to: &mut impl Write) -> Result<(), Failure> {
+    let mut statement = db.prepare("SELECT body FROM entry WHERE seq <= ?1 ORDER BY seq")?;
+    let mut rows = statement.query([schema::signed(last)])?;
     while let Some(row) = rows.next()? {
         to.write_all(row.get_ref(0)?.as_bytes().unwrap_or_default())?;
         to.write_all(b"\n")?;
@@ -240,6 +370,7 @@ impl Failure {
 
 impl From<Header> for Exported {
     fn from(header: Header) -> Self {
-        Self { entries: header.entries, checkpoint: header.checkpoint, public_key: header.public_key }
+        let after = header.after.map_or(0, |after| after.entries);
+        Self { entries: header.entries, after, checkpoint: header.checkpoint, public_key: header.public_key }
     }
 }

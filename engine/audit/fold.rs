@@ -24,6 +24,8 @@ pub(super) struct Fold {
     /// Each blob that must be there, with the entry that first named it.
     blobs: HashMap<Digest, u64>,
     pruned: HashSet<Digest>,
+    /// Keys of state that [`Fold::read`] has come across.
+    told: HashSet<(String, String)>,
 }
 
 impl Fold {
@@ -72,6 +74,27 @@ impl Fold {
             return Err(format!("carries the row of another run, `{}`", row.run));
         }
         Ok(body)
+    }
+
+    /// Takes in the body of an entry whose columns are of no interest.
+    pub(super) fn read(&mut self, seq: u64, bytes: &[u8]) -> Result<(), String> {
+        let body = self.body(seq, bytes)?;
+        for change in &body.state {
+            let (bucket, key, _) = change.parts();
+            self.told.insert((bucket.to_owned(), key.to_owned()));
+        }
+        self.take(seq, body);
+        Ok(())
+    }
+
+    /// Whether an entry that was read says what this key holds, or that it holds nothing.
+    pub(super) fn tells_of_state(&self, bucket: &str, key: &str) -> bool {
+        self.told.contains(&(bucket.to_owned(), key.to_owned()))
+    }
+
+    /// Whether an entry that was taken in names this blob.
+    pub(super) fn tells_of_blob(&self, digest: &str) -> bool {
+        Digest::new(digest.to_owned()).is_ok_and(|digest| self.blobs.contains_key(&digest))
     }
 
     fn take(&mut self, seq: u64, body: Body<IgnoredAny>) {

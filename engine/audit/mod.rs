@@ -7,6 +7,7 @@
 //!
 //! Deliberately knows nothing of what a run is or does: kinds and data are given and kept, never understood.
 
+mod archive;
 mod body;
 mod checkpoint;
 mod checkpoint_files;
@@ -30,12 +31,15 @@ mod verify;
 mod witness;
 mod writer;
 
+pub use archive::{ARCHIVED, ArchiveError, Archived, CARRIED, archive};
 pub use body::{MAX_ACTOR_BYTES, MAX_ENTRY_BYTES, MAX_KIND_BYTES};
 pub use checkpoint::{Checkpoint, InvalidNote, MAX_CHECKPOINT_BYTES};
 pub use checkpoint_files::{CHECKPOINT_DIR, MAX_CHECKPOINT_FILES};
 pub use entry::{Appended, Draft, Entry, KeptNote, Note, RunRow, StateChange};
 pub use error::{Error, ErrorKind};
-pub use export::{BLOBS_DIR, CHECKPOINT_FILE, ENTRIES_FILE, EXPORT_FORMAT, Exported, export, verify_export};
+pub use export::{
+    BLOBS_DIR, CHECKPOINT_FILE, ENTRIES_FILE, EXPORT_FORMAT, Exported, export, verify_export, verify_stream,
+};
 pub use join::{JOINED, JOINED_BUCKET, JoinError, Joined, join};
 pub use key::{InvalidKey, PRIVATE_KEY_FILE, PUBLIC_KEY_FILE, VerifierKey, public_key};
 pub use log::{Audit, MAX_NOTE_BYTES, Options, Ticket};

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
 
+use super::archive;
 use super::checkpoint::Checkpoint;
 use super::error::Error;
 use super::key::{self, VerifierKey};
@@ -59,9 +60,11 @@ pub fn prove(dir: &Path, seq: u64) -> Result<Option<Receipt>, Error> {
     if seq == 0 || seq > row.size {
         return Ok(None);
     }
-    let proof = tree::inclusion(seq - 1, row.size, &mut |from, to| range(&db, from, to))?;
-    let body: String =
-        db.query_row("SELECT body FROM entry WHERE seq = ?1", [signed(seq)], |row| row.get(0))?;
+    let sql = "SELECT body FROM entry WHERE seq = ?1";
+    let body: Option<String> = db.query_row(sql, [signed(seq)], |row| row.get(0)).optional()?;
+    let Some(body) = body else { return Ok(None) };
+    let base = archive::base(&db)?;
+    let proof = tree::inclusion(seq - 1, row.size, &mut |from, to| range(&db, &base, from, to))?;
     let receipt = Receipt {
         checkpoint: row.checkpoint,
         format: RECEIPT_FORMAT.to_owned(),
@@ -118,17 +121,47 @@ fn decode(text: &str) -> Option<Hash> {
     Hash::try_from(BASE64.decode(text).ok()?).ok()
 }
 
-/// The hash of the subtree over leaves `from..to`: whole tiles, then single leaves.
-fn range(db: &Connection, from: u64, to: u64) -> Result<Hash, Error> {
+/// The tree over the first entries, which are whole tiles.
+pub(super) fn tiles(db: &Connection, size: u64) -> Result<Frontier, Error> {
+    assert!(size.is_multiple_of(TILE_LEAVES), "tiles are whole");
     let mut tree = Frontier::default();
-    let mut next = from;
+    let sql = "SELECT root FROM tile WHERE number >= ?1 AND number < ?2 ORDER BY number";
+    hashes(db, sql, (0, size / TILE_LEAVES), |hash| tree.push_tile(hash))?;
+    if tree.size() == size {
+        return Ok(tree);
+    }
+    Err(Error::damaged(format!("of the tree over the first {size} entries a part is missing")))
+}
+
+/// Lets a tree grow by the entries that follow it, up to this many.
+pub(super) fn leaves(db: &Connection, size: u64, tree: &mut Frontier) -> Result<(), Error> {
+    let sql = "SELECT hash FROM entry WHERE seq > ?1 AND seq <= ?2 ORDER BY seq";
+    let from = tree.size();
+    hashes(db, sql, (from, size), |hash| {
+        tree.push(hash);
+    })?;
+    if tree.size() == size {
+        return Ok(());
+    }
+    Err(Error::damaged(format!("of the entries {} to {size} some are missing", from + 1)))
+}
+
+/// The hash of the subtree over leaves `from..to`: whole tiles, then single leaves; those that were moved to an archive are
+/// part of the tree over them.
+fn range(db: &Connection, base: &Frontier, from: u64, to: u64) -> Result<Hash, Error> {
+    let mut tree = Frontier::default();
     if to - from >= TILE_LEAVES {
         assert!(from.is_multiple_of(TILE_LEAVES), "a subtree of whole tiles begins with one");
         let (first, end) = (from / TILE_LEAVES, to / TILE_LEAVES);
         let sql = "SELECT root FROM tile WHERE number >= ?1 AND number < ?2 ORDER BY number";
         hashes(db, sql, (first, end), |hash| tree.push_tile(hash))?;
-        next = end * TILE_LEAVES;
     }
+    let next = from + tree.size();
+    if next < base.size().min(to) {
+        let part = base.part(next, to).ok_or_else(|| Error::damaged("a part of the tree was archived"))?;
+        tree.append(part);
+    }
+    let next = from + tree.size();
     let sql = "SELECT hash FROM entry WHERE seq > ?1 AND seq <= ?2 ORDER BY seq";
     hashes(db, sql, (next, to), |hash| {
         tree.push(hash);

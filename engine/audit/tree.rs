@@ -50,6 +50,34 @@ impl Frontier {
         self.size
     }
 
+    /// The tree over the leaves from `from` up to `to` or the end of this one, where `from` begins a peak.
+    pub(super) fn part(&self, from: u64, to: u64) -> Option<Self> {
+        let (mut begins, mut part) = (0, Self::default());
+        let sizes = (0..u64::BITS).rev().map(|bit| 1 << bit).filter(|size| self.size & size != 0);
+        for (size, peak) in sizes.zip(&self.peaks) {
+            if begins >= from && begins < to {
+                part.peaks.push(*peak);
+                part.size += size;
+            }
+            begins += size;
+        }
+        (part.size > 0 && from + part.size == to.min(self.size)).then_some(part)
+    }
+
+    /// Appends a tree whose every subtree is smaller than the smallest of this one.
+    pub(super) fn append(&mut self, part: Self) {
+        assert!(self.size == 0 || part.size < 1 << self.size.trailing_zeros(), "each peak is smaller");
+        self.peaks.extend(part.peaks);
+        self.size += part.size;
+    }
+
+    /// Forgets the leaves at the end that are no whole multiple of so many, a power of two.
+    pub(super) fn truncate(&mut self, multiple: u64) {
+        let extra = (self.size % multiple).count_ones() as usize;
+        self.peaks.truncate(self.peaks.len() - extra);
+        self.size -= self.size % multiple;
+    }
+
     /// Appends a leaf. Returns the root of the tile that it completes, if it does.
     pub(super) fn push(&mut self, leaf: Hash) -> Option<Hash> {
         self.merge(leaf, 0)

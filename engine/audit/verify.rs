@@ -12,12 +12,14 @@ use rusqlite::types::ValueRef;
 
 use crate::model::ids::Digest;
 
-use super::checkpoint::{Checkpoint, MAX_CHECKPOINT_BYTES};
+use super::archive;
+use super::checkpoint::Checkpoint;
 use super::checkpoint_files::CHECKPOINT_DIR;
 use super::error::Error;
 use super::fold::Fold;
 use super::key::{self, VerifierKey};
 use super::opening::TrustRow;
+use super::receipt;
 use super::schema::{self, unsigned};
 use super::tree::{self, Frontier, Hash, TILE_LEAVES};
 use super::witness::{Witness, Witnesses};
@@ -44,6 +46,8 @@ pub struct Verified {
     pub public_key: String,
     /// The size that a checkpoint kept elsewhere vouches for; none: self-signed only.
     pub witnessed: Option<u64>,
+    /// How many of the entries are no longer here but in an archive.
+    pub archived: u64,
     /// How many runs.
     pub runs: u64,
     /// How many blobs.
@@ -109,7 +113,7 @@ pub fn verify(path: &Path, options: &VerifyOptions) -> Result<Verified, VerifyEr
     let mut witnesses = Witnesses::beside(&dir.join(CHECKPOINT_DIR), &public_key);
     let mut vouched_size = None;
     if let Some(note) = &options.checkpoint {
-        let witness = outside(note, &public_key)?;
+        let witness = Witness::outside(note, &public_key)?;
         vouched_size = Some(witness.checkpoint.size);
         witnesses.add(witness);
     }
@@ -118,6 +122,15 @@ pub fn verify(path: &Path, options: &VerifyOptions) -> Result<Verified, VerifyEr
     refuse_triggers(&db)?;
     let trusted_size = TrustRow::read(&db).map_or(0, |row| row.trusted_size);
     let mut pass = Pass { witnesses, trusted_size, ..Pass::default() };
+    pass.archived(&db, &public_key)?;
+    let archived = pass.tree.size();
+    if let Some(size) = vouched_size.filter(|size| *size < archived) {
+        let what = format!("vouches for the first {size} entries, and the first {archived} were archived");
+        let place = "the checkpoint kept elsewhere";
+        return Err(VerifyError::Unreadable(Error::Invalid {
+            what: format!("{place} {what}: verify their archive with it"),
+        }));
+    }
     pass.entries(&db)?;
     pass.witnesses.finish(pass.tree.size())?;
     let (checkpoint, root) = pass.against_checkpoint(&db, &public_key)?;
@@ -128,23 +141,11 @@ pub fn verify(path: &Path, options: &VerifyOptions) -> Result<Verified, VerifyEr
         checkpoint,
         public_key: public_key.to_string(),
         witnessed: vouched_size,
+        archived,
         runs: pass.fold.runs(),
         blobs: pass.fold.blobs(),
         pruned: pass.fold.pruned(),
     })
-}
-
-/// A checkpoint that was kept elsewhere.
-fn outside(note: &str, key: &VerifierKey) -> Result<Witness, VerifyError> {
-    let label = "the checkpoint kept elsewhere";
-    if note.len() > MAX_CHECKPOINT_BYTES {
-        return Err(tampered(
-            label,
-            format!("has {} bytes, at most {MAX_CHECKPOINT_BYTES} are read", note.len()),
-        ));
-    }
-    let checkpoint = Checkpoint::open(note, key).map_err(|error| tampered(label, error.to_string()))?;
-    Ok(Witness { label: label.to_owned(), checkpoint })
 }
 
 /// Triggers would change what is written; none of ours exist.
@@ -179,9 +180,29 @@ impl Pass {
         self.witnesses.reached(&self.tree)
     }
 
+    /// Begins where the entries do: what was moved to an archive is known by the roots of its tiles, and one entry vouches
+    /// for it.
+    fn archived(&mut self, db: &Connection, key: &VerifierKey) -> Result<(), VerifyError> {
+        let first: Option<i64> = db.query_row("SELECT min(seq) FROM entry", [], |row| row.get(0))?;
+        let moved =
+            first.and_then(|first| u64::try_from(first).ok()).map_or(0, |first| first.saturating_sub(1));
+        if moved == 0 {
+            return Ok(());
+        }
+        let missing = || tampered("entry 1", "is missing");
+        self.tree = archive::vouched(db, key, moved)?.ok_or_else(missing)?;
+        let mut tiles = self.tree.clone();
+        tiles.truncate(TILE_LEAVES);
+        if receipt::tiles(db, tiles.size()).ok() != Some(tiles) {
+            return Err(tampered("the tree over the archived entries", "is not the one the log vouches for"));
+        }
+        self.witnesses.skip_below(moved);
+        Ok(())
+    }
+
     fn entries(&mut self, db: &Connection) -> Result<(), VerifyError> {
-        let mut tiles = db.prepare("SELECT number, root FROM tile ORDER BY number")?;
-        let mut tiles = tiles.query([])?;
+        let mut tiles = db.prepare("SELECT number, root FROM tile WHERE number >= ?1 ORDER BY number")?;
+        let mut tiles = tiles.query([schema::signed(self.tree.size() / TILE_LEAVES)])?;
         self.reached()?;
         let sql = "SELECT seq, hash, body, time_ms, actor, run, version, kind FROM entry ORDER BY seq";
         let mut statement = db.prepare(sql)?;

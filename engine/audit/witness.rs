@@ -15,6 +15,19 @@ pub(super) struct Witness {
     pub(super) checkpoint: Checkpoint,
 }
 
+impl Witness {
+    /// One that was kept elsewhere, a signed note.
+    pub(super) fn outside(note: &str, key: &VerifierKey) -> Result<Self, VerifyError> {
+        let label = "the checkpoint kept elsewhere";
+        if note.len() > MAX_CHECKPOINT_BYTES {
+            let what = format!("has {} bytes, at most {MAX_CHECKPOINT_BYTES} are read", note.len());
+            return Err(tampered(label, what));
+        }
+        let checkpoint = Checkpoint::open(note, key).map_err(|error| tampered(label, error.to_string()))?;
+        Ok(Self { label: label.to_owned(), checkpoint })
+    }
+}
+
 /// All of them, by the size they were signed for.
 #[derive(Default)]
 pub(super) struct Witnesses {
@@ -39,6 +52,11 @@ impl Witnesses {
 
     pub(super) fn add(&mut self, witness: Witness) {
         self.waiting.entry(witness.checkpoint.size).or_default().push(witness);
+    }
+
+    /// Forgets those over less than this many entries: they tell of an archive.
+    pub(super) fn skip_below(&mut self, entries: u64) {
+        self.waiting = self.waiting.split_off(&entries);
     }
 
     /// The log has grown to this tree.

@@ -2,12 +2,14 @@
 """Verifies an export of the audit log with the public key alone, and without any of the engine's code.
 
     verify-export.py EXPORT.jsonl "$(cat audit.pub)"
+    verify-export.py ARCHIVE/ "$(cat audit.pub)"
 
 Needs Python's standard library and the `openssl` program (3.0 or later)."""
 
 import base64
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -41,28 +43,55 @@ def signed_text(note, verifier_key):
     return text
 
 
-def tree_root(level):
-    """RFC 6962: pairs are hashed level by level; one left over goes up as it is."""
-    if not level:
+def tree_root(before, peaks, leaves):
+    """RFC 6962. `peaks` are the roots of the whole subtrees over the leaves before these, largest first: one for each bit
+    of their number."""
+    stack = list(zip([1 << bit for bit in reversed(range(before.bit_length())) if before >> bit & 1], peaks))
+    for leaf in leaves:
+        size = 1
+        while stack and stack[-1][0] == size:
+            leaf = hashlib.sha256(b"\x01" + stack.pop()[1] + leaf).digest()
+            size *= 2
+        stack.append((size, leaf))
+    if not stack:
         return hashlib.sha256(b"").digest()
-    while len(level) > 1:
-        above = [hashlib.sha256(b"\x01" + a + b).digest() for a, b in zip(level[::2], level[1::2])]
-        level = above + (level[-1:] if len(level) % 2 else [])
-    return level[0]
+    root = stack.pop()[1]
+    while stack:
+        root = hashlib.sha256(b"\x01" + stack.pop()[1] + root).digest()
+    return root
+
+
+def read(export):
+    """Its header and its lines: of a file, or of a directory with the same in several files."""
+    folder = os.path.isdir(export)
+    with open(os.path.join(export, "entries.jsonl") if folder else export, "rb") as file:
+        lines = file.read().split(b"\n")
+    check(lines.pop() == b"", "the last line is cut off")
+    if not folder:
+        return json.loads(lines.pop(0)), lines
+    with open(os.path.join(export, "checkpoint.note")) as file:
+        header = {"checkpoint": file.read()}
+    after = os.path.join(export, "after.json")
+    if os.path.exists(after):
+        with open(after) as file:
+            header["after"] = json.load(file)
+    return header, lines
 
 
 def main(export, verifier_key):
-    with open(export, "rb") as file:
-        lines = file.read().split(b"\n")
-    check(lines.pop() == b"", "the last line is cut off")
-    header = json.loads(lines.pop(0))
+    header, lines = read(export)
     origin, size, root = signed_text(header["checkpoint"], verifier_key).split("\n")[:3]
-    check(len(lines) == int(size), f"{len(lines)} entries instead of {size}")
-    leaves = [hashlib.sha256(b"\x00" + line).digest() for line in lines]
-    check(base64.b64encode(tree_root(leaves)).decode() == root, "the entries")
-    for number, line in enumerate(lines, 1):
+    # Older entries may stand in an archive of their own: the tree over them is part of what was signed.
+    after = header.get("after", {"entries": 0, "frontier": []})
+    before, peaks = after["entries"], [base64.b64decode(peak) for peak in after["frontier"]]
+    check(bin(before).count("1") == len(peaks), "the tree before the first entry")
+    check(before + len(lines) == int(size), f"{len(lines)} entries instead of {int(size) - before}")
+    leaves = (hashlib.sha256(b"\x00" + line).digest() for line in lines)
+    check(base64.b64encode(tree_root(before, peaks, leaves)).decode() == root, "the entries")
+    for number, line in enumerate(lines, before + 1):
         check(json.loads(line)["seq"] == number, f"entry {number}")
-    print(f"{size} entries of {origin} are what was signed")
+    what = f"{size} entries" if before == 0 else f"entries {before + 1} to {size}"
+    print(f"{what} of {origin} are what was signed")
 
 
 if __name__ == "__main__":

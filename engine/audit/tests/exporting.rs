@@ -37,7 +37,7 @@ fn exported(dir: &TempDir) -> (TempDir, PathBuf) {
 }
 
 fn found(file: &Path, dir: &TempDir) -> String {
-    verify_export(file, &public_key(dir.path()).unwrap()).unwrap_err().to_string()
+    verify_export(file, &public_key(dir.path()).unwrap(), None).unwrap_err().to_string()
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn an_export_verifies_with_the_public_key_alone() {
     let dir = log(40);
     let key = public_key(dir.path()).unwrap();
     let (out, file) = exported(&dir);
-    let stranger = verify_export(&file, &key).unwrap();
+    let stranger = verify_export(&file, &key, None).unwrap();
     assert_eq!(stranger.entries, 40);
     assert_eq!(stranger.checkpoint, Reader::open(dir.path()).unwrap().checkpoint().unwrap());
     let again = export(dir.path(), &file).unwrap_err();
@@ -54,13 +54,13 @@ fn an_export_verifies_with_the_public_key_alone() {
 
     let folder = out.path().join("folder/");
     export(dir.path(), &folder).unwrap();
-    assert_eq!(verify_export(&folder, &key).unwrap(), stranger);
+    assert_eq!(verify_export(&folder, &key, None).unwrap(), stranger);
     let blob = folder.join("blobs").join(Digest::of("the runbook").as_str());
     assert_eq!(std::fs::read(blob).unwrap(), b"the runbook");
     assert_eq!(std::fs::read_to_string(folder.join("audit.pub")).unwrap(), format!("{key}\n"));
 
     let other = public_key(log(2).path()).unwrap();
-    assert!(matches!(verify_export(&file, &other), Err(VerifyError::Tampered(_))));
+    assert!(matches!(verify_export(&file, &other, None), Err(VerifyError::Tampered(_))));
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn every_change_to_an_export_is_found() {
             let start = text.find(name).unwrap();
             (start..start + 120).contains(&at) && at < lines[0].len()
         });
-        assert!(harmless || verify_export(&file, &key).is_err(), "byte {at} of {}", text.len());
+        assert!(harmless || verify_export(&file, &key, None).is_err(), "byte {at} of {}", text.len());
     }
 }
 
@@ -158,7 +158,7 @@ fn a_segment_is_joined_once_whole_and_verified() {
     let file = dir.path().join("segment.jsonl");
     std::fs::write(&file, bytes).unwrap();
     let key = entry.data["public_key"].as_str().unwrap().parse().unwrap();
-    assert_eq!(verify_export(&file, &key).unwrap().entries, 5);
+    assert_eq!(verify_export(&file, &key, None).unwrap().entries, 5);
     assert!(reader.blob(&Digest::of("the runbook")).unwrap().is_some());
     assert!(matches!(join(&audit, "ann", segment.path()), Err(JoinError::Already { entries: 5, .. })));
 

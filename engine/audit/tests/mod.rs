@@ -1,6 +1,7 @@
 //! The log as its callers see it, on real files.
 
 mod appending;
+mod archiving;
 mod crashing;
 mod exporting;
 mod opening;

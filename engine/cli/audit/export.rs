@@ -41,7 +41,7 @@ impl Export {
             return Ok(exit::SUCCEEDED);
         }
         let shown = self.to.display();
-        context.out.line(format!("{} entries in {shown}", exported.entries));
+        context.out.line(format!("{} entries in {shown}", exported.entries - exported.after));
         context.out.hint(&format!("whoever has the public key (`runbook audit key`) can `runbook audit verify {shown} --public-key KEY`"));
         Ok(exit::SUCCEEDED)
     }
@@ -52,7 +52,7 @@ impl Prove {
         let receipt = prove(&context.settings()?.data.path, self.entry)?;
         let mut receipt = receipt.ok_or_else(|| {
             Error::not_found(format!("there is no entry {}", self.entry))
-                .hint("`runbook audit tail` shows the newest")
+                .hint("`runbook audit tail` shows the newest; the oldest may have been moved to an archive")
         })?;
         if self.no_body {
             receipt.body = None;

@@ -46,7 +46,9 @@ impl Join {
             not_under_way(segment)?;
         }
         let lock = lock_file::try_lock(dir).map_err(|error| Error::file(dir, "lock", &error))?;
-        let Some(_lock) = lock else { return Err(held(dir)) };
+        let Some(_lock) = lock else {
+            return Err(held(dir, "let it end first; it cannot act while it is fenced"));
+        };
         let audit = Audit::open(dir, &Options::default())?;
         let mut joined = Vec::new();
         for segment in &segments {
@@ -167,10 +169,9 @@ fn at_rest(segment: &Path) -> Result<(), Error> {
     }
 }
 
-fn held(dir: &Path) -> Error {
+pub(super) fn held(dir: &Path, hint: &str) -> Error {
     let holder = lock_file::holder(dir).map(|pid| format!(", process {pid}")).unwrap_or_default();
-    Error::new(Kind::Directory, format!("an engine{holder}, still holds `{}`", dir.display()))
-        .hint("let it end first; it cannot act while it is fenced")
+    Error::new(Kind::Directory, format!("an engine{holder}, still holds `{}`", dir.display())).hint(hint)
 }
 
 #[cfg(test)]

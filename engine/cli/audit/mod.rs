@@ -1,5 +1,6 @@
 //! `runbook audit`: what was asked, decided and done, and the proof that nobody changed it since.
 
+mod archive;
 mod export;
 pub(super) mod join;
 mod show;
@@ -22,6 +23,7 @@ pub(super) enum Audit {
     Verify(verify::Verify),
     Export(export::Export),
     Prove(export::Prove),
+    Archive(archive::Archive),
     Join(join::Join),
     Key(Key),
 }
@@ -40,6 +42,7 @@ impl Audit {
             Self::Verify(command) => command.run(context),
             Self::Export(command) => command.run(context),
             Self::Prove(command) => command.run(context),
+            Self::Archive(command) => command.run(context),
             Self::Join(command) => command.run(context),
             Self::Key(_) => key(context),
         }
