@@ -3,11 +3,14 @@
 mod support;
 
 mod audit;
+mod corpus;
 mod crash;
 mod docs;
 mod emergency;
 mod grants;
+mod hostile;
 mod input;
+mod journals;
 mod output;
 mod plan;
 mod replay;

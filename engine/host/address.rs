@@ -116,7 +116,7 @@ pub(super) fn covers(pattern: &str, address: &Address) -> Coverage {
         None => matches!((scheme, address.port), ("http", 80) | ("https", 443)),
     };
     let path_fits = match path.strip_suffix('*') {
-        Some(start) => address.path.starts_with(start) && !address.path.contains(".."),
+        Some(start) => address.path.starts_with(start) && !climbs(&address.path),
         None => path == address.path,
     };
     if scheme != address.scheme || !port_fits || !path_fits {
@@ -128,6 +128,34 @@ pub(super) fn covers(pattern: &str, address: &Address) -> Coverage {
     } else {
         Coverage::None
     }
+}
+
+/// How often a path is decoded to see what it may come to mean behind a proxy or two.
+const MAX_DECODINGS: usize = 3;
+
+/// Whether a path leads upwards, as it is or once a server has decoded it.
+fn climbs(path: &str) -> bool {
+    let mut path = path.as_bytes().to_vec();
+    for _ in 0..=MAX_DECODINGS {
+        if path.windows(2).any(|pair| pair == b"..") {
+            return true;
+        }
+        path = decoded(&path);
+    }
+    false
+}
+
+fn decoded(path: &[u8]) -> Vec<u8> {
+    let digit = |at: usize| path.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+    let mut plain = Vec::with_capacity(path.len());
+    let mut at = 0;
+    while at < path.len() {
+        let coded = if path[at] == b'%' { digit(at + 1).zip(digit(at + 2)) } else { None };
+        let byte = coded.and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
+        plain.push(byte.unwrap_or(path[at]));
+        at += if byte.is_some() { 3 } else { 1 };
+    }
+    plain
 }
 
 /// Addresses that are never reached, whatever is granted: link-local ones (the metadata services of clouds live there),
@@ -199,6 +227,19 @@ mod tests {
             covers("tcp://db.internal:5432", &Address::of_tcp("DB.internal", 5432).unwrap()),
             Coverage::Named
         );
+    }
+
+    #[test]
+    fn a_path_under_a_wildcard_never_leads_out_of_it() {
+        for path in ["..%2fadmin", "%2e%2e%2Fadmin", "%252e%252e%252fadmin", "x/.%2e/%2E./admin", "..;/admin"]
+        {
+            let address = url(&format!("http://h/public/{path}"));
+            assert_eq!(covers("http://h/public/*", &address), Coverage::None, "{path}");
+        }
+        for path in ["a%20b", "group%2Fproject", "100%", "%zz", "v1.2/x"] {
+            let address = url(&format!("http://h/public/{path}"));
+            assert_eq!(covers("http://h/public/*", &address), Coverage::Named, "{path}");
+        }
     }
 
     #[test]

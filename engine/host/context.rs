@@ -299,7 +299,8 @@ impl Memory {
     /// Whether somebody has changed it since an earlier engine looked: how it was and how it is. Only asked once: then it
     /// is for a person to decide.
     pub(super) fn moved(&mut self, container: &Container) -> Option<String> {
-        self.unverified.remove(&container.id)?.difference(container)
+        let made = self.created.contains_key(&container.id);
+        self.unverified.remove(&container.id)?.difference(container, made)
     }
 
     fn learn(&mut self, container: &Container, made_by: Option<String>) {
@@ -400,6 +401,16 @@ pub(super) mod tests {
         assert_eq!(memory.moved(&new), None, "the run itself left it so");
         memory.verify(&old);
         assert_eq!(memory.moved(&unhealthy), None, "health comes and goes");
+
+        let mut running = container("1");
+        running.state = State::Running;
+        memory.verify(&running);
+        assert!(memory.moved(&old).unwrap().contains("is stopped now"));
+        memory.learn(&running, Some("made at a".to_owned()));
+        memory.verify(&running);
+        assert_eq!(memory.moved(&old), None, "the run's own may end by itself");
+        memory.verify(&running);
+        assert!(memory.moved(&change(|c| c.started_at = "now".to_owned())).is_some());
     }
 
     #[test]

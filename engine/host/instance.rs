@@ -121,6 +121,11 @@ impl Guest {
         }
     }
 
+    /// When this attempt must have ended, milliseconds since 1970.
+    pub(super) fn deadline_ms(&self) -> u64 {
+        self.deadline_ms
+    }
+
     /// Counts a call before it is made. One over the number of calls is refused as a value and recorded, so that it can be
     /// seen; whoever goes on is ended, since every refusal is an entry as well.
     fn spend(&mut self, call: &dyn Call) -> wasmtime::Result<()> {
@@ -131,7 +136,10 @@ impl Guest {
             ("host.calls", format!("it went on after {} host calls", limits::MAX_CALLS))
         } else if bytes > limits::MAX_ARGUMENT_BYTES {
             let most = limits::MAX_ARGUMENT_BYTES;
-            ("host.arguments", format!("the arguments of `{}` have {bytes} bytes, at most {most}", call.function()))
+            (
+                "host.arguments",
+                format!("the arguments of `{}` have {bytes} bytes, at most {most}", call.function()),
+            )
         } else if self.recorded_bytes > limits::MAX_RECORDED_BYTES {
             let most = limits::MAX_RECORDED_BYTES;
             ("host.recorded", format!("its calls would fill the audit log with more than {most} bytes"))
@@ -384,6 +392,6 @@ fn from_wit(error: &wit::Error) -> Failure {
         kind,
         code: clean_line(&error.code),
         message: clean_line(&error.message),
-        retry_after_ms: error.retry_after_ms,
+        retry_after_ms: error.retry_after_ms.map(|ms| ms.min(limits::MAX_RETRY_AFTER_MS)),
     }
 }

@@ -30,10 +30,10 @@ pub const MAX_STACK_BYTES: usize = 512 << 10;
 pub const TICK_MS: u64 = 5;
 /// Host calls of one attempt.
 pub const MAX_CALLS: u32 = 10_000;
-/// The arguments of one host call as JSON, bytes: a body of a request whose every byte is escaped, and room around it.
-pub const MAX_ARGUMENT_BYTES: usize = 8 << 20;
+/// The arguments of one host call as JSON, bytes: a body of a request with many of its bytes escaped, and room around it.
+pub const MAX_ARGUMENT_BYTES: usize = 4 << 20;
 /// What one attempt may have written down: arguments, answers and artifacts of all its calls, bytes.
-pub const MAX_RECORDED_BYTES: usize = 64 << 20;
+pub const MAX_RECORDED_BYTES: usize = 32 << 20;
 /// JSON text of a step's input or output, bytes.
 pub const MAX_JSON_BYTES: usize = 1 << 20;
 /// Log lines, and reports of progress, of one attempt, each; lines over it are counted, not kept.
@@ -54,6 +54,8 @@ pub const MAX_SLEEP_MS: u64 = 60_000;
 pub const MAX_WAIT_MS: u64 = 3_600_000;
 /// The longest grace of a stop, milliseconds.
 pub const MAX_GRACE_MS: u64 = 600_000;
+/// The longest pause that a plugin may ask for before its step is tried again, milliseconds.
+pub const MAX_RETRY_AFTER_MS: u64 = 3_600_000;
 /// The body of a request or a response, bytes; a response is cut there.
 pub const MAX_BODY_BYTES: usize = 1 << 20;
 /// One value of state, bytes.

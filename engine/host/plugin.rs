@@ -1,7 +1,9 @@
 //! A plugin ready to be instantiated: its component linked against the contract, once per engine.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use serde_json::Value;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, HasSelf, Linker};
 
@@ -84,9 +86,11 @@ pub async fn describe(wasm: &Wasm, name: &PluginName, bytes: &[u8]) -> Result<Pl
         .into_iter()
         .map(|step| {
             let schema = |text: &str| {
-                serde_json::from_str(text)
-                    .map_err(|e| refused(format!("a schema of step type `{}`: {e}", step.name)))
+                read_schema(text).map_err(|why| {
+                    refused(format!("a schema of step type `{}` {why}", step.name.escape_debug()))
+                })
             };
+            plain(&step.name, &step.summary, &step.needs).map_err(refused)?;
             Ok(StepType {
                 input: schema(&step.input)?,
                 output: schema(&step.output)?,
@@ -103,4 +107,135 @@ pub async fn describe(wasm: &Wasm, name: &PluginName, bytes: &[u8]) -> Result<Pl
         imports: imports(wasm, &component),
         steps,
     })
+}
+
+/// The longest summary of a step type, in bytes.
+const MAX_SUMMARY_BYTES: usize = 500;
+
+/// What people and terminals are shown, and runbooks refer to, must be plain words.
+fn plain(name: &str, summary: &str, needs: &[String]) -> Result<(), String> {
+    let word = |text: &str| {
+        (1..=64).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_.-".contains(&b))
+    };
+    if !word(name) || name.contains('.') {
+        return Err(format!("`{}` is no name for a step type", shown(name)));
+    }
+    if summary.len() > MAX_SUMMARY_BYTES || summary.chars().any(char::is_control) {
+        return Err(format!(
+            "the summary of step type `{name}` is not one line of {MAX_SUMMARY_BYTES} bytes"
+        ));
+    }
+    match needs.iter().find(|need| !word(need)) {
+        Some(need) => Err(format!("`{}`, which step type `{name}` needs, is no grant", shown(need))),
+        None => Ok(()),
+    }
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(100).collect::<String>().escape_debug().to_string()
+}
+
+/// The most subschemas that one value may be held against, references followed.
+const MAX_SCHEMA_PARTS: usize = 2_000;
+
+/// Reads a schema. One that refers to itself, or doubles with every reference, would make the engine check for ever, which
+/// no limit on the plugin itself could end; one that refers to elsewhere cannot be checked at all.
+fn read_schema(text: &str) -> Result<Value, String> {
+    let root: Value = serde_json::from_str(text).map_err(|e| format!("is not JSON: {e}"))?;
+    let parts = parts(&root, &root, &mut HashMap::new())?;
+    if parts > MAX_SCHEMA_PARTS {
+        return Err(format!("has more than {MAX_SCHEMA_PARTS} parts, references followed"));
+    }
+    Ok(root)
+}
+
+/// How many subschemas stand in and behind a part of a schema. `known` holds what references lead to; none while it is
+/// being counted.
+fn parts(root: &Value, part: &Value, known: &mut HashMap<String, Option<usize>>) -> Result<usize, String> {
+    let mut count: usize = 1;
+    match part {
+        Value::Array(items) => {
+            for item in items {
+                count = count.saturating_add(parts(root, item, known)?);
+            }
+        }
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                let inside = match (name.as_str(), field) {
+                    ("$ref", Value::String(reference)) => referred(root, reference, known)?,
+                    ("$id" | "$dynamicRef" | "$recursiveRef", Value::String(_)) => {
+                        return Err(format!("uses `{name}`, which this engine does not follow"));
+                    }
+                    _ => parts(root, field, known)?,
+                };
+                count = count.saturating_add(inside);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+    Ok(count)
+}
+
+fn referred(
+    root: &Value,
+    reference: &str,
+    known: &mut HashMap<String, Option<usize>>,
+) -> Result<usize, String> {
+    match known.get(reference) {
+        Some(Some(count)) => return Ok(*count),
+        Some(None) => return Err(format!("refers to itself by `{}`", shown(reference))),
+        None => {}
+    }
+    let target = reference.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
+    let target = target.ok_or_else(|| format!("refers to `{}`, which is not in it", shown(reference)))?;
+    if known.len() >= MAX_SCHEMA_PARTS {
+        return Err(format!("has more than {MAX_SCHEMA_PARTS} references"));
+    }
+    known.insert(reference.to_owned(), None);
+    let count = parts(root, target, known)?;
+    known.insert(reference.to_owned(), Some(count));
+    Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn why(text: &str) -> String {
+        read_schema(text).unwrap_err()
+    }
+
+    #[test]
+    fn schemas_that_cannot_be_checked_in_time_are_refused() {
+        assert!(why(r##"{"$ref":"#"}"##).contains("refers to itself"));
+        let circle = r##"{"$ref":"#/$defs/a","$defs":{"a":{"items":{"$ref":"#/$defs/a"}}}}"##;
+        assert!(why(circle).contains("refers to itself"));
+        assert!(why(r#"{"$ref":"http://h/x"}"#).contains("not in it"));
+        assert!(why(r#"{"$id":"http://h/x"}"#).contains("`$id`"));
+        let doubling: Vec<String> = (0..40)
+            .map(|n| {
+                format!(
+                    r##""d{n}":{{"allOf":[{{"$ref":"#/$defs/d{0}"}},{{"$ref":"#/$defs/d{0}"}}]}}"##,
+                    n + 1
+                )
+            })
+            .collect();
+        let doubling = format!(r#"{{"$defs":{{{},"d40":{{}}}}}}"#, doubling.join(","));
+        assert!(why(&doubling).contains("more than 2000 parts"));
+    }
+
+    #[test]
+    fn schemas_of_our_own_plugins_are_small_enough() {
+        for plugin in crate::host::embedded::catalogue().plugins() {
+            for step in &plugin.steps {
+                for schema in [&step.input, &step.output] {
+                    let read = read_schema(&schema.to_string());
+                    assert_eq!(read.as_ref(), Ok(schema), "{}.{}", plugin.name, step.name);
+                    let count = parts(schema, schema, &mut HashMap::new()).unwrap();
+                    assert!(count * 4 < MAX_SCHEMA_PARTS, "{}.{}: {count}", plugin.name, step.name);
+                }
+            }
+        }
+    }
 }

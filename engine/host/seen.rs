@@ -22,10 +22,13 @@ impl Sights {
         self.last = container.clone();
     }
 
-    /// In what it differs now from how it was last seen, if it never was seen like this.
-    pub(super) fn difference(&self, now: &Container) -> Option<String> {
+    /// In what it differs now from how it was last seen, if it never was seen like this. One that the run itself made may
+    /// have ended by itself: what it was made for was done.
+    pub(super) fn difference(&self, now: &Container, made_by_run: bool) -> Option<String> {
         let now = Seen::of(now);
-        let then = self.all.last().filter(|_| !self.all.contains(&now))?;
+        let ended = |then: &Seen| Seen { life: Life::Stopped, ..then.clone() } == now;
+        let known = self.all.iter().any(|then| *then == now || made_by_run && ended(then));
+        let then = self.all.last().filter(|_| !known)?;
         Some(then.difference(&now))
     }
 }

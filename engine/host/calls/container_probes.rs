@@ -132,9 +132,6 @@ impl Call for Create {
 /// The pause before the world is asked once more what a request that may be on its way has done.
 const SECOND_LOOK: Duration = Duration::from_millis(200);
 
-/// What Docker takes for the exit code of a command whose listener went away while it printed.
-const LISTENER_LOST: i32 = 126;
-
 /// What can be told of a command's end.
 enum End {
     With(i32),
@@ -151,14 +148,19 @@ pub(in crate::host) struct Exec {
     pub(super) env: Vec<(String, String)>,
     pub(super) input: Option<String>,
     pub(super) timeout_ms: u64,
-    /// The daemon's id, once created.
+    /// The daemon's id, once created by this very engine.
     #[serde(skip)]
     pub(super) inert: std::sync::OnceLock<String>,
+    /// When the attempt must have ended, milliseconds since 1970: no command is waited for longer.
+    #[serde(skip)]
+    pub(super) deadline_ms: u64,
 }
 
 impl Exec {
-    fn timeout(&self) -> Duration {
-        Duration::from_millis(self.timeout_ms.min(limits::MAX_WAIT_MS))
+    /// How long this engine waits for a command that it starts.
+    fn patience(&self) -> Duration {
+        let left_ms = self.deadline_ms.saturating_sub(clock::now_ms());
+        Duration::from_millis(self.time_ms().min(left_ms))
     }
 
     /// The end of a command whose exit code the daemon replaced when its listener went away.
@@ -244,7 +246,7 @@ impl Call for Exec {
                 Some(exec) => exec.clone(),
                 None => daemon.exec_create(&self.id, &self.command, &self.env).await?,
             };
-            let output = daemon.exec_start(&exec, self.input.as_deref(), self.timeout()).await?;
+            let output = daemon.exec_start(&exec, self.input.as_deref(), self.patience()).await?;
             Ok(serde_json::to_value(output).unwrap_or(Value::Null))
         }
         .boxed()
@@ -253,7 +255,10 @@ impl Call for Exec {
     fn establish<'a>(&'a self, world: &'a World, intent: &'a Intent) -> Asked<'a, Found> {
         async move {
             let exec = intent.before["exec"].as_str().unwrap_or_default();
-            let give_up = clock::now_ms().saturating_add(self.time_ms());
+            // A command that an earlier engine started has all its time; one of ours has had it.
+            let patience_ms =
+                if self.inert.get().is_some() { millis(self.patience()) } else { self.time_ms() };
+            let give_up = clock::now_ms().saturating_add(patience_ms);
             let (mut looked, mut seen_running) = (false, false);
             loop {
                 let Some(state) = world.daemon()?.exec_state(exec).await? else {
@@ -267,7 +272,7 @@ impl Call for Exec {
                         let _ = self.inert.set(exec.to_owned());
                         return Ok(Found::NotDone);
                     }
-                    (false, Some(LISTENER_LOST)) if state.pid != 0 => {
+                    (false, Some(_)) if state.listener_lost() => {
                         self.real_end(world, exec, intent, seen_running).await?
                     }
                     (false, Some(exit_code)) => End::With(exit_code),
@@ -310,4 +315,8 @@ impl Call for Exec {
             ExecOutput { exit_code: 0, stdout: String::new(), stderr: String::new(), truncated: true };
         async move { Ok(serde_json::to_value(output).unwrap_or(Value::Null)) }.boxed()
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -106,7 +106,8 @@ impl wit::Host for Guest {
         input: Option<String>,
         timeout_ms: u64,
     ) -> Reply<wit::ExecOutput> {
-        let exec = Exec { id, command, env, input, timeout_ms, inert: std::sync::OnceLock::new() };
+        let (inert, deadline_ms) = (std::sync::OnceLock::new(), self.deadline_ms());
+        let exec = Exec { id, command, env, input, timeout_ms, inert, deadline_ms };
         Ok(self.pass::<ExecOutput>(exec).await?.map(|output| wit::ExecOutput {
             exit_code: output.exit_code,
             stdout: output.stdout,

@@ -17,6 +17,7 @@ use super::super::instance::Guest;
 use super::super::limits;
 use super::super::overlay::Overlay;
 use super::super::world::World;
+use crate::clock;
 use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::model::grant::{ContainerAction, Selector};
 use crate::model::ids::Digest;
@@ -32,6 +33,9 @@ struct Send {
     repeatable: bool,
     #[serde(skip)]
     address: Option<Address>,
+    /// When the attempt must have ended, milliseconds since 1970: no answer is waited for longer.
+    #[serde(skip)]
+    deadline_ms: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -53,6 +57,20 @@ struct Connect {
 }
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/// Headers by which one connection reaches another host than the granted one, or one request hides another.
+const RESERVED_HEADERS: [&str; 10] = [
+    "host",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "upgrade",
+    "te",
+    "trailer",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authorization",
+];
 
 /// Whether the run may connect there. A wildcard host means the containers it may read.
 pub(in crate::host) async fn granted(context: &RunContext, address: &Address) -> Result<(), Failure> {
@@ -134,6 +152,11 @@ impl Send {
         self.address.as_ref().ok_or_else(|| Trouble::certain(FailureKind::Invalid, "http.url", "no address"))
     }
 
+    fn patience(&self) -> Duration {
+        let left_ms = self.deadline_ms.saturating_sub(clock::now_ms());
+        Duration::from_millis(self.timeout_ms.min(left_ms))
+    }
+
     async fn send(&self) -> Result<Value, Trouble> {
         let address = self.address()?;
         let at = resolve(address).await?;
@@ -141,7 +164,8 @@ impl Send {
         let method =
             reqwest::Method::from_bytes(self.method.as_bytes()).map_err(|e| invalid(e.to_string()))?;
         let client = client(&address.host, at).map_err(|e| invalid(e.to_string()))?;
-        let mut request = client.request(method, &self.url).timeout(Duration::from_millis(self.timeout_ms));
+        let mut request =
+            client.request(method, plain_url(&self.url, address).map_err(invalid)?).timeout(self.patience());
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
@@ -190,6 +214,15 @@ impl Send {
     }
 }
 
+/// The URL with the host as it was checked: one that ends in a dot would be looked up again, unchecked, by the client.
+fn plain_url(text: &str, address: &Address) -> Result<reqwest::Url, String> {
+    let mut url = reqwest::Url::parse(text).map_err(|e| e.to_string())?;
+    if url.host_str().is_some_and(|host| host.ends_with('.')) {
+        url.set_host(Some(&address.host)).map_err(|e| e.to_string())?;
+    }
+    Ok(url)
+}
+
 fn client(host: &str, at: SocketAddr) -> reqwest::Result<reqwest::Client> {
     // One crypto provider for the whole binary; a second installation changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -234,6 +267,13 @@ impl Call for Send {
         if self.body.as_ref().is_some_and(|body| body.len() > limits::MAX_BODY_BYTES) {
             let message = format!("the body has more than {} bytes", limits::MAX_BODY_BYTES);
             return Err(Failure::new(FailureKind::Exhausted, "http.body", message));
+        }
+        let reserved = |name: &&String| RESERVED_HEADERS.iter().any(|known| name.eq_ignore_ascii_case(known));
+        if let Some(name) = self.headers.iter().map(|(name, _)| name).find(reserved) {
+            let message = format!(
+                "header `{name}` tells whom a request is for or how it is sent: a step may not set it"
+            );
+            return Err(Failure::new(FailureKind::Denied, "http.reserved-header", message));
         }
         Address::of_url(&self.url).map(|_| ())
     }
@@ -325,7 +365,8 @@ impl wit::Host for Guest {
     async fn send(&mut self, request: wit::Request) -> wasmtime::Result<Result<wit::Response, Error>> {
         let wit::Request { method, url, headers, body, timeout_ms, repeatable } = request;
         let address = Address::of_url(&url).ok();
-        let call = Send { method, url, headers, body, timeout_ms, repeatable, address };
+        let deadline_ms = self.deadline_ms();
+        let call = Send { method, url, headers, body, timeout_ms, repeatable, address, deadline_ms };
         Ok(self.pass::<Response>(call).await?.map(|r| wit::Response {
             status: r.status,
             headers: r.headers,
@@ -344,5 +385,23 @@ impl tcp::Host for Guest {
     ) -> wasmtime::Result<Result<u64, Error>> {
         let address = Address::of_tcp(&host, port).ok();
         self.pass(Connect { host, port, timeout_ms, address }).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_that_was_checked_is_the_host_that_is_asked() {
+        for (text, wanted) in [
+            ("http://example.com./x?y", "http://example.com/x?y"),
+            ("http://EXAMPLE.com:8080/", "http://example.com:8080/"),
+            ("http://[::1]:8080/", "http://[::1]:8080/"),
+            ("http://127.0.0.1./", "http://127.0.0.1/"),
+        ] {
+            let address = Address::of_url(text).unwrap();
+            assert_eq!(plain_url(text, &address).unwrap().as_str(), wanted);
+        }
     }
 }

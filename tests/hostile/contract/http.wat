@@ -1,0 +1,11 @@
+  (import "runbook:http/http@0.1.0" (instance $http
+    (alias outer 1 $error (type $error'))
+    (export "error" (type $error (eq $error')))
+    (type $request' (record (field "method" string) (field "url" string) (field "headers" (list (tuple string string)))
+      (field "body" (option string)) (field "timeout-ms" u64) (field "repeatable" bool)))
+    (export "request" (type $request (eq $request')))
+    (type $response' (record (field "status" u16) (field "headers" (list (tuple string string))) (field "body" string)
+      (field "truncated" bool)))
+    (export "response" (type $response (eq $response')))
+    (export "send" (func (param "request" $request) (result (result $response (error $error)))))
+  ))

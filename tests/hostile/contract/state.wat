@@ -1,0 +1,10 @@
+  (import "runbook:state/state@0.1.0" (instance $state
+    (alias outer 1 $error (type $error'))
+    (export "error" (type $error (eq $error')))
+    (export "get" (func (param "bucket" string) (param "key" string) (result (result (option string) (error $error)))))
+    (export "set" (func (param "bucket" string) (param "key" string) (param "value" string)
+      (result (result (error $error)))))
+    (export "list-keys" (func (param "bucket" string) (param "prefix" string)
+      (result (result (list string) (error $error)))))
+    (export "delete" (func (param "bucket" string) (param "key" string) (result (result (error $error)))))
+  ))
