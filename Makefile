@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: build demo test sweep deps bench clean-demo
+.PHONY: build demo test sweep fuzz deps bench clean-demo
 
 build:
 	@tests/scripts/setup.sh build
@@ -25,6 +25,11 @@ sweep:
 	@tests/scripts/setup.sh test
 	@tests/scripts/image.sh
 	$(CARGO) test --release --locked --test sweep -- $(SWEEP)
+
+# Feeds every parser of outside bytes, for some minutes each: `make fuzz FUZZ="10 runbooks events"`.
+fuzz:
+	@tests/scripts/setup.sh build
+	@tests/scripts/fuzz.sh $(FUZZ)
 
 deps:
 	@tests/scripts/deps.sh

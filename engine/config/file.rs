@@ -62,7 +62,12 @@ impl File {
             return Err(Error::invalid(format!("`{}` is larger than 256 KiB", path.display())));
         }
         let text = std::fs::read_to_string(path).map_err(|error| Error::file(path, "read", &error))?;
-        toml::from_str(&text).map_err(|error| {
+        Self::parse(path, &text)
+    }
+
+    /// The text of a file; its path is for messages.
+    pub(super) fn parse(path: &Path, text: &str) -> Result<Self, Error> {
+        toml::from_str(text).map_err(|error| {
             let line = error.span().map_or(0, |span| 1 + text[..span.start].matches('\n').count());
             Error::invalid(format!("{}:{line}: {}", path.display(), error.message()))
                 .hint("`runbook config show` prints what may be set, and what is")

@@ -147,6 +147,11 @@ fn local() -> TargetName {
     }
 }
 
+/// The targets of a `runbook.toml` with this text, without reading any file.
+pub fn targets_of(path: &Path, text: &str) -> Result<Vec<Target>, Error> {
+    Ok(File::parse(path, text)?.targets(Some(path), &Environment::default()))
+}
+
 /// The login name behind a user id, for those who come over the socket.
 pub fn login_of(uid: u32) -> String {
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();

@@ -7,6 +7,7 @@ use bollard::models::{
     NetworkSettings, PortMap,
 };
 
+use crate::containers::error::Error;
 use crate::containers::labels::Labels;
 use crate::containers::types::{Container, Health, Limits, Port, State};
 
@@ -16,6 +17,16 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 const NANOS_PER_MILLI: i64 = 1_000_000;
 /// The period that applies where a quota is given without one, in microseconds.
 pub(crate) const DEFAULT_CPU_PERIOD_US: i64 = 100_000;
+
+impl Container {
+    /// The narrow view of the daemon's own document of a container, one element of what `docker inspect` prints.
+    pub fn from_document(json: &[u8]) -> Result<Self, Error> {
+        let raw = serde_json::from_slice(json).map_err(|error| {
+            Error::invalid("containers.document", format!("not the document of a container: {error}"))
+        })?;
+        Ok(narrow(raw, "127.0.0.1"))
+    }
+}
 
 /// `host_address` is where a container on the host's own network is reached.
 pub(crate) fn narrow(raw: ContainerInspectResponse, host_address: &str) -> Container {

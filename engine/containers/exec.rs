@@ -11,6 +11,7 @@ use futures_util::{Stream, StreamExt};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
+use crate::clock;
 use crate::containers::daemon::{Daemon, read, write};
 use crate::containers::error::Error;
 use crate::containers::name::check_exec;
@@ -23,6 +24,10 @@ const MAX_OUTPUT_BYTES: usize = 1 << 20;
 const MAX_COMMAND_BYTES: usize = 1 << 20;
 /// The longest a command may take.
 const MAX_TIMEOUT: Duration = Duration::from_hours(1);
+/// What Docker takes for the exit code of a command whose listener went away while it printed.
+const LISTENER_LOST: i32 = 126;
+/// By how much the clocks of the daemon and of this machine may differ, in milliseconds.
+const CLOCK_SLACK_MS: u64 = 1_000;
 /// The pause between two questions for the end of a command whose output has ended.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -38,6 +43,11 @@ pub struct ExecState {
 }
 
 impl ExecState {
+    /// Whether this may be what Docker says of a command whose listener went away while it printed.
+    pub fn listener_lost(self) -> bool {
+        !self.running && self.pid != 0 && self.exit_code == Some(LISTENER_LOST)
+    }
+
     /// Whether it was ever started.
     pub fn started(self) -> bool {
         self.running || self.exit_code.is_some() || self.pid != 0
@@ -147,6 +157,8 @@ impl Daemon {
             return Err(Error::invalid("containers.exec", format!("a command takes at most {most} s")));
         }
         self.refuse_started(exec).await?;
+        // The daemon's clock may be a little behind.
+        let began_ms = clock::now_ms().saturating_sub(CLOCK_SLACK_MS);
         let deadline = Instant::now() + timeout;
         let options = StartExecOptions { detach: false, tty: false, output_capacity: None };
         let start = async |docker: bollard::Docker| docker.start_exec(exec, Some(options)).await;
@@ -163,6 +175,15 @@ impl Daemon {
         };
         loop {
             match self.exec_state(exec).await.map_err(Error::after_change)? {
+                // A connection that was cut looks like the end of the output.
+                Some(state) if state.listener_lost() && !self.really_ended_so(exec, began_ms).await? => {
+                    let message = format!("the connection was cut while command `{exec}` ran");
+                    return Err(Error::uncertain(
+                        FailureKind::OutcomeUnknown,
+                        "containers.exec-cut",
+                        message,
+                    ));
+                }
                 Some(ExecState { running: false, exit_code, .. }) => {
                     return Ok(printed.end(exit_code.unwrap_or(-1)));
                 }
@@ -179,6 +200,15 @@ impl Daemon {
                 }
             }
         }
+    }
+
+    /// Whether the code by which the daemon tells of a lost listener is the command's own.
+    async fn really_ended_so(&self, exec: &str, since_ms: u64) -> Result<bool, Error> {
+        let asked = async |docker: bollard::Docker| docker.inspect_exec(exec).await;
+        let raw = self.ask(read("look at command", exec), asked).await.map_err(Error::after_change)?;
+        let id = raw.container_id.unwrap_or_default();
+        let trace = self.exec_trace(&id, exec, since_ms).await.map_err(Error::after_change)?;
+        Ok(trace == ExecTrace::Ended(LISTENER_LOST))
     }
 
     /// None if the daemon does not know it (any more: it forgets those of containers that stopped).

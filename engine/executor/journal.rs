@@ -7,7 +7,7 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 
 use super::emergency;
 use super::refusal::Refusal;
-use crate::audit::{Audit, Draft, EntryFilter, Note, Reader, RunRow, Ticket};
+use crate::audit::{Audit, Draft, Note, Reader, RunRow, Ticket};
 use crate::clock;
 use crate::host::{Ledger, LocalChanges, Stop};
 use crate::model::ids::{RunId, StepPath};
@@ -137,7 +137,7 @@ impl Ledger for Journal {
 /// The state of a run, from its journal.
 pub(super) fn fold(reader: &Reader, run: &RunId) -> Result<State, Refusal> {
     let mut state = State::of(run.clone());
-    for entry in reader.entries(&EntryFilter::journal(run))? {
+    for entry in reader.journal(run)? {
         let event = entry.event()?;
         state.apply(entry.time_ms, &event).map_err(|e| Refusal::Internal(e.to_string()))?;
     }

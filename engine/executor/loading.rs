@@ -20,6 +20,8 @@ impl Engine {
             match fold(reader, &row.run) {
                 Ok(state) if state.started_ms().is_none() => waiting.push((row, state)),
                 Ok(state) => begun.push((row, state)),
+                // What is damaged is not acted upon, and neither is the rest of it.
+                Err(Refusal::Audit(error)) => return Err(Refusal::Audit(error)),
                 Err(error) => cannot_go_on(&row.run, &error),
             }
         }

@@ -44,18 +44,26 @@ impl Troubles {
             let shown =
                 usize::try_from(trouble.line).ok().and_then(|n| n.checked_sub(1)).and_then(|n| lines.get(n));
             let _ = match trouble.line {
-                0 => writeln!(text, "{}: {}", self.file, trouble.message),
-                line => writeln!(text, "{}:{line}:{}: {}", self.file, trouble.column, trouble.message),
+                0 => writeln!(text, "{}: {}", self.file, visible(&trouble.message)),
+                line => {
+                    writeln!(text, "{}:{line}:{}: {}", self.file, trouble.column, visible(&trouble.message))
+                }
             };
             if let Some(line) = shown.filter(|line| !line.trim().is_empty()) {
                 excerpt(&mut text, line, trouble);
             }
             if let Some(hint) = &trouble.hint {
-                let _ = writeln!(text, "  hint: {hint}");
+                let _ = writeln!(text, "  hint: {}", visible(hint));
             }
         }
         text
     }
+}
+
+/// Messages and hints quote what is written: nothing of it may reach the terminal as more than a text.
+fn visible(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() };
+    text.chars().map(shown).collect()
 }
 
 /// The line and a caret below it; a long line is cut around the place.
@@ -100,6 +108,17 @@ mod tests {
         let expected = "a.yaml: no name\n\
             a.yaml:2:2: unknown key `steeps`\n  2 | →steeps: []\n    |  ^\n  hint: did you mean `steps`?\n";
         assert_eq!(troubles.render(), expected);
+        let quoted = |text: &str| Troubles {
+            troubles: vec![Trouble {
+                line: 0,
+                column: 0,
+                message: text.to_owned(),
+                hint: Some(text.to_owned()),
+            }],
+            ..troubles.clone()
+        };
+        let expected = "a.yaml: \\u{1b}[2J\n  hint: \\u{1b}[2J\n";
+        assert_eq!(quoted("\u{1b}[2J").render(), expected);
         assert_eq!(troubles.to_string(), "2 troubles in `a.yaml`");
     }
 }

@@ -7,6 +7,6 @@ pub mod state;
 pub mod view;
 
 #[cfg(test)]
-mod simulator;
+pub(crate) mod simulator;
 #[cfg(test)]
 mod tests;

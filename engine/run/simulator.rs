@@ -1,223 +1,119 @@
 //! A make-believe executor for tests: virtual time, scripted attempts, people who act at set times. It performs what
 //! [`next`] says and records everything in a journal that can be cut anywhere and carried on.
 
+mod book;
+
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::event::{Accepted, Answer, CallId, EndStatus, Event, Outcome, Settlement, TriggerKind};
+pub(crate) use book::{accepted, book, expr, id, path, plugin, text};
+
+use super::event::{Accepted, Answer, CallId, EndStatus, Event, Outcome, Settlement};
 use super::next::{Action, Ended, InFlight, Perform, finish, next, over};
 use super::state::State;
 use crate::model::effect::{Effect, Failure, FailureKind};
-use crate::model::expression::Expression;
-use crate::model::grant::RunGrants;
-use crate::model::ids::{Digest, RunId, RunbookName, StepId, StepPath, TargetName};
-use crate::model::runbook::{OnFailure, Retry, Risk, Runbook, Step, Template, Uses};
+use crate::model::ids::{Digest, RunId, StepPath};
+use crate::model::runbook::Runbook;
 
 /// When simulated runs are accepted.
-pub(super) const EPOCH_MS: u64 = 1_000_000;
+pub(crate) const EPOCH_MS: u64 = 1_000_000;
 
 /// More looks than any test needs: a run that takes more never ends.
 const MAX_LOOKS: usize = 20_000;
 
+/// The write of an act that does not say which.
+const WRITE: &str = "containers.stop";
+
 /// What one attempt does.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Act {
-    pub(super) outcome: Outcome,
-    pub(super) takes_ms: u64,
-    pub(super) writes: u32,
+pub(crate) struct Act {
+    pub(crate) outcome: Outcome,
+    pub(crate) takes_ms: u64,
+    /// The host calls that change something, by name, in order.
+    pub(crate) writes: Vec<String>,
     /// The last write cannot be established.
-    pub(super) doubt: bool,
+    pub(crate) doubt: bool,
 }
 
 impl Act {
-    pub(super) fn takes(mut self, ms: u64) -> Self {
+    pub(crate) fn takes(mut self, ms: u64) -> Self {
         self.takes_ms = ms;
         self
     }
 
-    pub(super) fn writes(mut self, count: u32) -> Self {
-        self.writes = count;
+    pub(crate) fn writes(self, count: u32) -> Self {
+        self.calls((0..count).map(|_| WRITE.to_owned()).collect())
+    }
+
+    pub(crate) fn calls(mut self, writes: Vec<String>) -> Self {
+        self.writes = writes;
         self
     }
 
-    pub(super) fn in_doubt(mut self) -> Self {
-        self.writes = self.writes.max(1);
+    pub(crate) fn in_doubt(mut self) -> Self {
+        if self.writes.is_empty() {
+            self = self.writes(1);
+        }
         self.doubt = true;
         self
     }
 }
 
-pub(super) fn ok(output: impl Into<Value>) -> Act {
-    Act { outcome: Outcome::Ok(output.into()), takes_ms: 10, writes: 0, doubt: false }
+pub(crate) fn ok(output: impl Into<Value>) -> Act {
+    Act { outcome: Outcome::Ok(output.into()), takes_ms: 10, writes: Vec::new(), doubt: false }
 }
 
-pub(super) fn fails(kind: FailureKind) -> Act {
+pub(crate) fn fails(kind: FailureKind) -> Act {
     let failure = Failure::new(kind, "test.failed", "it broke");
     Act { outcome: Outcome::Error(failure), ..ok(Value::Null) }
 }
 
-pub(super) fn broken() -> Act {
+pub(crate) fn broken() -> Act {
     fails(FailureKind::Internal)
 }
 
-pub(super) fn id(text: &str) -> StepId {
-    StepId::new(text).unwrap()
-}
-
-pub(super) fn path(text: &str) -> StepPath {
-    text.parse().unwrap()
-}
-
-pub(super) fn expr(text: &str) -> Expression {
-    Expression::parse(text, 1).unwrap()
-}
-
-pub(super) fn text(text: &str) -> Template {
-    Template::parse(text, 1).unwrap()
-}
-
-pub(super) fn plugin() -> Uses {
-    Uses::Plugin { plugin: crate::model::ids::PluginName::new("test").unwrap(), step: "act".to_owned() }
-}
-
-pub(super) fn step(name: &str) -> Step {
-    Step {
-        id: id(name),
-        summary: String::new(),
-        expect: None,
-        if_it_fails: None,
-        uses: plugin(),
-        with: Template::empty(),
-        condition: None,
-        for_each: None,
-        until: None,
-        retry: Retry {
-            attempts: 1,
-            delay: Duration::from_secs(1),
-            factor: 2.0,
-            max_delay: Duration::from_mins(1),
-        },
-        timeout: Duration::from_mins(10),
-        on_failure: OnFailure::Stop,
-        needs: Vec::new(),
-        undo: None,
-        line: 1,
-    }
-}
-
-/// Builds a runbook step by step; each needs its predecessor until told otherwise.
-#[derive(Debug, Default)]
-pub(super) struct Book {
-    steps: Vec<Step>,
-    finally: Vec<Step>,
-    pub(super) outputs: Vec<(String, Template)>,
-}
-
-impl Book {
-    pub(super) fn step(&mut self, name: &str) -> &mut Step {
-        add(&mut self.steps, name)
-    }
-
-    pub(super) fn steps_mut(&mut self) -> &mut [Step] {
-        &mut self.steps
-    }
-
-    pub(super) fn finally(&mut self, name: &str) -> &mut Step {
-        add(&mut self.finally, name)
-    }
-}
-
-fn add<'a>(steps: &'a mut Vec<Step>, name: &str) -> &'a mut Step {
-    let needs = steps.last().map(|last| last.id.clone()).into_iter().collect();
-    steps.push(Step { needs, ..step(name) });
-    steps.last_mut().unwrap()
-}
-
-pub(super) fn book(build: impl FnOnce(&mut Book)) -> Runbook {
-    let mut book = Book::default();
-    build(&mut book);
-    Runbook {
-        name: RunbookName::new("test").unwrap(),
-        summary: "A test.".to_owned(),
-        about: String::new(),
-        risk: Risk::Low,
-        owner: None,
-        parameters: Vec::new(),
-        triggers: Vec::new(),
-        timeout: Duration::from_mins(30),
-        resume_within: Duration::from_mins(15),
-        grants: crate::model::grant::Grants::default(),
-        steps: book.steps,
-        finally: book.finally,
-        outputs: book.outputs,
-        digest: Digest::of("test"),
-        text: String::new(),
-    }
-}
-
-pub(super) fn accepted(runbook: &Runbook) -> Accepted {
-    Accepted {
-        runbook: runbook.name.clone(),
-        file: String::new(),
-        texts: Vec::new(),
-        plugins: Vec::new(),
-        parameters: json!({ "service": "shop/web" }),
-        trigger: TriggerKind::Manual,
-        trigger_data: Value::Null,
-        reason: Some("because".to_owned()),
-        dedupe: None,
-        target: TargetName::new("local").unwrap(),
-        grants: RunGrants::default(),
-        locks: Vec::new(),
-        parent: None,
-        plan: None,
-        step_by_step: false,
-        timeout_ms: u64::try_from(runbook.timeout.as_millis()).unwrap(),
-        resume_within_ms: 900_000,
-    }
-}
-
-pub(super) fn run_id(chance: u32) -> RunId {
+pub(crate) fn run_id(chance: u32) -> RunId {
     RunId::from_parts(EPOCH_MS, chance)
 }
 
 /// The child run of an attempt.
-pub(super) fn child_of(path: &StepPath, attempt: u32) -> RunId {
+pub(crate) fn child_of(path: &StepPath, attempt: u32) -> RunId {
     let digest = Digest::of(format!("{path}#{attempt}"));
     run_id(u32::from_str_radix(&digest.as_str()[..5], 16).unwrap())
 }
 
 /// A run under simulation.
 #[derive(Debug, Clone)]
-pub(super) struct Simulator {
-    pub(super) runbook: Runbook,
-    pub(super) state: State,
-    pub(super) journal: Vec<(u64, Event)>,
-    pub(super) now_ms: u64,
+pub(crate) struct Simulator {
+    pub(crate) runbook: Runbook,
+    pub(crate) state: State,
+    pub(crate) journal: Vec<(u64, Event)>,
+    pub(crate) now_ms: u64,
     /// What was performed: when, since the epoch; step; attempt.
-    pub(super) performed: Vec<(u64, String, u32)>,
+    pub(crate) performed: Vec<(u64, String, u32)>,
     /// Children that were told to end, and whether they undo.
-    pub(super) told: Vec<(RunId, bool)>,
+    pub(crate) told: Vec<(RunId, bool)>,
+    /// What was done to the make-believe world: every write, with its arguments, as often as it was done.
+    world: Vec<(CallId, Value)>,
     in_flight: InFlight,
     scripts: BTreeMap<String, Vec<Act>>,
     people: Vec<(u64, Event)>,
     acted: usize,
     /// What a person says to every question and doubt a little later; none: nobody is there.
-    pub(super) obliging: Option<(bool, Settlement)>,
+    pub(crate) obliging: Option<(bool, Settlement)>,
 }
 
 /// How long an obliging person thinks.
 const THINKS_MS: u64 = 50;
 
 impl Simulator {
-    pub(super) fn new(runbook: Runbook) -> Self {
+    pub(crate) fn new(runbook: Runbook) -> Self {
         let accepted = accepted(&runbook);
         Self::accepted(runbook, accepted)
     }
 
-    pub(super) fn accepted(runbook: Runbook, accepted: Accepted) -> Self {
+    pub(crate) fn accepted(runbook: Runbook, accepted: Accepted) -> Self {
         let mut simulator = Self {
             runbook,
             state: State::of(run_id(7)),
@@ -225,6 +121,7 @@ impl Simulator {
             now_ms: EPOCH_MS,
             performed: Vec::new(),
             told: Vec::new(),
+            world: Vec::new(),
             in_flight: InFlight::default(),
             scripts: BTreeMap::new(),
             people: Vec::new(),
@@ -237,19 +134,24 @@ impl Simulator {
     }
 
     /// What the attempts of a step or item do, in order; the last is repeated.
-    pub(super) fn script(&mut self, path: &str, acts: impl IntoIterator<Item = Act>) -> &mut Self {
+    pub(crate) fn script(&mut self, path: &str, acts: impl IntoIterator<Item = Act>) -> &mut Self {
         self.scripts.insert(path.to_owned(), acts.into_iter().collect());
         self
     }
 
     /// What a person does so long after the run was accepted; to be told in order of time.
-    pub(super) fn person(&mut self, after_ms: u64, event: Event) -> &mut Self {
+    pub(crate) fn person(&mut self, after_ms: u64, event: Event) -> &mut Self {
         self.people.push((EPOCH_MS + after_ms, event));
         self
     }
 
-    /// The same run after a crash: only this much of the journal is left.
-    pub(super) fn cut(&self, entries: usize) -> Self {
+    /// The same run after a crash: only this much of the journal is left, and nothing was done that has no outcome there.
+    pub(crate) fn cut(&self, entries: usize) -> Self {
+        self.cut_with(entries, false)
+    }
+
+    /// The same run after a crash. What was announced and has no outcome in the rest of the journal was done, or was not.
+    pub(crate) fn cut_with(&self, entries: usize, done: bool) -> Self {
         let mut cut = Self {
             state: State::of(run_id(7)),
             journal: Vec::new(),
@@ -266,16 +168,23 @@ impl Simulator {
             }
             cut.record(event.clone());
         }
+        let open = cut.state.open_calls();
+        let happened =
+            |call: &CallId| match cut.state.calls(&call.path, call.attempt).get(call.ordinal as usize) {
+                Some(_) => done || !open.contains(call),
+                None => false,
+            };
+        cut.world = self.world.iter().filter(|(call, _)| happened(call)).cloned().collect();
         cut
     }
 
-    pub(super) fn record(&mut self, event: Event) {
+    pub(crate) fn record(&mut self, event: Event) {
         self.state.apply(self.now_ms, &event).unwrap_or_else(|error| panic!("{error}: {event:?}"));
         self.journal.push((self.now_ms, event));
     }
 
     /// Runs to the end, or until only a person could go on and none will.
-    pub(super) fn run(&mut self) -> Option<EndStatus> {
+    pub(crate) fn run(&mut self) -> Option<EndStatus> {
         for _ in 0..MAX_LOOKS {
             let actions = next(&self.runbook, &self.state, self.now_ms, &self.in_flight);
             let known = over(&self.runbook, &self.state, 0);
@@ -331,29 +240,36 @@ impl Simulator {
     }
 
     fn perform(&mut self, perform: Perform) {
-        let Perform { path, attempt, .. } = perform;
+        let Perform { path, attempt, with, .. } = perform;
         self.performed.push((self.now_ms - EPOCH_MS, path.to_string(), attempt));
         let act = self.script_of(&path, attempt);
-        for ordinal in 0..act.writes {
-            let known = self.state.calls(&path, attempt).get(usize::try_from(ordinal).unwrap()).cloned();
-            let call = CallId { path: path.clone(), attempt, ordinal };
-            if known.is_none() {
-                if self.state.stopping(&path).is_some() {
-                    break;
+        let last = act.writes.len().saturating_sub(1);
+        for (index, function) in act.writes.iter().enumerate() {
+            let known = self.state.calls(&path, attempt).get(index).cloned();
+            let call = CallId { path: path.clone(), attempt, ordinal: u32::try_from(index).unwrap() };
+            let arguments = json!({ "id": index, "with": with });
+            match &known {
+                Some(known) => {
+                    assert_eq!(
+                        (&known.function, &known.arguments),
+                        (function, &arguments),
+                        "replay diverged"
+                    );
                 }
-                self.record(Event::CallIntended {
+                None if self.state.stopping(&path).is_some() => break,
+                None => self.record(Event::CallIntended {
                     call: call.clone(),
-                    function: "containers.stop".to_owned(),
-                    arguments: json!({ "id": ordinal }),
+                    function: function.clone(),
+                    arguments: arguments.clone(),
                     effect: Effect::Idempotent,
                     before: json!({ "state": "running" }),
-                });
+                }),
             }
             if known.as_ref().is_some_and(|known| known.outcome.is_some()) {
                 continue;
             }
             let settled = known.and_then(|known| known.settled);
-            if act.doubt && settled.is_none() && ordinal + 1 == act.writes {
+            if act.doubt && settled.is_none() && index == last {
                 self.record(Event::CallDoubted { call, message: "it is gone".to_owned() });
                 return;
             }
@@ -364,12 +280,20 @@ impl Simulator {
                     "test.settled",
                     "a person said so",
                 )),
-                Some(Settlement::Retry) | None => Outcome::Ok(json!("stopped")),
+                Some(Settlement::Retry) | None => self.establish(&call, arguments),
             };
-            let function = "containers.stop".to_owned();
+            let function = function.clone();
             self.record(Event::CallFinished { call, function, arguments: None, outcome, established: None });
         }
         self.under_way(path, attempt);
+    }
+
+    /// Looks whether the world shows the call, and does it if not.
+    fn establish(&mut self, call: &CallId, arguments: Value) -> Outcome {
+        if !self.world.iter().any(|(done, _)| done == call) {
+            self.world.push((call.clone(), arguments));
+        }
+        Outcome::Ok(json!("stopped"))
     }
 
     fn under_way(&mut self, path: StepPath, attempt: u32) {
@@ -438,30 +362,37 @@ impl Simulator {
         self.record(finish(&self.runbook, &self.state, ended));
     }
 
-    pub(super) fn end_message(&self) -> &str {
+    /// What was done to the world, in the order of the calls: side by side, a crash may change which came first.
+    pub(crate) fn effects(&self) -> Vec<&(CallId, Value)> {
+        let mut effects: Vec<_> = self.world.iter().collect();
+        effects.sort_by_key(|(call, _)| call);
+        effects
+    }
+
+    pub(crate) fn end_message(&self) -> &str {
         &self.state.end().unwrap().message
     }
 
     /// Steps and attempts in the order in which they were performed.
-    pub(super) fn order(&self) -> Vec<String> {
+    pub(crate) fn order(&self) -> Vec<String> {
         self.performed.iter().map(|(_, path, attempt)| format!("{path}#{attempt}")).collect()
     }
 
     /// When each was performed, in milliseconds since the run was accepted.
-    pub(super) fn times(&self) -> Vec<(u64, &str)> {
+    pub(crate) fn times(&self) -> Vec<(u64, &str)> {
         self.performed.iter().map(|(at, path, _)| (*at, path.as_str())).collect()
     }
 
-    pub(super) fn recorded(&self, kind: &str) -> Vec<&Event> {
+    pub(crate) fn recorded(&self, kind: &str) -> Vec<&Event> {
         self.journal.iter().map(|(_, event)| event).filter(|event| event.kind() == kind).collect()
     }
 }
 
-pub(super) fn answer(path_text: &str, yes: bool) -> Event {
+pub(crate) fn answer(path_text: &str, yes: bool) -> Event {
     let answer = Answer { yes, text: Some("fine".to_owned()), by: "kim".to_owned() };
     Event::Answered { path: path(path_text), answer }
 }
 
-pub(super) fn cancel(undo: bool) -> Event {
+pub(crate) fn cancel(undo: bool) -> Event {
     Event::CancelRequested { reason: "enough".to_owned(), undo }
 }

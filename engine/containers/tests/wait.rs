@@ -20,16 +20,17 @@ async fn healthy_for_a_time_means_without_a_break() {
     let ill = std::thread::spawn({
         let id = id.clone();
         move || {
-            std::thread::sleep(Duration::from_millis(500));
             docker(&["exec", &id, "rm", "/www/health"]);
-            std::thread::sleep(Duration::from_millis(2500));
+            while !docker(&["inspect", "--format", "{{.State.Health.Status}}", &id]).starts_with("unhealthy") {
+                std::thread::sleep(Duration::from_millis(50));
+            }
             docker(&["exec", &id, "touch", "/www/health"]);
             Instant::now()
         }
     });
-    bed.daemon.wait_until(&id, Condition::HealthyFor(2500), PATIENCE).await.unwrap();
+    bed.daemon.wait_until(&id, Condition::HealthyFor(5000), PATIENCE).await.unwrap();
     let healed = ill.join().unwrap();
-    assert!(healed.elapsed() >= Duration::from_millis(2500), "{:?}", healed.elapsed());
+    assert!(healed.elapsed() >= Duration::from_millis(5000), "{:?}", healed.elapsed());
 }
 
 #[tokio::test]

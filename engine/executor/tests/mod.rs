@@ -1,6 +1,7 @@
 //! The engine in this process, on a real audit log and with real plugins.
 
 mod docker;
+mod library;
 
 use std::collections::BTreeMap;
 use std::path::Path;

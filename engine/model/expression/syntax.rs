@@ -36,7 +36,8 @@ const FUNCTIONS: [&str; 21] = [
 ];
 
 /// The hint where nothing better is known.
-const USUAL: &str = "an expression looks like `steps.before.output.running > 0 && parameters.service != ''`";
+pub(super) const USUAL: &str =
+    "an expression looks like `steps.before.output.running > 0 && parameters.service != ''`";
 /// After so many syntax errors the rest is not looked at.
 const MAX_SYNTAX_ERRORS: u32 = 4;
 
@@ -209,7 +210,7 @@ fn explain(text: &str, errors: &ParseErrors) -> InvalidExpression {
     let said = first.msg.trim_start_matches("Syntax error: ");
     let (message, hint): (String, Option<&str>) = match quoted(said) {
         Some("<EOF>") => ("the expression ends too early".to_owned(), open_bracket(text)),
-        Some(word) => (format!("`{word}` is not expected here"), habit(text, word)),
+        Some(word) => (format!("`{}` is not expected here", visible(word)), habit(text, word)),
         None if said.to_lowercase().contains("recursion limit") => {
             (format!("the expression is nested deeper than {MAX_EXPRESSION_DEPTH} levels"), None)
         }
@@ -237,6 +238,12 @@ fn quoted(said: &str) -> Option<&str> {
     let end = rest.find("' expecting").or_else(|| rest.rfind('\''))?;
     let word = rest[..end].trim();
     (!word.is_empty()).then_some(word)
+}
+
+/// A word as it can be shown on a terminal, its quotes as they are.
+fn visible(word: &str) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() };
+    word.chars().map(shown).collect()
 }
 
 /// Hints for what people write from habit.

@@ -84,6 +84,7 @@ fn syntax_errors_are_sentences() {
         ("a =", "`=` is not expected here", Some("to compare, write `==`")),
         ("a = b", "`=` is not expected here", Some("to compare, write `==`")),
         ("(a", "the expression ends too early", Some("a `(` is not closed")),
+        ("a \u{1b}[2J", "`\\u{1b}` is not expected here", Some(super::syntax::USUAL)),
         ("a and b", "`and` is not expected here", Some("write `&&`")),
         ("sizee(a)", "there is no function `sizee`", Some("did you mean `size`?")),
         ("a.len()", "there is no function `len`", Some("`size(x)` tells how many there are")),

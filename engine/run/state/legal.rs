@@ -46,6 +46,7 @@ fn under_way(state: &State, event: &Event) -> Legal {
         Event::Skipped { path, .. } => skipped(state, path),
         Event::AttemptStarted { path, attempt, .. } => {
             new_attempt(state, path, *attempt)?;
+            confirmed(state, path)?;
             ensure(state.stopping(path).is_none(), || format!("no attempt of `{path}` may begin any more"))?;
             ensure(state.left.is_none(), || "a person left it".to_owned())?;
             ensure(!state.has_doubt(), || "a call is in doubt".to_owned())
@@ -128,7 +129,14 @@ fn fresh(state: &State, path: &StepPath) -> Legal {
 
 fn items(state: &State, path: &StepPath) -> Legal {
     ensure(path.item.is_none(), || format!("`{path}` is an item itself"))?;
+    confirmed(state, path)?;
     fresh(state, path)
+}
+
+/// With `--step`: what a person is asked about begins with a yes.
+fn confirmed(state: &State, path: &StepPath) -> Legal {
+    let confirmed = state.progress(path).is_none_or(Progress::confirmed);
+    ensure(confirmed, || format!("nobody has confirmed `{path}`"))
 }
 
 /// An item exists only once its step's items were evaluated.

@@ -23,7 +23,8 @@ impl Pauses {
 
     /// How much of them lies after this time.
     pub(super) fn since(&self, ms: u64) -> u64 {
-        self.over.iter().map(|(from, to)| to.saturating_sub(*from.max(&ms))).sum()
+        let after = self.over.iter().map(|(from, to)| to.saturating_sub(*from.max(&ms)));
+        after.fold(0, u64::saturating_add)
     }
 }
 
@@ -44,5 +45,15 @@ mod tests {
         assert_eq!(pauses.since(15), 10);
         assert_eq!(pauses.since(42), 3);
         assert_eq!(pauses.since(50), 0);
+    }
+
+    #[test]
+    fn times_at_the_edge_are_survived() {
+        let mut pauses = Pauses::default();
+        for _ in 0..2 {
+            pauses.begin(1);
+            pauses.end(u64::MAX);
+        }
+        assert_eq!(pauses.since(0), u64::MAX);
     }
 }

@@ -219,6 +219,12 @@ impl Progress {
         attempt.waiting.as_ref()?.asked().filter(|asked| asked.answer.is_none())
     }
 
+    /// Whether it may begin as far as `--step` goes: nobody was asked, or the answer was yes.
+    pub(super) fn confirmed(&self) -> bool {
+        let answer = |asked: &Asked| asked.answer.as_ref().is_some_and(|answer| answer.yes);
+        self.confirm.as_ref().is_none_or(answer)
+    }
+
     pub(super) fn in_doubt(&self) -> bool {
         self.unfinished().is_some_and(|(_, attempt)| attempt.in_doubt())
     }

@@ -221,6 +221,11 @@ fn only_who_is_asked_may_answer() {
     asked_and(intended("a", 0), "`a` waits");
     after_begin(&[started("a", 1), answer("a", true)], "`a` asks nothing");
     after_begin(&[&asked[..], &[answer("a", true), answer("a", true)]].concat(), "`a` asks nothing");
+    let question = Question { text: "?".to_owned(), who: Vec::new(), evidence: false, deadline_ms: None };
+    let confirm = Event::WaitStarted { path: path("a"), attempt: 1, wait: Wait::Confirm(question) };
+    after_begin(&[confirm.clone(), started("a", 1)], "nobody has confirmed `a`");
+    after_begin(&[confirm.clone(), answer("a", false), started("a", 1)], "nobody has confirmed `a`");
+    after_begin(&[confirm, items("a")], "nobody has confirmed `a`");
     let child = Event::ChildStarted { path: path("a"), attempt: 1, run: run_id(3) };
     asked_and(child.clone(), "`a` waits already");
     after_begin(&[started("a", 1), child.clone(), child], "attempt 1 of `a` has a child already");

@@ -3,6 +3,7 @@
 mod cancel;
 mod crash;
 mod doubt;
+mod history;
 mod items;
 mod order;
 mod repeat;

@@ -1,0 +1,4 @@
+//! See `inputs/checkpoints.rs`.
+#![no_main]
+
+include!("../target.rs");

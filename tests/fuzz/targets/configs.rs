@@ -1,0 +1,4 @@
+//! See `inputs/configs.rs`.
+#![no_main]
+
+include!("../target.rs");

@@ -1,0 +1,4 @@
+//! See `inputs/containers.rs`.
+#![no_main]
+
+include!("../target.rs");

@@ -1,0 +1,4 @@
+//! See `inputs/descriptions.rs`.
+#![no_main]
+
+include!("../target.rs");

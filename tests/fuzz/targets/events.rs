@@ -1,0 +1,4 @@
+//! See `inputs/events.rs`.
+#![no_main]
+
+include!("../target.rs");

@@ -1,0 +1,4 @@
+//! See `inputs/exports.rs`.
+#![no_main]
+
+include!("../target.rs");

@@ -1,0 +1,4 @@
+//! See `inputs/expressions.rs`.
+#![no_main]
+
+include!("../target.rs");

@@ -1,0 +1,4 @@
+//! See `inputs/parameters.rs`.
+#![no_main]
+
+include!("../target.rs");

@@ -1,0 +1,4 @@
+//! See `inputs/plugins.rs`.
+#![no_main]
+
+include!("../target.rs");

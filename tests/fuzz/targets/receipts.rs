@@ -1,0 +1,4 @@
+//! See `inputs/receipts.rs`.
+#![no_main]
+
+include!("../target.rs");

@@ -1,0 +1,4 @@
+//! See `inputs/runbooks.rs`.
+#![no_main]
+
+include!("../target.rs");

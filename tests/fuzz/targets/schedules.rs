@@ -1,0 +1,4 @@
+//! See `inputs/schedules.rs`.
+#![no_main]
+
+include!("../target.rs");

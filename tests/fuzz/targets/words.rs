@@ -1,0 +1,4 @@
+//! See `inputs/words.rs`.
+#![no_main]
+
+include!("../target.rs");
