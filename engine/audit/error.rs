@@ -49,6 +49,16 @@ pub enum Error {
         /// The file from which it is known that there were entries.
         trace: String,
     },
+    /// It holds fewer entries than were durable.
+    #[error("the audit log has lost its end: it holds {entries} entries, but `{trace}` tells of {known}")]
+    Behind {
+        /// How many there are.
+        entries: u64,
+        /// The file from which it is known that there were more.
+        trace: String,
+        /// How many there were.
+        known: u64,
+    },
     /// Another program holds the database's own lock.
     #[error("the audit log is locked by another program")]
     Busy,
@@ -116,9 +126,11 @@ impl Error {
     /// What it means to the program's exit code.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Newer { .. } | Self::Damaged { .. } | Self::Lost { .. } | Self::Busy => {
-                ErrorKind::BusyOrDamaged
-            }
+            Self::Newer { .. }
+            | Self::Damaged { .. }
+            | Self::Lost { .. }
+            | Self::Behind { .. }
+            | Self::Busy => ErrorKind::BusyOrDamaged,
             Self::Absent { .. } | Self::Full | Self::Environment { .. } => ErrorKind::Environment,
             Self::Stale { .. } => ErrorKind::Stale,
             Self::TooLarge { .. } | Self::Invalid { .. } => ErrorKind::Invalid,
@@ -136,6 +148,9 @@ impl Error {
             }
             Self::Lost { .. } => Some(
                 "put `audit.db` back from a backup, or move the whole data directory away to begin anew; what is urgent: `run --emergency --reason WHY`",
+            ),
+            Self::Behind { .. } => Some(
+                "put `audit.db` and `audit.db-wal` back as they were; to go on without what is lost, keep a copy of the data directory and move the file that tells of more away; what is urgent: `run --emergency --reason WHY`",
             ),
             Self::Busy => {
                 Some("close the program that has `audit.db` open for writing, for example `sqlite3`")

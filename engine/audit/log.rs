@@ -17,6 +17,7 @@ use super::checkpoint_files::CheckpointFiles;
 use super::entry::{Appended, Draft, Note};
 use super::error::Error;
 use super::key::VerifierKey;
+use super::mark::Mark;
 use super::opening::{self, Opened};
 use super::queue::Queue;
 use super::reserve::Reserve;
@@ -68,6 +69,7 @@ impl Audit {
             committed: sender,
             reserve,
             files: CheckpointFiles::new(dir),
+            mark: Mark::open(dir),
             ledger: Ledger::new(tree, clean),
         };
         let thread = thread::Builder::new().name("audit-writer".to_owned()).spawn(move || writer.run());

@@ -18,6 +18,7 @@ mod fold;
 mod join;
 mod key;
 mod log;
+mod mark;
 mod moved;
 mod opening;
 mod queue;
@@ -43,6 +44,7 @@ pub use export::{
 pub use join::{JOINED, JOINED_BUCKET, JoinError, Joined, join};
 pub use key::{InvalidKey, PRIVATE_KEY_FILE, PUBLIC_KEY_FILE, VerifierKey, public_key};
 pub use log::{Audit, MAX_NOTE_BYTES, Options, Ticket};
+pub use mark::MARK_FILE;
 pub use moved::MAX_BLOB_BYTES;
 pub use opening::examine;
 pub use queue::{MAX_WAITING_BYTES, MAX_WAITING_ENTRIES, MAX_WAITING_NOTES};

@@ -11,6 +11,7 @@ use super::checkpoint::Checkpoint;
 use super::checkpoint_files::CHECKPOINT_DIR;
 use super::error::Error;
 use super::key::{self, SignerKey, VerifierKey};
+use super::mark::Known;
 use super::reserve::Reserve;
 use super::schema::{self, signed, unsigned};
 use super::tables::{self, TreeRow};
@@ -38,6 +39,7 @@ pub(super) fn open(dir: &Path) -> Result<Opened, Error> {
 }
 
 fn open_once(dir: &Path) -> Result<Opened, Error> {
+    let known = Known::beside(dir);
     let (mut db, found) = schema::open_writer(dir)?;
     let key = match (SignerKey::load(dir)?, found) {
         (Some(key), _) => key,
@@ -56,6 +58,7 @@ fn open_once(dir: &Path) -> Result<Opened, Error> {
         return Ok(Opened { db, key, tree: Frontier::default(), last_ms: 0, clean: true });
     }
     let Sound { tree, last_ms, clean } = Sound::of(&db, key.public())?;
+    known.against(&tree, key.public())?;
     Ok(Opened { db, key, tree, last_ms, clean })
 }
 
@@ -71,8 +74,10 @@ pub fn examine(dir: &Path) -> Result<(), Error> {
     }
     // Before the snapshot, so that no checkpoint knows of more than it.
     let witnesses = Witnesses::beside(&dir.join(CHECKPOINT_DIR), &public);
+    let known = Known::beside(dir);
     db.execute_batch("BEGIN")?;
     let sound = Sound::of(&db, &public)?;
+    known.against(&sound.tree, &public)?;
     witnesses.finish(sound.tree.size()).map_err(|error| match error {
         VerifyError::Tampered(tampered) => Error::damaged(tampered.to_string()),
         VerifyError::Unreadable(error) => error,

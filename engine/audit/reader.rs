@@ -16,6 +16,7 @@ use super::entry::{Entry, KeptNote, Note, RunRow};
 use super::error::Error;
 use super::opening::TrustRow;
 use super::schema::{self, signed, unsigned};
+use super::tree;
 
 /// How many rows a question returns if it does not say.
 pub const DEFAULT_LIMIT: usize = 1000;
@@ -126,6 +127,23 @@ impl Reader {
             Ok((row.get(0)?, row.get_ref(1)?.as_bytes().unwrap_or_default().to_vec()))
         })?;
         bodies.into_iter().map(|(seq, body)| self.entry_of(unsigned(seq)?, &body)).collect()
+    }
+
+    /// The journal of a run, each entry as it was hashed: what is to be acted on is looked at first.
+    pub fn journal(&self, run: &RunId) -> Result<Vec<Entry>, Error> {
+        let sql = "SELECT seq, body, hash FROM entry WHERE run = ?1 ORDER BY version";
+        let mut statement = self.db.prepare_cached(sql)?;
+        let mut rows = statement.query([run.as_str()])?;
+        let mut journal = Vec::new();
+        while let Some(row) = rows.next()? {
+            let seq = unsigned(row.get(0)?)?;
+            let body = row.get_ref(1)?.as_bytes().unwrap_or_default();
+            if row.get_ref(2)?.as_bytes() != Ok(&tree::leaf(body)[..]) {
+                return Err(Error::damaged(format!("entry {seq}: the body does not match its hash")));
+            }
+            journal.push(self.entry_of(seq, body)?);
+        }
+        Ok(journal)
     }
 
     /// One entry.

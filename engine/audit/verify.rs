@@ -18,6 +18,7 @@ use super::checkpoint_files::CHECKPOINT_DIR;
 use super::error::Error;
 use super::fold::Fold;
 use super::key::{self, VerifierKey};
+use super::mark::Known;
 use super::opening::TrustRow;
 use super::receipt;
 use super::schema::{self, unsigned};
@@ -82,6 +83,9 @@ impl From<Error> for VerifyError {
     fn from(error: Error) -> Self {
         match error {
             Error::Damaged { what } => tampered("audit.db", what),
+            Error::Behind { entries, trace, known } => {
+                tampered(format!("entry {}", entries + 1), format!("is missing: `{trace}` tells of {known}"))
+            }
             Error::Lost { state, trace, .. } => {
                 tampered("audit.db", format!("{state}, but `{trace}` tells of entries"))
             }
@@ -117,6 +121,7 @@ pub fn verify(path: &Path, options: &VerifyOptions) -> Result<Verified, VerifyEr
         vouched_size = Some(witness.checkpoint.size);
         witnesses.add(witness);
     }
+    let known = Known::beside(&dir);
     // One snapshot, whatever is appended meanwhile.
     db.execute_batch("BEGIN")?;
     refuse_triggers(&db)?;
@@ -133,6 +138,7 @@ pub fn verify(path: &Path, options: &VerifyOptions) -> Result<Verified, VerifyEr
     }
     pass.entries(&db)?;
     pass.witnesses.finish(pass.tree.size())?;
+    known.against(&pass.tree, &public_key)?;
     let (checkpoint, root) = pass.against_checkpoint(&db, &public_key)?;
     pass.fold.against_tables(&db)?;
     Ok(Verified {

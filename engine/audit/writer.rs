@@ -16,6 +16,7 @@ use super::checkpoint_files::CheckpointFiles;
 use super::entry::{Appended, Note};
 use super::error::Error;
 use super::key::SignerKey;
+use super::mark::Mark;
 use super::opening;
 use super::queue::{Batch, Member, Queue};
 use super::reserve::Reserve;
@@ -58,6 +59,7 @@ pub(super) struct Writer {
     pub(super) committed: watch::Sender<u64>,
     pub(super) reserve: Reserve,
     pub(super) files: CheckpointFiles,
+    pub(super) mark: Mark,
     pub(super) ledger: Ledger,
 }
 
@@ -273,6 +275,7 @@ impl Writer {
         self.ledger.clean &= group.rows.is_empty();
         self.ledger.tree = group.tree;
         self.ledger.trusted = group.trusted;
+        self.mark.write(self.ledger.tree.size());
         self.committed.send_replace(self.ledger.tree.size());
         for (reply, appended) in group.waiters {
             // Who does not wait any more has submitted and forgotten: allowed.

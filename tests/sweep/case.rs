@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::cut::Cut;
 use super::effects::{Difference, Effects};
 use super::shape::{Bed, Shape};
+use crate::support::docker_events::Event;
 use crate::support::engine::Ended;
 
 /// How often another engine may be started until the run has ended.
@@ -53,6 +54,31 @@ pub(crate) fn undisturbed(shape: &Shape, bed: &Bed) -> Effects {
     let effects = done_since(shape, bed, mark);
     assert!(!effects.is_empty(), "`{}` does nothing that could be lost", shape.name);
     effects
+}
+
+/// How long the daemon may take to tell of an end that it has caused: it does so when it has heard of it itself, which may be
+/// after it has answered and started the container again.
+const LATE_EVENTS: Duration = Duration::from_secs(5);
+
+/// What was done, once all of what is expected has been told of, or will not be any more.
+fn done_at_last(shape: &Shape, bed: &Bed, mark: usize, expected: &Effects) -> Effects {
+    let began = Instant::now();
+    let is_end = |event: &Event| event.action == "die";
+    let asked: Vec<Event> = bed.service.events.since(mark).into_iter().filter(|e| !is_end(e)).collect();
+    let mut also = Effects::default();
+    (shape.also)(bed, &mut also);
+    loop {
+        let mut events = bed.service.events.since(mark);
+        events.retain(is_end);
+        events.extend(asked.iter().cloned());
+        let mut effects = Effects::of(&events, &bed.newest_run());
+        also.0.iter().for_each(|(what, times)| effects.add(what, *times));
+        let lacks = matches!(effects.difference(expected), Some(Difference::Lost(_)));
+        if !lacks || began.elapsed() > LATE_EVENTS {
+            return effects;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 fn done_since(shape: &Shape, bed: &Bed, mark: usize) -> Effects {
@@ -112,7 +138,12 @@ struct Begin<'a> {
 fn judge(shape: &Shape, bed: &Bed, begin: &Begin<'_>, expected: &Effects, last: Option<&Ended>) -> Verdict {
     let accepted = bed.newest_run() != begin.newest_run;
     let status = if accepted { bed.engine.status() } else { String::new() };
-    let effects = done_since(shape, bed, begin.mark);
+    // A run that has not ended as it should does not do what it should.
+    let effects = if status == shape.ends {
+        done_at_last(shape, bed, begin.mark, expected)
+    } else {
+        done_since(shape, bed, begin.mark)
+    };
     let said = last.map(Ended::said).unwrap_or_default();
     if !accepted {
         return if effects.is_empty() {

@@ -107,7 +107,9 @@ fn lane(board: &Mutex<Board>, kills: usize, until: Instant) {
             |all| shuffled(all).into_iter().filter(|cut| !look().done.contains(&name(cut))).collect(),
             |cut, report| {
                 let mut board = look();
-                board.tally.count(shape.name, &cut.to_string(), &report);
+                if let Some(wrong) = board.tally.count(shape.name, &cut.to_string(), &report) {
+                    println!("{wrong}\n");
+                }
                 let _ = writeln!(board.file, "{}", name(&cut));
                 let count = board.tally.kills();
                 if count.is_multiple_of(50) {

@@ -31,13 +31,14 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn count(&mut self, shape: &str, place: &str, report: &Report) {
+    /// Says what went wrong, if it did.
+    pub(crate) fn count(&mut self, shape: &str, place: &str, report: &Report) -> Option<&str> {
         let row = self.rows.entry(shape.to_owned()).or_default();
         row.cases += 1;
         row.kills += usize::from(report.killed);
         row.slowest = row.slowest.max(report.first_decision.unwrap_or_default());
         let (counter, why) = match &report.verdict {
-            Verdict::Right => return,
+            Verdict::Right => return None,
             Verdict::NeverAccepted => (&mut row.never_accepted, None),
             Verdict::InDoubt => (&mut row.in_doubt, None),
             Verdict::WronglyInDoubt(why) => (&mut row.wrongly_in_doubt, Some(("in doubt", why))),
@@ -46,9 +47,9 @@ impl Tally {
             Verdict::Stuck(why) => (&mut row.stuck, Some(("stuck", why))),
         };
         *counter += 1;
-        if let Some((word, why)) = why {
-            self.wrong.push(format!("{shape}, {place}: {word}: {why}"));
-        }
+        let (word, why) = why?;
+        self.wrong.push(format!("{shape}, {place}: {word}: {why}"));
+        self.wrong.last().map(String::as_str)
     }
 
     pub(crate) fn kills(&self) -> usize {

@@ -9,8 +9,8 @@ use tempfile::TempDir;
 use crate::model::ids::Digest;
 
 use super::super::{
-    Draft, Error, Options, Reader, StateChange, Tampered, Verified, VerifyError, VerifyOptions, examine,
-    verify,
+    Audit, Draft, Error, Options, Reader, StateChange, Tampered, Verified, VerifyError, VerifyOptions,
+    examine, verify,
 };
 use super::{fact, of_run, open, row, run};
 
@@ -238,7 +238,36 @@ fn checkpoints_written_at_the_ends_of_runs_find_an_old_copy_put_back() {
     verified(dir.path());
     std::fs::copy(old.path().join("audit.db"), dir.path().join("audit.db")).unwrap();
     assert!(found(dir.path(), None).what.contains("000000000601.note"));
-    assert!(examine(dir.path()).unwrap_err().to_string().contains("000000000601.note"));
+    let refused = |trace: &str| {
+        let examined = examine(dir.path()).unwrap_err();
+        assert!(examined.to_string().contains(trace), "{examined}");
+        let opened = Audit::open(dir.path(), &Options::default()).err().unwrap();
+        assert_eq!(opened, examined, "nothing may be done on what is left");
+    };
+    refused("audit.mark` tells of 601");
+    std::fs::remove_file(dir.path().join("audit.mark")).unwrap();
+    refused("000000000601.note` tells of 601");
+    std::fs::remove_dir_all(dir.path().join("checkpoints")).unwrap();
+    open(dir.path());
+}
+
+#[test]
+fn a_wal_that_was_deleted_is_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    let audit = open(dir.path());
+    audit.append_blocking(vec![fact(json!(1)), fact(json!(2))], None).unwrap();
+    audit.close().unwrap();
+    drop(audit);
+    let saved = copy(&dir);
+    let audit = open(dir.path());
+    audit.append_blocking(vec![fact(json!(3))], None).unwrap();
+    // As a kill would leave it, and then without its WAL.
+    for file in ["audit.db", "audit.mark"] {
+        std::fs::copy(dir.path().join(file), saved.path().join(file)).unwrap();
+    }
+    let refused = Audit::open(saved.path(), &Options::default()).err().unwrap();
+    assert!(matches!(refused, Error::Behind { entries: 2, known: 3, .. }), "{refused}");
+    assert_eq!(found(saved.path(), None).place, "entry 3");
 }
 
 #[test]
