@@ -18,9 +18,6 @@ const MAX_GROWTH_KIB: u64 = 16 << 10;
 /// How long an honest run may take among hostile ones.
 const HONEST_TIME: Duration = Duration::from_secs(10);
 
-/// Gives large pieces of memory back as soon as they are free, as for an engine that is begun in the background.
-const MALLOC: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "1048576");
-
 /// A plugin that means harm.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
@@ -76,7 +73,7 @@ impl Arena {
     }
 
     fn with(cases: &[Case], hosts: Option<&str>) -> Self {
-        let engine = Engine::new().env(MALLOC.0, MALLOC.1);
+        let engine = Engine::new();
         for case in cases {
             add(&engine, case.name, &case.wasm);
         }

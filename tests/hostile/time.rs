@@ -108,7 +108,10 @@ fn what_does_not_end_is_ended() {
     let mut arena = Arena::of(&cases);
     let told = arena.run("", &cases);
     for case in &cases {
-        assert_eq!(told.end_of(case.name), "step.deadline", "{}", case.name);
+        let end = told.end_of(case.name);
+        // Filling memory costs fuel by the byte: a fast machine uses it up before the time is over.
+        let ended = end == "step.deadline" || case.name == "fill" && end == "plugin.fuel";
+        assert!(ended, "{}: {end}", case.name);
     }
     arena.end(&told);
 }

@@ -21,7 +21,8 @@ async fn healthy_for_a_time_means_without_a_break() {
         let id = id.clone();
         move || {
             docker(&["exec", &id, "rm", "/www/health"]);
-            while !docker(&["inspect", "--format", "{{.State.Health.Status}}", &id]).starts_with("unhealthy") {
+            while !docker(&["inspect", "--format", "{{.State.Health.Status}}", &id]).starts_with("unhealthy")
+            {
                 std::thread::sleep(Duration::from_millis(50));
             }
             docker(&["exec", &id, "touch", "/www/health"]);
