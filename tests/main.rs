@@ -5,6 +5,7 @@ mod support;
 mod audit;
 mod corpus;
 mod crash;
+mod disk;
 mod docs;
 mod emergency;
 mod grants;

@@ -128,7 +128,17 @@ impl Audit {
         self.shared.queue.push_note(note);
     }
 
-    /// The sequence of the newest durable entry; also wakes when notes were written.
+    /// Ends when a commit has failed; never while all is well.
+    pub async fn failed(&self) {
+        let mut committed = self.committed();
+        while self.failure().is_none() {
+            if committed.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// The sequence of the newest durable entry; also wakes when notes were written, and when a commit has failed.
     pub fn committed(&self) -> watch::Receiver<u64> {
         self.shared.committed.clone()
     }

@@ -3,15 +3,20 @@
 //! After a clean stop the frontier must be what the checkpoint was signed for. After an unclean one the entries since the
 //! last trusted size are hashed again as well. Everything is checked only on request, by `verify`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
+use serde::de::IgnoredAny;
 
+use super::body::Body;
 use super::checkpoint::Checkpoint;
 use super::checkpoint_files::CHECKPOINT_DIR;
+use super::entry::RunRow;
 use super::error::Error;
 use super::key::{self, SignerKey, VerifierKey};
 use super::mark::Known;
+use super::reader;
 use super::reserve::Reserve;
 use super::schema::{self, signed, unsigned};
 use super::tables::{self, TreeRow};
@@ -132,6 +137,19 @@ pub(super) fn checkpoint_of(tree: &Frontier, key: &SignerKey) -> String {
     Checkpoint { origin: key.public().name().to_owned(), size: tree.size(), root: tree.root() }.sign(key)
 }
 
+/// Whether a run that entries tell of is found where it is looked for: one that is not would never be carried on.
+fn check_row(db: &Connection, told: &RunRow) -> Result<(), Error> {
+    let damaged = || Error::damaged(format!("the row of run `{}` is not the one its entries tell", told.run));
+    let sql = format!("{} WHERE run = ?1", reader::SELECT_RUN);
+    let found = db.prepare_cached(&sql)?.query_row([told.run.as_str()], reader::run_row).optional()?;
+    if found.transpose()?.as_ref() != Some(told) {
+        return Err(damaged());
+    }
+    let sql = "SELECT count(*) FROM run INDEXED BY run_unfinished WHERE run = ?1 AND finished_ms IS NULL";
+    let listed: u32 = db.prepare_cached(sql)?.query_row([told.run.as_str()], |row| row.get(0))?;
+    if (listed == 1) == told.finished_ms.is_none() { Ok(()) } else { Err(damaged()) }
+}
+
 /// The one row of the table `tree`.
 pub(super) struct TrustRow {
     pub(super) size: u64,
@@ -174,6 +192,7 @@ impl TrustRow {
             .ok_or_else(|| Error::damaged("the last trusted frontier does not fit its size"))?;
         let mut statement = db.prepare("SELECT seq, body, hash FROM entry WHERE seq > ?1 ORDER BY seq")?;
         let mut rows = statement.query(params![signed(self.trusted_size)])?;
+        let mut told = BTreeMap::new();
         while let Some(row) = rows.next()? {
             let seq = unsigned(row.get(0)?)?;
             let hash = tree::leaf(row.get_ref(1)?.as_bytes().unwrap_or_default());
@@ -184,9 +203,14 @@ impl TrustRow {
                 return Err(Error::damaged(format!("entry {seq}: the body does not match its hash")));
             }
             again.push(hash);
+            let body: Body<IgnoredAny> =
+                serde_json::from_slice(row.get_ref(1)?.as_bytes().unwrap_or_default()).map_err(|error| {
+                    Error::damaged(format!("entry {seq}: its body is not an entry: {error}"))
+                })?;
+            told.extend(body.row.map(|row| (row.run.clone(), row)));
         }
         if &again == tree {
-            return Ok(());
+            return told.into_values().try_for_each(|row| check_row(db, &row));
         }
         let from = self.trusted_size + 1;
         Err(Error::damaged(format!(

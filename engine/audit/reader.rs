@@ -220,7 +220,15 @@ impl Reader {
     /// The bytes of a blob; none if it is unknown or was pruned.
     pub fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
         let sql = "SELECT bytes FROM blob WHERE digest = ?1";
-        Ok(self.db.prepare_cached(sql)?.query_row([digest.as_str()], |row| row.get(0)).optional()?)
+        let bytes: Option<Vec<u8>> =
+            self.db.prepare_cached(sql)?.query_row([digest.as_str()], |row| row.get(0)).optional()?;
+        match bytes {
+            Some(bytes) if Digest::of(&bytes) != *digest => {
+                let short = digest.short();
+                Err(Error::damaged(format!("blob `{short}`: its content does not match its digest")))
+            }
+            other => Ok(other),
+        }
     }
 
     /// The value of a key in a bucket.

@@ -315,6 +315,8 @@ impl Writer {
     fn fail(&mut self, error: Error) {
         tracing::error!(%error, "the audit log failed");
         let _ = self.health.failure.set(error);
+        // Who waits for an entry that will never come is to look up.
+        self.committed.send_modify(|_| {});
     }
 }
 

@@ -167,6 +167,14 @@ impl Session {
         }
     }
 
+    /// Why the engine here takes nothing more, if it does not.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        match &self.place {
+            Place::Here(here) => here.engine.audit().failure().map(Error::from),
+            Place::There(_) => None,
+        }
+    }
+
     /// If nobody is the engine any more, begins one in the background that carries on what is unfinished.
     pub(crate) async fn revive(&self) -> Result<(), Error> {
         match &self.place {
@@ -175,10 +183,13 @@ impl Session {
         }
     }
 
-    /// Ends in good order; other people's runs go on in the background.
+    /// Ends in good order; other people's runs go on in the background. Not where the log has failed: then they rest until
+    /// someone has looked at the disk.
     pub(crate) async fn close(self) {
+        let failed = self.failure().is_some();
         let Place::Here(here) = self.place else { return };
         if here.end().await
+            && !failed
             && let Err(error) = self.successor.begin()
         {
             tracing::error!(%error, "nobody carries on the unfinished runs; the next command will");
@@ -197,12 +208,13 @@ impl Session {
                 }
             }
         };
-        let told = tokio::select! {
-            () = idle => None,
-            told = signals.next() => Some(told),
+        let on = tokio::select! {
+            () = idle => true,
+            _ = signals.next() => false,
+            () = here.engine.audit().failed() => false,
         };
         // Someone may have asked for something in the very moment this engine went away.
-        if here.end().await && told.is_none() {
+        if here.end().await && on {
             let _ = self.successor.begin();
         }
     }

@@ -132,6 +132,9 @@ impl<'a> Watching<'a> {
                 self.session.rested(run).await;
                 return Ok(self.follower);
             }
+            if let Some(failure) = self.session.failure() {
+                return Err(failure);
+            }
             self.tell_of_queue();
             self.ask();
             tokio::select! {

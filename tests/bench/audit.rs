@@ -1,18 +1,23 @@
 //! The audit log alone: appending in groups, verifying, listing.
 
+use std::path::Path;
 use std::time::Instant;
 
-use runbook::audit::{Audit, Draft, Options, Reader, RunFilter, RunRow, VerifyOptions, verify};
+use runbook::audit::{
+    Audit, DATABASE_FILE, Draft, Options, Reader, RunFilter, RunRow, VerifyOptions, verify,
+};
 use runbook::model::ids::{RunId, RunbookName, TargetName};
 use runbook::run::event::TriggerKind;
 use serde_json::json;
 
-use crate::figure::{Board, Goal, median, ms};
+use crate::figure::{Board, Goal, median, mib, ms};
+use crate::memory::{Held, count_anew, held_mib};
 use crate::steps::scratch;
 
 const ENTRIES: u32 = 100_000;
 const VERIFIED: u32 = 1_000_000;
 const RUNS: u32 = 100_000;
+const LARGE: u32 = 10_000_000;
 
 fn draft(n: u32) -> Draft {
     Draft::fact(
@@ -83,4 +88,37 @@ pub(crate) fn many_entries(board: &mut Board) {
     let started = Instant::now();
     verify(dir.path(), &VerifyOptions::default()).unwrap();
     board.figure("1 M entries verified", started.elapsed().as_secs_f64(), "s", Goal::AtMost(5.0));
+}
+
+/// Ten million entries: appended, on disk, verified, and what memory both take.
+pub(crate) fn ten_million(board: &mut Board) {
+    let dir = scratch();
+    count_anew();
+    let audit = Audit::open(dir.path(), &Options::default()).unwrap();
+    let started = Instant::now();
+    for n in (0..LARGE).step_by(100) {
+        drop(audit.submit((n..n + 100).map(draft).collect(), None));
+    }
+    audit.append_blocking(vec![draft(0)], None).unwrap();
+    let took = started.elapsed().as_secs_f64();
+    audit.close().unwrap();
+    drop(audit);
+    let me = std::process::id();
+    board.figure("10 M entries appended, a hundred at a time", took, "s", Goal::None);
+    board.figure("  most memory", held_mib(me, Held::Most), "MiB", Goal::AtMost(256.0));
+    board.figure("  on disk", mib(on_disk(dir.path())), "MiB", Goal::None);
+    let each = f64::from(u32::try_from(on_disk(dir.path()) / 1_000).unwrap()) / f64::from(LARGE / 1_000);
+    board.figure("  on disk, an entry", each, "bytes", Goal::None);
+    count_anew();
+    let started = Instant::now();
+    verify(dir.path(), &VerifyOptions::default()).unwrap();
+    board.figure("10 M entries verified", started.elapsed().as_secs_f64(), "s", Goal::AtMost(50.0));
+    board.figure("  most memory", held_mib(me, Held::Most), "MiB", Goal::AtMost(256.0));
+}
+
+/// The database and what belongs to it; the reserve does not grow.
+pub(crate) fn on_disk(dir: &Path) -> u64 {
+    let files = std::fs::read_dir(dir).unwrap().map(|file| file.unwrap());
+    let grows = files.filter(|file| file.file_name().to_string_lossy().starts_with(DATABASE_FILE));
+    grows.map(|file| file.metadata().unwrap().len()).sum()
 }

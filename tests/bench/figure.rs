@@ -58,3 +58,8 @@ pub(crate) fn median(mut all: Vec<Duration>) -> Duration {
 pub(crate) fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
 }
+
+#[expect(clippy::cast_precision_loss, reason = "figures are for people; no size here has 52 bits")]
+pub(crate) fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}

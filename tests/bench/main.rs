@@ -9,8 +9,13 @@
 mod audit;
 mod figure;
 mod floor;
+mod memory;
 mod process;
+mod replay;
+mod service;
+mod start;
 mod steps;
+mod unfinished;
 
 use std::process::ExitCode;
 
@@ -19,19 +24,28 @@ use figure::Board;
 /// What measures a group.
 type Group = (&'static str, fn(&mut Board));
 
+/// Minutes, or gigabytes of disk: measured only when named.
+const LONG: [&str; 2] = ["old-age", "ten-million"];
+
 fn main() -> ExitCode {
-    // `cargo bench -- step` measures one group; cargo itself adds `--bench`.
+    // `cargo bench -- step` measures one group, `cargo bench -- all` also the long ones; cargo itself adds `--bench`.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let mut board = Board::new();
-    let groups: [Group; 5] = [
+    let groups: [Group; 10] = [
         ("step", steps::latency),
         ("throughput", steps::throughput),
         ("audit", audit::groups),
         ("verify", audit::many_entries),
         ("process", process::whole),
+        ("start-up", start::up),
+        ("replay", replay::speed),
+        ("waiting", unfinished::waiting),
+        ("old-age", unfinished::old_age),
+        ("ten-million", audit::ten_million),
     ];
     for (name, measure) in groups {
-        if wanted.is_empty() || wanted.iter().any(|w| w == name) {
+        let named = wanted.iter().any(|w| w == name || w == "all");
+        if named || (wanted.is_empty() && !LONG.contains(&name)) {
             println!("# {name}");
             measure(&mut board);
         }

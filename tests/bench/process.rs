@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::figure::{Board, Goal, median, ms};
+use crate::figure::{Board, Goal, median, mib, ms};
+use crate::memory::{Held, held_mib};
 use crate::steps::scratch;
 
 const ROUNDS: usize = 21;
@@ -30,18 +31,14 @@ fn time(dir: &Path, arguments: &[&str]) -> Duration {
     took
 }
 
-/// The most memory of a process, in MiB, as the kernel counts it while it lives.
+/// The most memory of a process while it lives.
 fn peak_mib(dir: &Path, arguments: &[&str]) -> f64 {
     let mut child = begin(dir, arguments);
-    let status = format!("/proc/{}/status", child.id());
-    let mut peak_kib = 0_u32;
+    let mut peak = 0.0;
     while child.try_wait().unwrap().is_none() {
-        let text = fs::read_to_string(&status).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|l| l.trim().trim_end_matches(" kB").parse().ok());
-        peak_kib = peak_kib.max(kib.unwrap_or(0));
+        peak = held_mib(child.id(), Held::Most).max(peak);
     }
-    f64::from(peak_kib) / 1024.0
+    peak
 }
 
 /// From the start of the process to the word that the run is durable.
@@ -75,10 +72,5 @@ pub(crate) fn whole(board: &mut Board) {
     let fresh = (0..9).map(|n| accepted(&dir.path().join(format!("fresh{n}")), &run)).collect();
     board.figure("accepted, fresh data directory", ms(median(fresh)), "ms", Goal::AtMost(50.0));
     let bytes = fs::metadata(env!("CARGO_BIN_EXE_runbook")).unwrap().len();
-    board.figure(
-        "the binary",
-        f64::from(u32::try_from(bytes / 1024).unwrap()) / 1024.0,
-        "MiB",
-        Goal::AtMost(40.0),
-    );
+    board.figure("the binary", mib(bytes), "MiB", Goal::AtMost(40.0));
 }

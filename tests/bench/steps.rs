@@ -21,7 +21,7 @@ const RUNS: usize = 100;
 /// Runs one after the other.
 const REPEATS: usize = 9;
 
-fn runbook(steps: usize) -> String {
+pub(crate) fn runbook(steps: usize) -> String {
     let mut text = "format: 1\nrunbook: bench\nsummary: Many small durable steps.\nrisk: low\ngrants:\n  state: [{ bucket: bench, actions: [write] }]\nsteps:\n".to_owned();
     for n in 0..steps {
         writeln!(
@@ -33,7 +33,7 @@ fn runbook(steps: usize) -> String {
     text
 }
 
-fn request(text: &str) -> Request {
+pub(crate) fn request(text: &str) -> Request {
     Request {
         runbook: Source { file: "bench.yaml".to_owned(), text: text.to_owned(), others: Vec::new() },
         parameters: serde_json::Map::new(),
@@ -59,7 +59,7 @@ pub(crate) fn scratch() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("bench").tempdir_in(target).unwrap()
 }
 
-async fn one_run(engine: &Engine, text: &str) -> (RunId, Duration) {
+pub(crate) async fn one_run(engine: &Engine, text: &str) -> (RunId, Duration) {
     let started = Instant::now();
     let run = engine.submit(request(text)).await.unwrap();
     engine.settled(&run).await;

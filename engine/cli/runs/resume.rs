@@ -9,7 +9,7 @@ use super::super::run::conclude;
 use super::super::session::Session;
 use super::super::watching::{Display, Watching};
 use super::{find, reader};
-use crate::audit::RunRow;
+use crate::audit::{RunRow, examine};
 use crate::clock;
 use crate::error::{Error, Kind, exit};
 use crate::executor::request::Command;
@@ -77,6 +77,8 @@ fn chosen(context: &Context, rows: &[RunRow], yes: bool) -> Result<Vec<RunId>, E
     let rows: Vec<&RunRow> = rows.iter().filter(|row| row.parent.is_none()).collect();
     let out = &context.out;
     if rows.is_empty() {
+        // Maybe the end of the log is gone, and what was unfinished with it.
+        examine(&context.settings()?.data.path)?;
         if out.is_json() {
             out.json(&serde_json::json!([]));
         } else {

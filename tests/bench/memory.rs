@@ -1,0 +1,29 @@
+//! How much memory a process holds, as the kernel counts it.
+
+use std::fs;
+
+use crate::figure::mib;
+
+/// A line of `/proc/PID/status`.
+#[derive(Clone, Copy)]
+pub(crate) enum Held {
+    Now,
+    Most,
+}
+
+/// In MiB; zero once the process is gone.
+pub(crate) fn held_mib(pid: u32, held: Held) -> f64 {
+    let name = match held {
+        Held::Now => "VmRSS:",
+        Held::Most => "VmHWM:",
+    };
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let kib: u64 = line.and_then(|l| l.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0);
+    mib(kib * 1024)
+}
+
+/// From now on [`Held::Most`] of this process counts anew (`proc(5)`, `clear_refs`).
+pub(crate) fn count_anew() {
+    fs::write("/proc/self/clear_refs", "5").unwrap();
+}
