@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: build demo test sweep fuzz deps bench clean-demo
+.PHONY: build demo test sweep fuzz deps bench compare clean-demo
 
 build:
 	@tests/scripts/setup.sh build
@@ -34,9 +34,16 @@ fuzz:
 deps:
 	@tests/scripts/deps.sh
 
+# What the engine costs: `make bench BENCH="step old-age"`; `all` also measures what takes minutes.
 bench:
 	@tests/scripts/setup.sh build
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked -- $(BENCH)
+
+# The same work on others, installed into target/compare: `make compare COMPARE="dbos restate"`.
+compare:
+	@tests/scripts/setup.sh build
+	$(CARGO) build --release --locked
+	@tests/scripts/compare.sh $(COMPARE)
 
 clean-demo:
 	@tests/scripts/demo-service.sh down

@@ -6,7 +6,10 @@ use rusqlite::Connection;
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::model::ids::Digest;
+
 use super::super::archive::{ArchiveError, archive};
+use super::super::prune::{Pruned, prune};
 use super::super::{
     Draft, Reader, StateChange, VerifyError, VerifyOptions, export, prove, public_key, verify, verify_export,
     verify_receipt,
@@ -185,4 +188,29 @@ fn what_exists_is_not_overwritten_and_what_is_damaged_is_not_moved() {
     let to = dir.path().join("archive-2");
     assert!(matches!(archive(dir.path(), "ann", ALL, &to), Err(ArchiveError::Unverified(_))));
     assert!(!to.exists());
+}
+
+#[test]
+fn what_only_old_entries_of_runs_that_are_over_keep_is_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let audit = open(dir.path());
+    let keep = |n: u32, kind: &str, status: &str, text: &str| Draft {
+        row: Some(row(&run(n), status)),
+        blobs: vec![text.as_bytes().to_vec()],
+        ..of_run(&run(n), kind)
+    };
+    let drafts = vec![
+        keep(1, "run.accepted", "succeeded", "runbook"),
+        keep(1, "call.finished", "succeeded", "artifact"),
+        keep(1, "call.finished", "succeeded", "shared"),
+        keep(2, "call.finished", "running", "shared"),
+        keep(2, "call.finished", "running", "of a run under way"),
+    ];
+    audit.append_blocking(drafts, None).unwrap();
+    audit.close().unwrap();
+    assert_eq!(prune(dir.path(), "ann", 1).unwrap(), Pruned { blobs: 0, bytes: 0 }, "nothing is that old");
+    assert_eq!(prune(dir.path(), "ann", ALL).unwrap(), Pruned { blobs: 1, bytes: 8 });
+    let verified = verify(dir.path(), &VerifyOptions::default()).unwrap();
+    assert_eq!((verified.blobs, verified.pruned), (3, vec![Digest::of("artifact")]));
+    assert_eq!(prune(dir.path(), "ann", ALL).unwrap(), Pruned { blobs: 0, bytes: 0 });
 }

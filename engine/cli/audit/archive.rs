@@ -1,6 +1,6 @@
 //! `runbook audit archive`: moves old entries out of the log.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -11,7 +11,7 @@ use crate::cli::context::Context;
 use crate::cli::output::size;
 use crate::clock;
 use crate::error::{Error, Kind, exit};
-use crate::executor::lock_file;
+use crate::executor::lock_file::{self, LockFile};
 use crate::model::duration::parse_duration;
 
 /// Where archives go in the data directory, unless told otherwise.
@@ -36,24 +36,24 @@ pub(in crate::cli) struct Archive {
     to: Option<PathBuf>,
 }
 
-fn age(text: &str) -> Result<Duration, String> {
+/// `90d`
+pub(super) fn age(text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(|wrong| format!("{wrong} ({})", wrong.hint()))
+}
+
+/// Keeps everyone else from being the engine of a data directory that holds a log.
+pub(super) fn alone(dir: &Path) -> Result<LockFile, Error> {
+    // Where there is none, nothing is to be made.
+    audit::Reader::open(dir)?;
+    let lock = lock_file::try_lock(dir).map_err(|error| Error::file(dir, "lock", &error))?;
+    lock.ok_or_else(|| super::join::held(dir, "runs under way must end first: `runbook runs list`"))
 }
 
 impl Archive {
     pub(super) fn run(self, context: &Context) -> Ended {
         let settings = context.settings()?;
         let dir = &settings.data.path;
-        if !dir.join(audit::DATABASE_FILE).exists() {
-            return Err(audit::Reader::open(dir).err().map_or_else(
-                || Error::not_found(format!("there is no audit log in `{}`", dir.display())),
-                Error::from,
-            ));
-        }
-        let lock = lock_file::try_lock(dir).map_err(|error| Error::file(dir, "lock", &error))?;
-        let Some(_lock) = lock else {
-            return Err(super::join::held(dir, "runs under way must end first: `runbook runs list`"));
-        };
+        let _lock = alone(dir)?;
         let now_ms = clock::now_ms();
         let age_ms = u64::try_from(self.older_than.as_millis()).unwrap_or(u64::MAX);
         let to = self.to.unwrap_or_else(|| {

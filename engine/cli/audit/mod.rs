@@ -3,6 +3,7 @@
 mod archive;
 mod export;
 pub(super) mod join;
+mod prune;
 mod show;
 mod tail;
 mod verify;
@@ -24,6 +25,7 @@ pub(super) enum Audit {
     Export(export::Export),
     Prove(export::Prove),
     Archive(archive::Archive),
+    Prune(prune::Prune),
     Join(join::Join),
     Key(Key),
 }
@@ -43,6 +45,7 @@ impl Audit {
             Self::Export(command) => command.run(context),
             Self::Prove(command) => command.run(context),
             Self::Archive(command) => command.run(context),
+            Self::Prune(command) => command.run(context),
             Self::Join(command) => command.run(context),
             Self::Key(_) => key(context),
         }

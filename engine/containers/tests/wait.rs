@@ -31,7 +31,7 @@ async fn healthy_for_a_time_means_without_a_break() {
     });
     bed.daemon.wait_until(&id, Condition::HealthyFor(5000), PATIENCE).await.unwrap();
     let healed = ill.join().unwrap();
-    assert!(healed.elapsed() >= Duration::from_millis(5000), "{:?}", healed.elapsed());
+    assert!(healed.elapsed() >= Duration::from_secs(5), "{:?}", healed.elapsed());
 }
 
 #[tokio::test]

@@ -1,0 +1,43 @@
+//! `runbook audit prune`: forgets what was kept beside old entries.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::archive::{age, alone};
+use crate::audit;
+use crate::cli::Ended;
+use crate::cli::context::Context;
+use crate::cli::output::size;
+use crate::clock;
+use crate::error::exit;
+
+/// Forget artifacts and long outputs of old runs; the entries stay
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  runbook audit prune                             what no entry of the last 90 days names
+  runbook audit prune --older-than 30d
+
+Runbooks and plugins of runs are kept, so that they can still be replayed; what was forgotten is itself an entry, and
+`audit verify` names it. The room is used by new entries. Nobody may be the engine meanwhile.")]
+pub(in crate::cli) struct Prune {
+    /// Forget what is older than this
+    #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = age)]
+    older_than: Duration,
+}
+
+impl Prune {
+    pub(super) fn run(self, context: &Context) -> Ended {
+        let settings = context.settings()?;
+        let dir = &settings.data.path;
+        let _lock = alone(dir)?;
+        let age_ms = u64::try_from(self.older_than.as_millis()).unwrap_or(u64::MAX);
+        let pruned = audit::prune(dir, &settings.actor, clock::now_ms().saturating_sub(age_ms))?;
+        if context.out.is_json() {
+            context.out.json(&pruned);
+        } else {
+            context.out.line(format!("forgot {} blobs, {}", pruned.blobs, size::bytes(pruned.bytes)));
+        }
+        Ok(exit::SUCCEEDED)
+    }
+}
