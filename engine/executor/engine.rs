@@ -16,6 +16,7 @@ use super::plugins::Plugins;
 use super::refusal::Refusal;
 use super::request::{Command, LockWish, Plan, Request};
 use super::runner::{Message, Rest, Runner};
+use super::shelf::{Reading, Shelf};
 use super::tasks::Tasks;
 use super::words::printable;
 use crate::audit::{Audit, Draft, Options, Reader, RunRow, StateChange};
@@ -61,6 +62,7 @@ pub(super) struct Inner {
     pub(super) halted: Arc<Mutex<Option<String>>>,
     pub(super) locks: LockTable,
     pub(super) tasks: Tasks,
+    pub(super) shelf: Shelf,
     daemons: Mutex<HashMap<TargetName, Daemon>>,
     runs: Mutex<HashMap<RunId, Handle>>,
     changed: watch::Sender<u64>,
@@ -97,6 +99,7 @@ impl Engine {
             halted: Arc::new(Mutex::new(halted)),
             locks: LockTable::default(),
             tasks: Tasks::default(),
+            shelf: Shelf::default(),
             daemons: Mutex::default(),
             runs: Mutex::default(),
             changed: watch::Sender::new(0),
@@ -229,7 +232,7 @@ impl Engine {
                 let _ = handle.inbox.send(taken).await;
             }
         }
-        self.inner.begin(journal, runbook, texts, parent);
+        self.inner.begin(journal, self.inner.shelf.share(runbook, texts), parent);
         Ok(run)
     }
 
@@ -427,19 +430,13 @@ impl Inner {
     }
 
     /// Begins the one task that owns a run.
-    pub(super) fn begin(
-        self: &Arc<Self>,
-        journal: Journal,
-        runbook: Arc<crate::model::runbook::Runbook>,
-        texts: Vec<(crate::model::ids::RunbookName, String)>,
-        parent: Option<RunId>,
-    ) {
+    pub(super) fn begin(self: &Arc<Self>, journal: Journal, reading: Arc<Reading>, parent: Option<RunId>) {
         let (inbox, messages) = mpsc::channel(INBOX);
         let (rest, watched) = watch::channel(Rest::Working);
         let run = journal.run().clone();
         let handle = Handle { inbox, rest: watched, journal: journal.clone(), parent };
         self.runs().insert(run.clone(), handle);
-        let runner = Runner::new(Arc::clone(self), journal, runbook, texts, (messages, rest));
+        let runner = Runner::new(Arc::clone(self), journal, reading, (messages, rest));
         let engine = Arc::clone(self);
         // A run whose task dies keeps its locks: what it was doing is unknown until an engine folds its journal anew.
         self.tasks.begin("run", runner.run(), move || {

@@ -60,7 +60,7 @@ impl Engine {
             self.inner().ancestors(parent.as_ref()),
             false,
         );
-        self.inner().begin(journal, Arc::new(runbook), texts, parent);
+        self.inner().begin(journal, self.inner().shelf.share(Arc::new(runbook), texts), parent);
         Ok(())
     }
 }

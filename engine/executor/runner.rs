@@ -17,10 +17,10 @@ use super::performing::{self, Done};
 use super::recall;
 use super::refusal::Refusal;
 use super::request::Command;
+use super::shelf::Reading;
 use crate::clock;
 use crate::host::{Performed, RunContext, Stop};
-use crate::model::ids::{RunId, RunbookName, StepPath};
-use crate::model::runbook::Runbook;
+use crate::model::ids::{RunId, StepPath};
 use crate::run::event::{EndStatus, Event, Outcome};
 use crate::run::next::{Action, Ended, InFlight, abandon, finish, next, over};
 use crate::run::state::{RunStatus, State};
@@ -56,10 +56,8 @@ pub(super) enum Message {
 pub(super) struct Runner {
     pub(super) inner: Arc<Inner>,
     pub(super) journal: Journal,
-    pub(super) runbook: Arc<Runbook>,
+    pub(super) reading: Arc<Reading>,
     pub(super) context: Arc<RunContext>,
-    /// Runbooks that steps may use.
-    pub(super) texts: Arc<Vec<(RunbookName, String)>>,
     inbox: mpsc::Receiver<Message>,
     rest: watch::Sender<Rest>,
     in_flight: InFlight,
@@ -87,17 +85,15 @@ impl Runner {
     pub(super) fn new(
         inner: Arc<Inner>,
         journal: Journal,
-        runbook: Arc<Runbook>,
-        texts: Vec<(RunbookName, String)>,
+        reading: Arc<Reading>,
         (inbox, rest): (mpsc::Receiver<Message>, watch::Sender<Rest>),
     ) -> Self {
         let context = Arc::new(recall::context(&inner, &journal));
         Self {
             inner,
             journal,
-            runbook,
+            reading,
             context,
-            texts: Arc::new(texts),
             inbox,
             rest,
             in_flight: InFlight::default(),
@@ -140,8 +136,8 @@ impl Runner {
                 Vec::new()
             } else {
                 self.journal.with(|state| {
-                    self.in_flight.over = over(&self.runbook, state, self.in_flight.over);
-                    next(&self.runbook, state, clock::now_ms(), &self.in_flight)
+                    self.in_flight.over = over(&self.reading.runbook, state, self.in_flight.over);
+                    next(&self.reading.runbook, state, clock::now_ms(), &self.in_flight)
                 })
             };
             if matches!(actions.first(), Some(Action::Append(_))) {
@@ -212,7 +208,7 @@ impl Runner {
             inner: Arc::clone(&self.inner),
             journal: self.journal.clone(),
             context: Arc::clone(&self.context),
-            texts: Arc::clone(&self.texts),
+            texts: Arc::clone(&self.reading.texts),
         }
     }
 
@@ -269,7 +265,7 @@ impl Runner {
         if matches!(ended.outcome, Outcome::Error(_)) {
             self.context.control.fail();
         }
-        let event = self.journal.with(|state| finish(&self.runbook, state, ended));
+        let event = self.journal.with(|state| finish(&self.reading.runbook, state, ended));
         drop(self.journal.submit(&event, None, crate::host::LocalChanges::default())?);
         Ok(())
     }
@@ -361,7 +357,7 @@ impl Runner {
         let first = self
             .journal
             .with(|state| state.paths().next().is_none())
-            .then(|| self.runbook.steps[0].id.clone());
+            .then(|| self.reading.runbook.steps[0].id.clone());
         let tell = move |holder: &RunId, lock: &str| {
             use crate::host::Ledger as _;
             if let Some(id) = &first {
