@@ -173,8 +173,27 @@ fn a_world_that_changes_while_a_person_thinks_is_left_alone() {
     engine.must(0, &["runs", "approve", "last"]);
     let ended = run.wait();
     assert_eq!(ended.code, 10, "{ended:?}");
-    ended.says(&["was planned for another world", &service.replica(1), "started at"]);
+    ended.says(&["planned for another world", &service.replica(1), "started at"]);
     assert_eq!(service.events.writes(mark), []);
+}
+
+#[test]
+fn a_target_that_is_gone_is_not_passed_over() {
+    let service = Service::of(2).up();
+    let engine = Engine::new();
+    let book = engine.write("ask.yaml", &books::steps("read, restart", ASK_AND_RESTART));
+    let parameter = service.parameter();
+    let plan = engine.json(&["plan", &book, "-p", &parameter]);
+    let digest = plan["digest"].as_str().expect("a digest");
+    let run = engine.spawn(&["run", &book, "-p", &parameter, "--yes", "--plan", digest]);
+    engine.until_status("waiting");
+    docker(&["rm", "--force", &service.replica(2)]);
+    let mark = service.events.mark();
+    engine.must(0, &["runs", "approve", "last"]);
+    let ended = run.wait();
+    assert_eq!(ended.code, 10, "{ended:?}");
+    ended.says(&["planned for another world", &service.replica(2), "it is gone"]);
+    assert_eq!(service.events.writes(mark), [], "not even what is still as it was");
 }
 
 #[test]

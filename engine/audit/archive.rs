@@ -60,7 +60,10 @@ pub enum ArchiveError {
     /// No whole run and no whole tile is old enough.
     #[error("{0}")]
     Nothing(String),
-    /// The log or the archive cannot be read or written.
+    /// The archive cannot be written; nothing was moved.
+    #[error("cannot write the archive: {0}")]
+    Place(Error),
+    /// The log cannot be read or written.
     #[error(transparent)]
     Log(#[from] Error),
 }
@@ -73,7 +76,7 @@ pub fn archive(dir: &Path, actor: &str, before_ms: u64, to: &Path) -> Result<Arc
     let bytes_before = size(&database);
     let cut = Cut::find(&schema::open_reader(&database)?, before_ms)?;
     let key = SignerKey::load(dir)?.ok_or_else(|| Error::damaged("the private key is missing"))?;
-    let signed = cut.write(dir, &key, to)?;
+    let signed = cut.write(dir, &key, to).map_err(ArchiveError::Place)?;
     export::verify_export(to, key.public(), None)?;
     cut.announce(dir, actor, &signed, to)?;
     let (checkpoint, _) = signed;

@@ -133,7 +133,10 @@ pub(super) fn export_part(
         format: EXPORT_FORMAT.to_owned(),
         public_key: key.to_string(),
     };
-    export_directory(db, &header, &partial)?;
+    export_directory(db, &header, &partial).inspect_err(|_| {
+        // Half an archive only takes room.
+        let _ = std::fs::remove_dir_all(&partial);
+    })?;
     std::fs::rename(&partial, to).map_err(|error| Error::io("rename", &partial, &error))?;
     let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(parent)

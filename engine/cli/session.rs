@@ -16,9 +16,11 @@ use crate::api::server::Server;
 use crate::audit::StateChange;
 use crate::config::Settings;
 use crate::error::{Error, Kind};
+use crate::executor::emergency;
 use crate::executor::lock_file::{self, LockFile};
+
 use crate::executor::request::{Command, Plan, Request};
-use crate::executor::{Engine, EngineConfig};
+use crate::executor::{Engine, EngineConfig, Refusal};
 use crate::model::ids::RunId;
 
 /// How long an engine may take to begin or to end, during which it holds the lock and serves nobody.
@@ -79,12 +81,15 @@ impl Session {
         let client = Client::new(&settings.data.path);
         let successor = Successor::of(context, settings);
         let until = Instant::now() + PATIENCE;
-        if client.health().await?.is_none() {
-            successor.begin()?;
-        }
+        let mut begun: Option<Instant> = None;
         while client.health().await?.is_none() {
             if Instant::now() >= until {
                 return Err(busy(settings));
+            }
+            // The one that was there, or was begun, may have gone away just now.
+            if begun.is_none_or(|begun| begun.elapsed() >= BEGIN_AGAIN) {
+                successor.begin()?;
+                begun = Some(Instant::now());
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -167,12 +172,14 @@ impl Session {
         }
     }
 
-    /// Why the engine here takes nothing more, if it does not.
+    /// Why the engine does nothing more, if it does not: its log has failed, or an emergency has fenced it.
     pub(crate) fn failure(&self) -> Option<Error> {
-        match &self.place {
-            Place::Here(here) => here.engine.audit().failure().map(Error::from),
-            Place::There(_) => None,
+        if let Place::Here(here) = &self.place
+            && let Some(failure) = here.engine.audit().failure()
+        {
+            return Some(failure.into());
         }
+        emergency::is_closed(&self.successor.data_dir).then(|| Refusal::Fenced.into())
     }
 
     /// If nobody is the engine any more, begins one in the background that carries on what is unfinished.
@@ -208,10 +215,16 @@ impl Session {
                 }
             }
         };
+        let fenced = async {
+            while !emergency::is_closed(&self.successor.data_dir) {
+                tokio::time::sleep(LOOK_FOR_FENCE).await;
+            }
+        };
         let on = tokio::select! {
             () = idle => true,
             _ = signals.next() => false,
             () = here.engine.audit().failed() => false,
+            () = fenced => false,
         };
         // Someone may have asked for something in the very moment this engine went away.
         if here.end().await && on {
@@ -255,6 +268,13 @@ impl Here {
         unfinished
     }
 }
+
+/// How often an engine in the background looks whether an emergency has fenced it: then it goes away, so that what the
+/// emergency wrote can be joined.
+const LOOK_FOR_FENCE: Duration = Duration::from_secs(1);
+
+/// After so long without an answer another engine is begun in the background; one too many finds the lock held and ends.
+const BEGIN_AGAIN: Duration = Duration::from_secs(2);
 
 /// From this size on the C library gives memory back to the system as soon as it is free. Left to itself it raises that bound,
 /// and an engine that lives for days keeps what a plugin made it use for a moment (measured: `tests/hostile`, up to 190 MiB).

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
@@ -63,11 +64,30 @@ pub(super) struct Inner {
     pub(super) locks: LockTable,
     pub(super) tasks: Tasks,
     pub(super) shelf: Shelf,
+    /// Requests that are being answered: to plan may take many seconds.
+    asked: AtomicUsize,
     daemons: Mutex<HashMap<TargetName, Daemon>>,
     runs: Mutex<HashMap<RunId, Handle>>,
     changed: watch::Sender<u64>,
     /// When this engine began, and for how long nothing had been written down before that.
     pub(super) began: (u64, u64),
+}
+
+/// A request that is being answered: the engine does not go away meanwhile.
+struct Asked<'e>(&'e Inner);
+
+impl<'e> Asked<'e> {
+    fn of(inner: &'e Inner) -> Self {
+        inner.asked.fetch_add(1, Ordering::SeqCst);
+        Self(inner)
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.0.asked.fetch_sub(1, Ordering::SeqCst);
+        self.0.tell();
+    }
 }
 
 /// A run in this engine's hands.
@@ -100,6 +120,7 @@ impl Engine {
             locks: LockTable::default(),
             tasks: Tasks::default(),
             shelf: Shelf::default(),
+            asked: AtomicUsize::default(),
             daemons: Mutex::default(),
             runs: Mutex::default(),
             changed: watch::Sender::new(0),
@@ -119,11 +140,15 @@ impl Engine {
 
     /// Accepts a request: when this returns, the run is durable. Nothing has been done yet.
     pub async fn submit(&self, request: Request) -> Result<RunId, Refusal> {
+        let _asked = Asked::of(&self.inner);
         self.accept(request, None).await
     }
 
     pub(super) async fn accept(&self, request: Request, parent: Option<RunId>) -> Result<RunId, Refusal> {
         let request = request.printable();
+        if emergency::is_closed(&self.inner.config.data_dir) {
+            return Err(Refusal::Fenced);
+        }
         if let Some(run) = dedupe::known(&self.inner.config.data_dir, &request)? {
             return Ok(run);
         }
@@ -238,6 +263,7 @@ impl Engine {
 
     /// What a run would do. Changes nothing.
     pub async fn plan(&self, request: Request) -> Result<Plan, Refusal> {
+        let _asked = Asked::of(&self.inner);
         super::planner::plan(self, &request).await.map(|(plan, _)| plan)
     }
 
@@ -299,7 +325,13 @@ impl Engine {
 
     /// Runs that need an engine now, those that wait for a person without a time limit left out.
     pub fn busy(&self) -> usize {
-        self.inner.runs().values().filter(|handle| matches!(*handle.rest.borrow(), Rest::Working)).count()
+        self.inner.asked.load(Ordering::SeqCst)
+            + self
+                .inner
+                .runs()
+                .values()
+                .filter(|handle| matches!(*handle.rest.borrow(), Rest::Working))
+                .count()
     }
 
     /// Ends when no run needs an engine any more.

@@ -68,6 +68,10 @@ async fn load(inner: &Arc<Inner>, action: &Perform) -> Result<Plugin, Outcome> {
     if let Some(plugin) = inner.plugins.loaded(&digest) {
         return Ok(plugin);
     }
+    let _turn = inner.plugins.turn().await;
+    if let Some(plugin) = inner.plugins.loaded(&digest) {
+        return Ok(plugin);
+    }
     let inner = Arc::clone(inner);
     tokio::task::spawn_blocking(move || inner.plugins.load(&name, &digest))
         .await

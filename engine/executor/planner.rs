@@ -103,6 +103,7 @@ impl<'e> Simulation<'e> {
             ledger: Arc::clone(&sketch) as Arc<dyn crate::host::Ledger>,
             world: world.through(Arc::clone(&overlay)),
             planned: None,
+            is_child: depth > 0,
         }));
         let names = accepted.texts.iter().map(|(name, _)| name.clone());
         let texts =

@@ -24,6 +24,8 @@ pub struct Plugins {
     catalogue: Catalogue,
     wasm: Mutex<Option<Arc<Wasm>>>,
     loaded: Mutex<HashMap<Digest, Plugin>>,
+    /// Whose turn it is to compile: hundreds of runs that begin at once want the same plugin.
+    turn: tokio::sync::Mutex<()>,
     /// What step types promise of their outputs, made when first asked for.
     outputs: Mutex<HashMap<String, Arc<Checker>>>,
 }
@@ -40,6 +42,7 @@ impl Plugins {
             catalogue,
             wasm: Mutex::default(),
             loaded: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
             outputs: Mutex::default(),
         }
     }
@@ -87,6 +90,11 @@ impl Plugins {
     /// A plugin that was loaded before.
     pub fn loaded(&self, digest: &Digest) -> Option<Plugin> {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
+    }
+
+    /// Waits for the turn to load one. Who gets it looks first whether the one before has loaded the same.
+    pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
     }
 
     /// A plugin ready to run. Compiling may take a tenth of a second the first time: call it where blocking is allowed.

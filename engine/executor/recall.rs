@@ -25,6 +25,7 @@ pub(super) fn context(inner: &Arc<Inner>, journal: &Journal) -> RunContext {
             ledger: Arc::new(journal.clone()),
             world: World::live(daemon, inner.config.data_dir.clone(), Arc::clone(&inner.budgets)),
             planned: accepted.plan.as_ref().map(|plan| plan.writes.clone()),
+            is_child: accepted.parent.is_some(),
         });
         recall(&context, state);
         if state.cancel().is_some() {

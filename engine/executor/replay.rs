@@ -72,6 +72,7 @@ async fn again(
         ledger: Arc::new(Sketch::new(state.clone(), Arc::new(move || at_ms))),
         world: World::live(None, data_dir.to_owned(), Arc::default()),
         planned: None,
+        is_child: false,
     }));
     let attempt_again = Attempt { context, site, cursor: attempt.calls.clone(), step, input: &attempt.with };
     let made = perform(&*plugins.wasm()?, &plugin, attempt_again).await;

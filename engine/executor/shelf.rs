@@ -50,14 +50,14 @@ mod tests {
         let text = format!(
             "format: 1\nrunbook: a\nsummary: {summary}\nsteps:\n  - {{ id: a, uses: core.log, with: {{ message: a }} }}\n"
         );
-        let runbook = read_runbook(parse, ("a.yaml", &text), &[], embedded::catalogue()).unwrap();
+        let runbook = read_runbook(parse, ("a.yaml", &text), &[], &embedded::catalogue()).unwrap();
         (Arc::new(runbook), vec![(RunbookName::new("a").unwrap(), text)])
     }
 
     #[test]
     fn the_same_texts_are_held_once_and_for_as_long_as_someone_holds_them() {
         let shelf = Shelf::default();
-        let share = |summary| {
+        let share = |summary: &str| {
             let (runbook, texts) = texts(summary);
             shelf.share(runbook, texts)
         };

@@ -9,7 +9,7 @@ use super::call::{Call, Need};
 use super::context::{KILL, lock};
 use super::door::Door;
 use super::grants::allowance;
-use super::held::Deviation;
+use super::held::{Deviation, Held, moved};
 use super::signal::{Aftermath, aftermath};
 use crate::containers::NOT_FOUND;
 use crate::containers::types::Container;
@@ -74,6 +74,30 @@ impl Door {
         let Need::Container { id, .. } = call.need() else { return None };
         let gone = failure.kind == FailureKind::NotFound && failure.code == NOT_FOUND;
         lock(&self.context.memory).unverified.get(&id).filter(|_| gone).map(|sights| sights.last.clone())
+    }
+
+    /// Before the first write of a run that is held to a plan, everything the plan touches must be as the plan saw it: what
+    /// is not there any more would otherwise be passed over, and what was changed be found when half of it is done.
+    pub(super) async fn survey(&self) -> Result<(), Failure> {
+        let planned = lock(&self.context.memory).held.as_mut().map(Held::begin).unwrap_or_default();
+        for seen in planned {
+            let id = seen["id"].as_str().unwrap_or_default();
+            let difference = match self.bounded(Box::pin(self.context.world.inspect(id))).await {
+                Ok(now) => moved(&seen, &serde_json::to_value(&now).unwrap_or_default()),
+                Err(trouble) if trouble.failure.kind == FailureKind::NotFound => {
+                    Some("it is gone".to_owned())
+                }
+                Err(trouble) => return Err(trouble.failure),
+            };
+            if let Some(difference) = difference {
+                let name = seen["name"].as_str().unwrap_or(id);
+                let message = format!(
+                    "the run was planned for another world: of `{name}`, {difference}: nothing was done"
+                );
+                return Err(Failure::new(FailureKind::Conflict, "plan.stale", message));
+            }
+        }
+        Ok(())
     }
 
     /// With `--plan`, a write that is not in the plan is refused before it is announced. A plan shows the way there: the

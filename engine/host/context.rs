@@ -201,7 +201,7 @@ pub(super) struct Memory {
 impl RunContext {
     /// `planned`: the writes this run is held to. Everything recorded before `replayed` was done by an earlier engine.
     pub fn new(parts: RunParts) -> Self {
-        let RunParts { run, file, target, grants, mode, halted, ledger, world, planned } = parts;
+        let RunParts { run, file, target, grants, mode, halted, ledger, world, planned, is_child } = parts;
         Self {
             run,
             file,
@@ -212,7 +212,10 @@ impl RunContext {
             control: Arc::default(),
             ledger,
             world,
-            memory: Mutex::new(Memory { held: planned.map(Held::new), ..Memory::default() }),
+            memory: Mutex::new(Memory {
+                held: planned.map(|writes| Held::new(writes, is_child)),
+                ..Memory::default()
+            }),
         }
     }
 
@@ -331,6 +334,8 @@ pub struct RunParts {
     pub world: World,
     /// The plan's writes, in order.
     pub planned: Option<Vec<HeldWrite>>,
+    /// Whether a parent run shares the plan, and may have done something of it.
+    pub is_child: bool,
 }
 
 /// The containers in an answer: one, or a list.

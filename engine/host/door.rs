@@ -196,11 +196,13 @@ impl Door {
     }
 
     async fn local(&self, call: &dyn Call, id: CallId, arguments: Value) -> Answered {
-        let granted = self.granted(call).await.map(drop).and_then(|()| match call.need() {
-            // What is kept with the log is evidence: no plan speaks against it.
-            Need::Nothing => Ok(()),
-            _ => self.take_planned(&id, call.function(), &arguments, &Value::Null),
-        });
+        let mut granted = self.granted(call).await.map(drop);
+        // What is kept with the log is evidence: no plan speaks against it.
+        if granted.is_ok() && call.need() != Need::Nothing {
+            granted = self.survey().await;
+            granted =
+                granted.and_then(|()| self.take_planned(&id, call.function(), &arguments, &Value::Null));
+        }
         let outcome = match granted {
             Ok(()) => self.look(call, &id).await?,
             Err(failure) => Err(failure),
@@ -232,7 +234,10 @@ impl Door {
             Ok(before) => before,
             Err(t) => return self.finish_unannounced(call, id, arguments, Err(t.failure)),
         };
-        if let Err(failure) = self.take_planned(&id, call.function(), &arguments, &before) {
+        let planned = self.survey().await;
+        if let Err(failure) =
+            planned.and_then(|()| self.take_planned(&id, call.function(), &arguments, &before))
+        {
             return self.finish_unannounced(call, id, arguments, Err(failure));
         }
         let intent = Intent { key: self.context.key(&id), before, at_ms: clock::now_ms() };

@@ -10,6 +10,9 @@ use crate::run::event::HeldWrite;
 /// What must still be so of a container when the plan is carried out; health comes and goes and is no part of it.
 const FACTS: [&str; 6] = ["id", "name", "state", "started_at", "image_id", "limits"];
 
+/// The image a container is to be made of.
+const NEW_IMAGE: &str = "new image_id";
+
 /// The facts of a target as it was seen before a write; null for what is no container.
 pub(super) fn facts(before: &Value) -> Value {
     let container = before.get("from").unwrap_or(before);
@@ -19,7 +22,7 @@ pub(super) fn facts(before: &Value) -> Value {
         return Value::Null;
     }
     if let Some(image) = before.get("image_id").filter(|_| before.get("from").is_some()) {
-        facts.insert("new image_id".to_owned(), image.clone());
+        facts.insert(NEW_IMAGE.to_owned(), image.clone());
     }
     Value::Object(facts)
 }
@@ -29,6 +32,8 @@ pub(super) fn facts(before: &Value) -> Value {
 pub(super) struct Held {
     open: Vec<HeldWrite>,
     made: HashSet<Digest>,
+    /// Whether the world was looked at as a whole, or something of the plan was done.
+    begun: bool,
 }
 
 /// Why a write is not made.
@@ -41,8 +46,17 @@ pub(super) enum Deviation {
 }
 
 impl Held {
-    pub(super) fn new(open: Vec<HeldWrite>) -> Self {
-        Self { open, made: HashSet::new() }
+    /// `begun`: whether something of the plan may have been done before, by a parent run.
+    pub(super) fn new(open: Vec<HeldWrite>, begun: bool) -> Self {
+        Self { open, made: HashSet::new(), begun }
+    }
+
+    /// What all of its targets must be like before the first of its writes; nothing after that.
+    pub(super) fn begin(&mut self) -> Vec<Value> {
+        if std::mem::replace(&mut self.begun, true) {
+            return Vec::new();
+        }
+        self.open.iter().map(|write| write.seen.clone()).filter(|seen| !seen.is_null()).collect()
     }
 
     /// Takes a write from the plan, if its target is as the plan saw it.
@@ -57,6 +71,7 @@ impl Held {
 
     /// An earlier engine has made it.
     pub(super) fn took(&mut self, key: &Digest) {
+        self.begun = true;
         if let Some(index) = self.open.iter().position(|write| write.key == *key) {
             self.made.insert(self.open.remove(index).key);
         }
@@ -66,6 +81,13 @@ impl Held {
     pub(super) fn made(&self, key: &Digest) -> bool {
         self.made.contains(key)
     }
+}
+
+/// In what a container differs from what was planned for, apart from the image of a new one.
+pub(super) fn moved(planned: &Value, container: &Value) -> Option<String> {
+    let mut planned = planned.clone();
+    planned.as_object_mut()?.remove(NEW_IMAGE);
+    difference(&planned, container)
 }
 
 fn difference(planned: &Value, before: &Value) -> Option<String> {
@@ -88,7 +110,7 @@ mod tests {
     #[test]
     fn a_planned_write_is_taken_once_and_remembered() {
         let key = Digest::of("stop shop-web-1");
-        let mut held = Held::new(vec![HeldWrite { key: key.clone(), seen: Value::Null }]);
+        let mut held = Held::new(vec![HeldWrite { key: key.clone(), seen: Value::Null }], false);
         assert_eq!(held.take(&Digest::of("another"), &Value::Null), Err(Deviation::Unplanned));
         assert_eq!(held.take(&key, &Value::Null), Ok(()));
         assert_eq!(held.take(&key, &Value::Null), Err(Deviation::Unplanned));
@@ -96,10 +118,27 @@ mod tests {
     }
 
     #[test]
+    fn the_whole_world_is_looked_at_once_and_only_before_anything_is_done() {
+        let writes = || {
+            let write = |key: &str, seen| HeldWrite { key: Digest::of(key), seen };
+            vec![write("stop", facts(&container("noon"))), write("start", Value::Null)]
+        };
+        let mut held = Held::new(writes(), false);
+        assert_eq!((held.begin().len(), held.begin().len()), (1, 0));
+        let mut resumed = Held::new(writes(), false);
+        resumed.took(&Digest::of("stop"));
+        assert!(resumed.begin().is_empty() && Held::new(writes(), true).begin().is_empty());
+        let mut planned = facts(&json!({ "from": container("noon"), "image_id": "sha256:1" }));
+        assert_eq!(moved(&planned, &container("noon")), None);
+        planned["name"] = json!("other");
+        assert!(moved(&planned, &container("noon")).unwrap().contains("name"));
+    }
+
+    #[test]
     fn a_target_that_is_no_longer_as_planned_is_named() {
         let key = Digest::of("stop shop-web-1");
         let seen = facts(&container("noon"));
-        let mut held = Held::new(vec![HeldWrite { key: key.clone(), seen }]);
+        let mut held = Held::new(vec![HeldWrite { key: key.clone(), seen }], false);
         let Err(Deviation::Stale(words)) = held.take(&key, &container("one")) else { panic!("it was taken") };
         assert_eq!(words, r#"its started at was "noon", and is "one" now"#);
         let mut sick = container("noon");

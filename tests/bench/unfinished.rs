@@ -1,5 +1,7 @@
 //! What an engine holds that has much to wait for, and what one holds that has lived long.
 
+use std::fmt::Write as _;
+
 use crate::audit::on_disk;
 use crate::figure::{Board, Goal};
 use crate::memory::Held;
@@ -16,9 +18,23 @@ const LOOK: usize = 10_000;
 /// Runs that are asked for before the engine is waited for.
 const BATCH: usize = 500;
 
+/// As long as a runbook of the library: what is parsed counts, too.
+fn asks_first() -> String {
+    let mut text = ASKS.to_owned();
+    for n in 0..10 {
+        writeln!(
+            text,
+            r#"  - {{ id: c{n}, summary: See that all is as it should be., if: run.status == "running", uses: core.log, with: {{ message: "run ${{{{ run.id }}}}" }}, retry: {{ attempts: 3 }} }}"#
+        )
+        .unwrap();
+    }
+    text
+}
+
 /// Memory of 10,000 runs that wait for a person or sleep: as they were begun, and in an engine that found them.
 pub(crate) fn waiting(board: &mut Board) {
-    for (words, text) in [("ask a person", ASKS), ("sleep", SLEEPS)] {
+    let long = asks_first();
+    for (words, text) in [("ask a person", ASKS), ("sleep", SLEEPS), ("ask before ten more steps", &long)] {
         let dir = scratch();
         let data = dir.path().join("data");
         let runtime = runtime();
@@ -59,6 +75,9 @@ pub(crate) fn old_age(board: &mut Board) {
     runtime().block_on(async {
         service.ready().await;
         service.submit(ASKS, 1).await;
+        // The first compiles its plugin.
+        service.submit(&text, 1).await;
+        service.calm(1).await;
         for done in (BATCH..=LIFE).step_by(BATCH) {
             service.submit(&text, BATCH).await;
             service.calm(1).await;

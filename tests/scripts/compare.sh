@@ -12,6 +12,8 @@ readonly binary="${RUNBOOK_BINARY:-$PWD/target/release/runbook}"
 readonly ansible=ansible-core==2.19.14
 readonly dbos=dbos==3.4.0
 readonly prefect=prefect==3.8.8
+# A newer FastAPI no longer takes an argument that this Prefect gives it.
+readonly prefect_needs=fastapi==0.139.0
 readonly restate_server=@restatedev/restate-server@1.7.12
 readonly restate_sdk=@restatedev/restate-sdk@1.17.2
 
@@ -19,12 +21,13 @@ say() { printf 'compare: %s\n' "$*" >&2; }
 
 # Each has an environment of its own: what one requires need not suit the next.
 python_package() {
-    local name="$1" wanted="$2" venv="$cache/venv-$1"
+    local wanted="$2" venv="$cache/venv-$1"
+    shift
     [[ -e "$venv/installed-$wanted" ]] && return
     command -v python3 >/dev/null || return 1
     rm -rf "$venv"
     python3 -m venv "$venv" &&
-        "$venv/bin/pip" install --quiet --disable-pip-version-check "$wanted" &&
+        "$venv/bin/pip" install --quiet --disable-pip-version-check "$@" &&
         touch "$venv/installed-$wanted"
 }
 
@@ -45,7 +48,7 @@ install() {
     case "$1" in
         ansible) python_package ansible "$ansible" ;;
         dbos) python_package dbos "$dbos" ;;
-        prefect) python_package prefect "$prefect" ;;
+        prefect) python_package prefect "$prefect" "$prefect_needs" ;;
         restate) node_packages ;;
         *)
             say "no such contestant: $1"

@@ -177,7 +177,7 @@ fn what_exists_is_not_overwritten_and_what_is_damaged_is_not_moved() {
     let dir = log();
     let to = dir.path().join("archive-1");
     std::fs::create_dir(&to).unwrap();
-    assert!(matches!(archive(dir.path(), "ann", ALL, &to), Err(ArchiveError::Log(_))));
+    assert!(matches!(archive(dir.path(), "ann", ALL, &to), Err(ArchiveError::Place(_))));
     let partial = dir.path().join(".archive-2.partial");
     std::fs::create_dir(&partial).unwrap();
     std::fs::write(partial.join("entries.jsonl"), "half").unwrap();

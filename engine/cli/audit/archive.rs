@@ -92,6 +92,14 @@ fn refused(why: &ArchiveError) -> Error {
         ArchiveError::Unverified(VerifyError::Unreadable(error)) | ArchiveError::Log(error) => {
             error.clone().into()
         }
+        ArchiveError::Place(error) => {
+            let why = match error {
+                audit::Error::Full => "there is no room left".to_owned(),
+                other => other.to_string(),
+            };
+            Error::environment(format!("cannot write the archive: {why}"))
+                .hint("nothing was moved; `--to` names another place")
+        }
         ArchiveError::Nothing(words) => Error::new(Kind::Conflict, words.clone())
             .hint("`--older-than 30d` takes younger ones, too; only whole runs that have ended are moved"),
     }

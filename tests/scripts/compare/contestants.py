@@ -66,7 +66,10 @@ def ansible(cache: pathlib.Path, work: pathlib.Path) -> Results:
     tasks = "".join("    - ansible.builtin.command: 'true'\n" for _ in range(40))
     play = home / "play.yaml"
     play.write_text(f"- hosts: localhost\n  connection: local\n  gather_facts: false\n  tasks:\n{tasks}")
-    command = [str(cache / "venv-ansible/bin/ansible-playbook"), "-i", "localhost,", str(play)]
+    bin_dir = cache / "venv-ansible/bin"
+    # Named, since the interpreter that it would find for itself may be a mere wrapper.
+    interpreter = f"ansible_python_interpreter={bin_dir / 'python'}"
+    command = [str(bin_dir / "ansible-playbook"), "-i", "localhost,", "-e", interpreter, str(play)]
     environment = os.environ | {"ANSIBLE_HOME": str(home), "ANSIBLE_LOCALHOST_WARNING": "false"}
     times = []
     for _ in range(4):

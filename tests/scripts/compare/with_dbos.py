@@ -54,7 +54,7 @@ def measure(work, count: int, repeats: int) -> list[float]:
 DBOS.launch()
 results = {
     "40 steps": measure(steps, 40, 9),
-    "1000 steps": measure(steps, 1000, 5),
+    "1000 steps": measure(steps, 1000, 3),
     "runs in turn": measure(in_turn, 1000, 2),
     "runs at once": measure(at_once, 1000, 2),
 }
