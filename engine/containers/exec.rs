@@ -138,7 +138,8 @@ impl Daemon {
             cmd: Some(command.to_vec()),
             ..ExecConfig::default()
         };
-        let call = write("make a command in container", &container.name);
+        // One that is never started changes nothing: it is made again if the answer is lost.
+        let call = read("make a command in container", &container.name);
         self.ask(call, async |docker| docker.create_exec(&container.id, config.clone()).await)
             .await
             .map(|made| made.id)

@@ -152,10 +152,17 @@ fn judge(shape: &Shape, bed: &Bed, begin: &Begin<'_>, expected: &Effects, last: 
             Verdict::Doubled(format!("without a run: {effects}"))
         };
     }
+    let story = || {
+        let events = bed.service.events.since(begin.mark);
+        let told = events.iter().map(|e| format!("{} {} {}", e.time_ns / 1_000_000, e.action, e.name));
+        told.filter(|line| !line.contains("exec_")).collect::<Vec<_>>().join("\n")
+    };
     match effects.difference(expected) {
-        Some(Difference::Doubled(what)) => return Verdict::Doubled(format!("{what} ({status})")),
+        Some(Difference::Doubled(what)) => {
+            return Verdict::Doubled(format!("{what} ({status})\n{}", story()));
+        }
         Some(Difference::Lost(what)) if status == shape.ends => {
-            return Verdict::Lost(format!("{what} ({status})"));
+            return Verdict::Lost(format!("{what} ({status})\n{}", story()));
         }
         _ => {}
     }
@@ -166,6 +173,7 @@ fn judge(shape: &Shape, bed: &Bed, begin: &Begin<'_>, expected: &Effects, last: 
     } else if status == "in-doubt" {
         Verdict::WronglyInDoubt(said)
     } else {
-        Verdict::Stuck(format!("{status}: {said}"))
+        let message = bed.engine.last()["message"].as_str().unwrap_or_default().to_owned();
+        Verdict::Stuck(format!("{status}: {message}\n{said}"))
     }
 }

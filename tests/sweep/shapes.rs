@@ -26,7 +26,7 @@ pub(crate) const SHAPES: [Shape; 15] = [
         name: "restart",
         covers: &["service-restart", "service.restart"],
         replicas: 2,
-        arguments: |bed| library(bed, "service-restart", &["grace=1s"]),
+        arguments: |bed| library(bed, "service-restart", &["grace=20s"]),
         ..WEB
     },
     Shape {
@@ -40,20 +40,20 @@ pub(crate) const SHAPES: [Shape; 15] = [
         covers: &["service-recreate", "service.recreate"],
         arguments: |bed| {
             let env = format!("env={{\"ROUND\":\"{}\"}}", next_number());
-            library(bed, "service-recreate", &["grace=1s", &env])
+            library(bed, "service-recreate", &["grace=20s", &env])
         },
         ..WEB
     },
     Shape {
         name: "scale-out",
         covers: &["service-scale", "service.scale"],
-        arguments: |bed| library(bed, "service-scale", &["replicas=2", "grace=1s"]),
+        arguments: |bed| library(bed, "service-scale", &["replicas=2", "grace=20s"]),
         prepare: |bed| drop(try_docker(&["rm", "--force", "--volumes", &bed.service.replica(2)])),
         ..WEB
     },
     Shape {
         name: "scale-in",
-        arguments: |bed| library(bed, "service-scale", &["replicas=1", "grace=1s"]),
+        arguments: |bed| library(bed, "service-scale", &["replicas=1", "grace=20s"]),
         prepare: |bed| {
             if !bed.service.containers().contains(&bed.service.replica(2)) {
                 bed.service.add_replica(2);
@@ -74,7 +74,7 @@ pub(crate) const SHAPES: [Shape; 15] = [
         name: "stop",
         covers: &["service-stop", "service.stop"],
         replicas: 2,
-        arguments: |bed| library(bed, "service-stop", &["grace=1s"]),
+        arguments: |bed| library(bed, "service-stop", &["grace=20s"]),
         prepare: |bed| drop(docker(&["start", &bed.service.replica(1), &bed.service.replica(2)])),
         ..WEB
     },
@@ -91,7 +91,7 @@ pub(crate) const SHAPES: [Shape; 15] = [
         covers: &["stack-restart"],
         arguments: |bed| {
             let project = format!("project={}", bed.service.project());
-            words(&["stack-restart", "-p", &project, "-p", "grace=1s", "--yes"])
+            words(&["stack-restart", "-p", &project, "-p", "grace=20s", "--yes"])
         },
         prepare: |bed| {
             let name = format!("{}-db-1", bed.service.project());
@@ -198,7 +198,7 @@ grants:
 steps:
   - id: stop
     uses: service.stop
-    with: { service: "${{ parameters.service }}", grace: 1s }
+    with: { service: "${{ parameters.service }}", grace: 20s }
     undo:
       uses: service.start
       with: { service: "${{ parameters.service }}" }
@@ -215,7 +215,7 @@ const ITEMS: &str = r#"  - id: each
     with: { container: "${{ item }}", command: ["true"] }
   - id: restart
     uses: service.restart
-    with: { service: "${{ parameters.service }}", grace: 1s }
+    with: { service: "${{ parameters.service }}", grace: 20s }
     if: steps.each.status == "succeeded"
 "#;
 
