@@ -41,6 +41,7 @@ impl Daemon {
             self.refuse_clash(&origin, clone::is_replacement(&origin, overrides)).await?;
         }
         let image = self.image_for(&origin, overrides.image.as_deref()).await?;
+        self.refuse_removing_what_the_image_brings(&image.name, overrides).await?;
         let clone = clone::clone(&origin, image, overrides, call_key)?;
         let options = CreateContainerOptionsBuilder::default().name(name).build();
         let create =
@@ -152,6 +153,36 @@ impl Daemon {
         }
         let same = self.image(&old_name).await.is_ok_and(|image| image.id.as_ref() == Some(&old_id));
         Ok(Image { name: if same { old_name } else { old_id }, replaces: None })
+    }
+
+    /// What an image brings comes back with every container of it: it can be set to something else, not taken away.
+    async fn refuse_removing_what_the_image_brings(
+        &self,
+        image: &str,
+        overrides: &Overrides,
+    ) -> Result<(), Error> {
+        let removed = |changes: &[String]| -> Vec<String> {
+            changes.iter().filter(|change| !change.contains('=')).cloned().collect()
+        };
+        let (env, labels) = (removed(&overrides.env), removed(&overrides.labels));
+        if env.is_empty() && labels.is_empty() {
+            return Ok(());
+        }
+        let brought = self.image(image).await?.config.unwrap_or_default();
+        let variables = brought.env.unwrap_or_default();
+        let is_set = |name: &&String| variables.iter().any(|v| v.split('=').next() == Some(name.as_str()));
+        let is_label =
+            |name: &&String| brought.labels.as_ref().is_some_and(|l| l.contains_key(name.as_str()));
+        match env.iter().find(is_set).or_else(|| labels.iter().find(is_label)) {
+            None => Ok(()),
+            Some(name) => {
+                let shown = name.escape_debug();
+                let words = format!(
+                    "`{shown}` comes from image `{image}`: give it another value, it cannot be removed"
+                );
+                Err(Error::invalid("containers.of-image", words))
+            }
+        }
     }
 
     /// A fixed host port, or a fixed address, can be held by one running container only.

@@ -202,3 +202,17 @@ async fn a_nameless_volume_goes_to_the_replacement_only() {
     assert_eq!(clone("replacement", 1).await, "precious");
     assert_eq!(clone("second", 2).await, "");
 }
+
+#[tokio::test]
+async fn what_the_image_brings_cannot_be_taken_away_in_silence() {
+    let bed = Bed::new();
+    let id = bed.service("web", 1, &["--env", "MODE=a"]).remove(0);
+    let create = async |change: &str| {
+        let overrides = Overrides { env: texts(&[change]), replica: 2, ..Overrides::default() };
+        bed.daemon.create(&id, &bed.named("web-2"), &overrides, &key(&bed, change)).await
+    };
+    let refused = create("TEST_VERSION").await.unwrap_err();
+    assert_eq!(refused.failure.code, "containers.of-image", "{refused}");
+    let made = create("MODE").await.unwrap();
+    assert!(!env(&made).iter().any(|one| one.starts_with("MODE=")), "what the container brought goes");
+}
