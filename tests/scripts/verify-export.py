@@ -43,7 +43,7 @@ def signed_text(note, verifier_key):
     return text
 
 
-def tree_root(before, peaks, leaves):
+def tree_root(leaves, before=0, peaks=()):
     """RFC 6962. `peaks` are the roots of the whole subtrees over the leaves before these, largest first: one for each bit
     of their number."""
     stack = list(zip([1 << bit for bit in reversed(range(before.bit_length())) if before >> bit & 1], peaks))
@@ -87,7 +87,7 @@ def main(export, verifier_key):
     check(bin(before).count("1") == len(peaks), "the tree before the first entry")
     check(before + len(lines) == int(size), f"{len(lines)} entries instead of {int(size) - before}")
     leaves = (hashlib.sha256(b"\x00" + line).digest() for line in lines)
-    check(base64.b64encode(tree_root(before, peaks, leaves)).decode() == root, "the entries")
+    check(base64.b64encode(tree_root(leaves, before, peaks)).decode() == root, "the entries")
     for number, line in enumerate(lines, before + 1):
         check(json.loads(line)["seq"] == number, f"entry {number}")
     what = f"{size} entries" if before == 0 else f"entries {before + 1} to {size}"
