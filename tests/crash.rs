@@ -79,13 +79,18 @@ fn at_random_moments() {
 fn killed_by(service: &Service, engine: &mut Engine, trap: Trap, more: &'static str) -> usize {
     let book = engine.write("restart.yaml", &books::restart(&Restart { more, ..Restart::default() }));
     let mark = service.events.mark();
+    killed_in(engine, trap, &["run", &book, "-p", &service.parameter(), "--yes"]);
+    mark
+}
+
+/// The same of any command.
+fn killed_in(engine: &mut Engine, trap: Trap, command: &[&str]) {
     let proxy = Proxy::with(trap);
     engine.set("DOCKER_HOST", proxy.address());
-    let run = engine.spawn(&["run", &book, "-p", &service.parameter(), "--yes"]);
+    let run = engine.spawn(command);
     proxy.wait();
     run.kill();
     engine.set("DOCKER_HOST", "");
-    mark
 }
 
 /// A trap for the nth request of this kind.
@@ -240,12 +245,8 @@ fn looking_again_does_not_hide_what_a_person_did() {
     let mut engine = Engine::new();
     let book = engine.write("look.yaml", &books::steps("read, restart", LOOK_AND_RESTART));
     let names = format!("names={}", service.replicas().join(","));
-    let proxy = Proxy::with(trap("/start", 1, Trick::Hold));
-    engine.set("DOCKER_HOST", proxy.address());
-    let run = engine.spawn(&["run", &book, "-p", &service.parameter(), "-p", &names, "--yes"]);
-    proxy.wait();
-    run.kill();
-    engine.set("DOCKER_HOST", "");
+    let command = ["run", &book, "-p", &service.parameter(), "-p", &names, "--yes"];
+    killed_in(&mut engine, trap("/start", 1, Trick::Hold), &command);
     let replica = service.replica(2);
     docker(&["restart", "--time", "1", &replica]);
     let mark = service.events.mark();
@@ -271,12 +272,8 @@ fn an_item_in_doubt_rests_the_command() {
     let mut engine = Engine::new();
     let book = engine.write("each.yaml", &books::steps("read, restart", EACH));
     let names = format!("names={}", service.replicas().join(","));
-    let proxy = Proxy::with(trap("/start", 1, Trick::Hold));
-    engine.set("DOCKER_HOST", proxy.address());
-    let run = engine.spawn(&["run", &book, "-p", &service.parameter(), "-p", &names, "--yes"]);
-    proxy.wait();
-    run.kill();
-    engine.set("DOCKER_HOST", "");
+    let command = ["run", &book, "-p", &service.parameter(), "-p", &names, "--yes"];
+    killed_in(&mut engine, trap("/start", 1, Trick::Hold), &command);
     docker(&["restart", "--time", "1", &service.replica(2)]);
     let mark = service.events.mark();
 

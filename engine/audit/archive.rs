@@ -239,8 +239,8 @@ fn later(db: &Connection, last: u64) -> Result<Fold, Error> {
 /// The tree over the first entries, given that over those that were moved. Tiles outlive their entries.
 fn frontier(db: &Connection, base: Frontier, size: u64) -> Result<Frontier, Error> {
     let whole = size - size % TILE_LEAVES;
-    let mut tree = if whole >= base.size() { receipt::tiles(db, whole)? } else { base };
-    receipt::leaves(db, size, &mut tree)?;
+    let mut tree = if whole >= base.size() { receipt::tiles(db, 0, whole)? } else { base };
+    receipt::leaves(db, 0, size, &mut tree)?;
     Ok(tree)
 }
 

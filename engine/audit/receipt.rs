@@ -121,29 +121,28 @@ fn decode(text: &str) -> Option<Hash> {
     Hash::try_from(BASE64.decode(text).ok()?).ok()
 }
 
-/// The tree over the first entries, which are whole tiles.
-pub(super) fn tiles(db: &Connection, size: u64) -> Result<Frontier, Error> {
-    assert!(size.is_multiple_of(TILE_LEAVES), "tiles are whole");
+/// The tree over leaves `from..to`, which are whole tiles.
+pub(super) fn tiles(db: &Connection, from: u64, to: u64) -> Result<Frontier, Error> {
+    assert!(from.is_multiple_of(TILE_LEAVES) && to.is_multiple_of(TILE_LEAVES), "tiles are whole");
     let mut tree = Frontier::default();
     let sql = "SELECT root FROM tile WHERE number >= ?1 AND number < ?2 ORDER BY number";
-    hashes(db, sql, (0, size / TILE_LEAVES), |hash| tree.push_tile(hash))?;
-    if tree.size() == size {
+    hashes(db, sql, (from / TILE_LEAVES, to / TILE_LEAVES), |hash| tree.push_tile(hash))?;
+    if tree.size() == to - from {
         return Ok(tree);
     }
-    Err(Error::damaged(format!("of the tree over the first {size} entries a part is missing")))
+    Err(Error::damaged(format!("of the tree over the entries {} to {to} a part is missing", from + 1)))
 }
 
-/// Lets a tree grow by the entries that follow it, up to this many.
-pub(super) fn leaves(db: &Connection, size: u64, tree: &mut Frontier) -> Result<(), Error> {
+/// Lets a tree over the leaves from `from` on grow by single ones, up to `to`.
+pub(super) fn leaves(db: &Connection, from: u64, to: u64, tree: &mut Frontier) -> Result<(), Error> {
     let sql = "SELECT hash FROM entry WHERE seq > ?1 AND seq <= ?2 ORDER BY seq";
-    let from = tree.size();
-    hashes(db, sql, (from, size), |hash| {
+    hashes(db, sql, (from + tree.size(), to), |hash| {
         tree.push(hash);
     })?;
-    if tree.size() == size {
+    if tree.size() == to - from {
         return Ok(());
     }
-    Err(Error::damaged(format!("of the entries {} to {size} some are missing", from + 1)))
+    Err(Error::damaged(format!("of the entries {} to {to} some are missing", from + 1)))
 }
 
 /// The hash of the subtree over leaves `from..to`: whole tiles, then single leaves; those that were moved to an archive are
@@ -151,25 +150,15 @@ pub(super) fn leaves(db: &Connection, size: u64, tree: &mut Frontier) -> Result<
 fn range(db: &Connection, base: &Frontier, from: u64, to: u64) -> Result<Hash, Error> {
     let mut tree = Frontier::default();
     if to - from >= TILE_LEAVES {
-        assert!(from.is_multiple_of(TILE_LEAVES), "a subtree of whole tiles begins with one");
-        let (first, end) = (from / TILE_LEAVES, to / TILE_LEAVES);
-        let sql = "SELECT root FROM tile WHERE number >= ?1 AND number < ?2 ORDER BY number";
-        hashes(db, sql, (first, end), |hash| tree.push_tile(hash))?;
+        tree = tiles(db, from, to - to % TILE_LEAVES)?;
     }
     let next = from + tree.size();
     if next < base.size().min(to) {
         let part = base.part(next, to).ok_or_else(|| Error::damaged("a part of the tree was archived"))?;
         tree.append(part);
     }
-    let next = from + tree.size();
-    let sql = "SELECT hash FROM entry WHERE seq > ?1 AND seq <= ?2 ORDER BY seq";
-    hashes(db, sql, (next, to), |hash| {
-        tree.push(hash);
-    })?;
-    if tree.size() == to - from {
-        return Ok(tree.root());
-    }
-    Err(Error::damaged(format!("of the entries {} to {to} some are missing", from + 1)))
+    leaves(db, from, to, &mut tree)?;
+    Ok(tree.root())
 }
 
 fn hashes(db: &Connection, sql: &str, bounds: (u64, u64), mut take: impl FnMut(Hash)) -> Result<(), Error> {

@@ -199,7 +199,7 @@ impl Pass {
         self.tree = archive::vouched(db, key, moved)?.ok_or_else(missing)?;
         let mut tiles = self.tree.clone();
         tiles.truncate(TILE_LEAVES);
-        if receipt::tiles(db, tiles.size()).ok() != Some(tiles) {
+        if receipt::tiles(db, 0, tiles.size()).ok() != Some(tiles) {
             return Err(tampered("the tree over the archived entries", "is not the one the log vouches for"));
         }
         self.witnesses.skip_below(moved);

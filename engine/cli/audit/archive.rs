@@ -11,7 +11,7 @@ use crate::cli::context::Context;
 use crate::cli::output::size;
 use crate::clock;
 use crate::error::{Error, Kind, exit};
-use crate::executor::lock_file::{self, LockFile};
+use crate::executor::lock_file::LockFile;
 use crate::model::duration::parse_duration;
 
 /// Where archives go in the data directory, unless told otherwise.
@@ -41,12 +41,15 @@ pub(super) fn age(text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(|wrong| format!("{wrong} ({})", wrong.hint()))
 }
 
-/// Keeps everyone else from being the engine of a data directory that holds a log.
+/// Keeps everyone else from being the engine of a data directory that holds a log; where there is none, none is made.
 pub(super) fn alone(dir: &Path) -> Result<LockFile, Error> {
-    // Where there is none, nothing is to be made.
     audit::Reader::open(dir)?;
-    let lock = lock_file::try_lock(dir).map_err(|error| Error::file(dir, "lock", &error))?;
-    lock.ok_or_else(|| super::join::held(dir, "runs under way must end first: `runbook runs list`"))
+    super::join::alone(dir, "runs under way must end first: `runbook runs list`")
+}
+
+/// What is older was there before this time, milliseconds since 1970.
+pub(super) fn before_ms(now_ms: u64, older_than: Duration) -> u64 {
+    now_ms.saturating_sub(u64::try_from(older_than.as_millis()).unwrap_or(u64::MAX))
 }
 
 impl Archive {
@@ -55,12 +58,11 @@ impl Archive {
         let dir = &settings.data.path;
         let _lock = alone(dir)?;
         let now_ms = clock::now_ms();
-        let age_ms = u64::try_from(self.older_than.as_millis()).unwrap_or(u64::MAX);
         let to = self.to.unwrap_or_else(|| {
             let name: String = clock::rfc3339(now_ms).chars().filter(|c| *c != ':').take(17).collect();
             dir.join(FOLDER).join(name)
         });
-        let before_ms = now_ms.saturating_sub(age_ms);
+        let before_ms = before_ms(now_ms, self.older_than);
         let archived = audit::archive(dir, &settings.actor, before_ms, &to).map_err(|why| refused(&why))?;
         tell(context, &archived);
         Ok(exit::SUCCEEDED)

@@ -10,7 +10,8 @@ use crate::cli::Ended;
 use crate::cli::context::Context;
 use crate::config::Settings;
 use crate::error::{Error, Kind, exit};
-use crate::executor::{emergency, lock_file};
+use crate::executor::emergency;
+use crate::executor::lock_file::{self, LockFile};
 
 /// Left in a segment that was joined, so that it is not offered again.
 const JOINED: &str = "joined";
@@ -45,10 +46,7 @@ impl Join {
         for segment in left.iter().filter(|segment| !segments.contains(segment)) {
             not_under_way(segment)?;
         }
-        let lock = lock_file::try_lock(dir).map_err(|error| Error::file(dir, "lock", &error))?;
-        let Some(_lock) = lock else {
-            return Err(held(dir, "let it end first; it cannot act while it is fenced"));
-        };
+        let _lock = alone(dir, "let it end first; it cannot act while it is fenced")?;
         let audit = Audit::open(dir, &Options::default())?;
         let mut joined = Vec::new();
         for segment in &segments {
@@ -169,9 +167,13 @@ fn at_rest(segment: &Path) -> Result<(), Error> {
     }
 }
 
-pub(super) fn held(dir: &Path, hint: &str) -> Error {
-    let holder = lock_file::holder(dir).map(|pid| format!(", process {pid}")).unwrap_or_default();
-    Error::new(Kind::Directory, format!("an engine{holder}, still holds `{}`", dir.display())).hint(hint)
+/// Keeps everyone else from being the engine of a data directory; the hint is for when somebody is.
+pub(super) fn alone(dir: &Path, hint: &str) -> Result<LockFile, Error> {
+    let lock = lock_file::try_lock(dir).map_err(|error| Error::file(dir, "lock", &error))?;
+    lock.ok_or_else(|| {
+        let holder = lock_file::holder(dir).map(|pid| format!(", process {pid}")).unwrap_or_default();
+        Error::new(Kind::Directory, format!("an engine{holder}, still holds `{}`", dir.display())).hint(hint)
+    })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::archive::{age, alone};
+use super::archive::{age, alone, before_ms};
 use crate::audit;
 use crate::cli::Ended;
 use crate::cli::context::Context;
@@ -31,8 +31,8 @@ impl Prune {
         let settings = context.settings()?;
         let dir = &settings.data.path;
         let _lock = alone(dir)?;
-        let age_ms = u64::try_from(self.older_than.as_millis()).unwrap_or(u64::MAX);
-        let pruned = audit::prune(dir, &settings.actor, clock::now_ms().saturating_sub(age_ms))?;
+        let before_ms = before_ms(clock::now_ms(), self.older_than);
+        let pruned = audit::prune(dir, &settings.actor, before_ms)?;
         if context.out.is_json() {
             context.out.json(&pruned);
         } else {

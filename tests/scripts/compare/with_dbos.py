@@ -2,9 +2,9 @@
 
 import json
 import sys
-import time
 
 from dbos import DBOS, DBOSConfig
+from timing import measure
 
 config: DBOSConfig = {
     "name": "compare",
@@ -39,16 +39,6 @@ def at_once(count: int) -> None:
     """All are begun, then all awaited."""
     for handle in [DBOS.start_workflow(steps, 1) for _ in range(count)]:
         handle.get_result()
-
-
-def measure(work, count: int, repeats: int) -> list[float]:
-    """Once unmeasured."""
-    times = []
-    for _ in range(repeats + 1):
-        began = time.monotonic()
-        work(count)
-        times.append((time.monotonic() - began) * 1000 / count)
-    return times[1:]
 
 
 DBOS.launch()

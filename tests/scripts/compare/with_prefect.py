@@ -6,9 +6,9 @@ hundred are measured.
 
 import asyncio
 import json
-import time
 
 from prefect import flow, task
+from timing import measure
 
 RUNS = 100
 
@@ -52,16 +52,6 @@ def at_once(count: int) -> None:
         await asyncio.gather(*(one() for _ in range(count)))
 
     asyncio.run(all_of_them())
-
-
-def measure(work, count: int, repeats: int) -> list[float]:
-    """Once unmeasured."""
-    times = []
-    for _ in range(repeats + 1):
-        began = time.monotonic()
-        work(count)
-        times.append((time.monotonic() - began) * 1000 / count)
-    return times[1:]
 
 
 results = {
