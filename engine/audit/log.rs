@@ -19,7 +19,7 @@ use super::error::Error;
 use super::key::VerifierKey;
 use super::mark::Mark;
 use super::opening::{self, Opened};
-use super::queue::Queue;
+use super::queue::{Queue, Urgency};
 use super::reserve::Reserve;
 use super::writer::{Health, Ledger, Writer};
 
@@ -99,13 +99,18 @@ impl Audit {
     /// Hands over at once; what is handed over first is written first. Holds the thread while the queue is full, which the
     /// writer empties without help of any async runtime.
     pub fn submit(&self, drafts: Vec<Draft>, expect: Option<(RunId, u32)>) -> Ticket {
+        self.submit_with(drafts, expect, Urgency::Now)
+    }
+
+    /// [`Audit::submit`], with a say in how soon it is to be durable.
+    pub fn submit_with(&self, drafts: Vec<Draft>, expect: Option<(RunId, u32)>, urgency: Urgency) -> Ticket {
         let (reply, receiver) = oneshot::channel();
         let prepared = drafts.into_iter().map(Prepared::new).collect::<Result<Vec<_>, _>>();
         let refusal = match prepared {
             Ok(entries) if entries.is_empty() => {
                 Error::Invalid { what: "there is nothing to append".to_owned() }
             }
-            Ok(entries) => match self.shared.queue.push(entries, expect, reply) {
+            Ok(entries) => match self.shared.queue.push(entries, expect, reply, urgency) {
                 Some(time_ms) => return Ticket { time_ms, reply: receiver, ended: self.ended() },
                 None => return Ticket { time_ms: clock::now_ms(), reply: receiver, ended: self.ended() },
             },

@@ -49,7 +49,7 @@ pub use mark::MARK_FILE;
 pub use moved::MAX_BLOB_BYTES;
 pub use opening::examine;
 pub use prune::{PRUNED, Pruned, prune};
-pub use queue::{MAX_WAITING_BYTES, MAX_WAITING_ENTRIES, MAX_WAITING_NOTES};
+pub use queue::{MAX_WAITING_BYTES, MAX_WAITING_ENTRIES, MAX_WAITING_NOTES, Urgency};
 pub use reader::{DEFAULT_LIMIT, EntryFilter, Growth, Reader, RunFilter};
 pub use receipt::{Proven, RECEIPT_FORMAT, Receipt, prove, verify_receipt};
 pub use reserve::{RESERVE_BYTES, RESERVE_FILE};

@@ -28,6 +28,10 @@ pub const MAX_WAITING_NOTES: usize = 4 * 1024;
 /// How long notes wait for entries to share a commit with.
 const NOTE_PATIENCE: Duration = Duration::from_millis(25);
 
+/// How long an entry that nobody waits for waits for one that somebody does, to share its sync: some syncs, and far below
+/// what a person notices. Measured: `cargo bench -- step`.
+const PATIENCE: Duration = Duration::from_millis(2);
+
 /// From how many callers in one commit on the next one waits a moment for as many: where many write at once, fewer and
 /// larger commits leave the processor to those who write (measured: `cargo bench -- throughput`).
 const CROWD: usize = 8;
@@ -41,6 +45,15 @@ pub(super) struct Member {
     pub(super) expect: Option<(RunId, u32)>,
     pub(super) time_ms: u64,
     pub(super) reply: oneshot::Sender<Result<Appended, Error>>,
+}
+
+/// How soon an append is to be committed. Whatever comes first is written first, either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    /// At once: somebody waits for it, or it should be durable as soon as can be.
+    Now,
+    /// Nobody waits: with the next that is urgent, at the latest after two milliseconds.
+    Patient,
 }
 
 /// Everything that waited.
@@ -63,10 +76,14 @@ struct Waiting {
     members: Vec<Member>,
     notes: VecDeque<(u64, Note)>,
     notes_since: Option<Instant>,
+    /// Since when an entry is there that nobody waits for.
+    patient_since: Option<Instant>,
     entries: usize,
     bytes: usize,
     last_ms: u64,
-    /// How many callers the last commit was for.
+    /// How many of the callers wait.
+    urgent: usize,
+    /// How many callers the last commit was waited for by.
     crowd: usize,
     closed: bool,
 }
@@ -74,6 +91,17 @@ struct Waiting {
 impl Waiting {
     fn full(&self) -> bool {
         self.entries >= MAX_WAITING_ENTRIES || self.bytes >= MAX_WAITING_BYTES
+    }
+
+    /// How long what is there can wait yet; none if nothing is there.
+    fn patience(&self) -> Option<Duration> {
+        if self.urgent > 0 || self.full() {
+            return Some(Duration::ZERO);
+        }
+        let left = |since: Instant, patience: Duration| patience.saturating_sub(since.elapsed());
+        let entries = self.patient_since.map(|since| left(since, PATIENCE));
+        let notes = self.notes_since.map(|since| left(since, NOTE_PATIENCE));
+        entries.into_iter().chain(notes).min()
     }
 
     /// The clock's time, but never below what the log holds already.
@@ -96,6 +124,7 @@ impl Queue {
         entries: Vec<Prepared>,
         expect: Option<(RunId, u32)>,
         reply: oneshot::Sender<Result<Appended, Error>>,
+        urgency: Urgency,
     ) -> Option<u64> {
         let bytes: usize = entries.iter().map(Prepared::bytes).sum();
         let mut waiting = self.lock();
@@ -109,8 +138,19 @@ impl Queue {
         waiting.entries += entries.len();
         waiting.bytes += bytes;
         waiting.members.push(Member { entries, expect, time_ms, reply });
+        // Once the writer knows when to look, it need not be told of more that can wait.
+        let wake = match urgency {
+            Urgency::Now => true,
+            Urgency::Patient => waiting.patient_since.is_none() || waiting.full(),
+        };
+        match urgency {
+            Urgency::Now => waiting.urgent += 1,
+            Urgency::Patient => drop(waiting.patient_since.get_or_insert_with(Instant::now)),
+        }
         drop(waiting);
-        self.filled.notify_one();
+        if wake {
+            self.filled.notify_one();
+        }
         Some(time_ms)
     }
 
@@ -131,9 +171,7 @@ impl Queue {
     pub(super) fn take(&self) -> Option<Batch> {
         let mut waiting = self.lock();
         loop {
-            let patience = waiting.notes_since.map(|since| NOTE_PATIENCE.saturating_sub(since.elapsed()));
-            match patience {
-                _ if !waiting.members.is_empty() => break,
+            match waiting.patience() {
                 Some(_) if waiting.closed => break,
                 Some(Duration::ZERO) => break,
                 None if waiting.closed => return None,
@@ -144,13 +182,14 @@ impl Queue {
                 None => waiting = self.filled.wait(waiting).unwrap_or_else(PoisonError::into_inner),
             }
         }
-        if waiting.crowd >= CROWD && waiting.members.len() < waiting.crowd && !waiting.closed {
+        if waiting.crowd >= CROWD && waiting.urgent < waiting.crowd && !waiting.closed {
             drop(waiting);
             std::thread::sleep(GATHERING);
             waiting = self.lock();
         }
-        waiting.crowd = waiting.members.len();
+        waiting.crowd = std::mem::take(&mut waiting.urgent);
         waiting.notes_since = None;
+        waiting.patient_since = None;
         waiting.entries = 0;
         waiting.bytes = 0;
         let members = std::mem::take(&mut waiting.members);

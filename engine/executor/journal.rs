@@ -7,7 +7,7 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 
 use super::emergency;
 use super::refusal::Refusal;
-use crate::audit::{Audit, Draft, Note, Reader, RunRow, Ticket};
+use crate::audit::{Audit, Draft, Note, Reader, RunRow, Ticket, Urgency};
 use crate::clock;
 use crate::host::{Ledger, LocalChanges, Stop};
 use crate::model::ids::{RunId, StepPath};
@@ -73,6 +73,26 @@ impl Journal {
         actor: Option<&str>,
         local: LocalChanges,
     ) -> Result<Ticket, Error> {
+        self.enter(event, actor, local, Urgency::Now)
+    }
+
+    /// The same for what nobody waits for: it is durable before anything that is done after it, since that is announced.
+    /// The end of a write is urgent nevertheless: after a crash, what has no end must be established.
+    pub(super) fn record(&self, event: &Event) -> Result<(), Error> {
+        let urgency = match event {
+            Event::CallFinished { arguments: None, .. } => Urgency::Now,
+            _ => Urgency::Patient,
+        };
+        self.enter(event, None, LocalChanges::default(), urgency).map(drop)
+    }
+
+    fn enter(
+        &self,
+        event: &Event,
+        actor: Option<&str>,
+        local: LocalChanges,
+        urgency: Urgency,
+    ) -> Result<Ticket, Error> {
         let mut inner = self.inner();
         inner.state.check(event)?;
         let version = inner.state.version();
@@ -98,7 +118,7 @@ impl Journal {
             blobs: local.blobs,
             ..Draft::event(actor, self.run.clone(), event)?
         };
-        Ok(self.audit.submit(vec![draft], Some((self.run.clone(), version))))
+        Ok(self.audit.submit_with(vec![draft], Some((self.run.clone(), version)), urgency))
     }
 
     /// The same, and waits until it is durable.
@@ -125,7 +145,7 @@ impl Ledger for Journal {
     }
 
     fn record(&self, event: Event) -> Result<(), Stop> {
-        self.submit(&event, None, LocalChanges::default()).map(|_| ()).map_err(|e| Stop::Audit(e.to_string()))
+        Self::record(self, &event).map_err(|e| Stop::Audit(e.to_string()))
     }
 
     fn note(&self, path: &StepPath, attempt: u32, level: &'static str, text: String) {

@@ -157,7 +157,7 @@ impl Runner {
                 if matches!(event, Event::Finished { .. }) {
                     self.journal.append(&event, None).await?;
                 } else {
-                    drop(self.journal.submit(&event, None, crate::host::LocalChanges::default())?);
+                    self.journal.record(&event)?;
                 }
             }
         }
@@ -246,7 +246,7 @@ impl Runner {
                 match started {
                     Ok(run) => {
                         let event = Event::ChildStarted { path, attempt, run };
-                        drop(self.journal.submit(&event, None, crate::host::LocalChanges::default())?);
+                        self.journal.record(&event)?;
                     }
                     Err(outcome) => self.finish(Ended { path, attempt, outcome, lines: Vec::new() })?,
                 }
@@ -266,7 +266,7 @@ impl Runner {
             self.context.control.fail();
         }
         let event = self.journal.with(|state| finish(&self.reading.runbook, state, ended));
-        drop(self.journal.submit(&event, None, crate::host::LocalChanges::default())?);
+        self.journal.record(&event)?;
         Ok(())
     }
 
@@ -447,7 +447,7 @@ impl Runner {
             RunStatus::Running | RunStatus::Waiting => Event::Resumed { engine, by_person: false },
         };
         if self.journal.with(|state| state.check(&event).is_ok()) {
-            drop(self.journal.submit(&event, None, crate::host::LocalChanges::default())?);
+            self.journal.record(&event)?;
         }
         Ok(())
     }

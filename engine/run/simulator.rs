@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 pub(crate) use book::{accepted, book, expr, id, path, plugin, text};
 
 use super::event::{Accepted, Answer, CallId, EndStatus, Event, Outcome, Settlement};
-use super::next::{Action, Ended, InFlight, Perform, finish, next, over};
+use super::next::{Action, Ended, InFlight, Over, Perform, finish, next, over};
 use super::state::State;
 use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::model::ids::{Digest, RunId, StepPath};
@@ -187,7 +187,7 @@ impl Simulator {
     pub(crate) fn run(&mut self) -> Option<EndStatus> {
         for _ in 0..MAX_LOOKS {
             let actions = next(&self.runbook, &self.state, self.now_ms, &self.in_flight);
-            let known = over(&self.runbook, &self.state, 0);
+            let known = over(&self.runbook, &self.state, Over::default());
             let knowing = InFlight { over: known, ..self.in_flight.clone() };
             let again = next(&self.runbook, &self.state, self.now_ms, &knowing);
             assert_eq!(

@@ -3,45 +3,94 @@
 
 use super::agenda::Agenda;
 use super::attempt;
-use super::fate::StepFate;
+use super::fate::{StepFate, fate};
 use super::moment::{Moment, Unit};
 use super::stop::Stop;
 use crate::model::ids::StepPath;
 use crate::model::runbook::{ForEach, Step};
 use crate::run::event::{Event, SkipReason};
+use crate::run::state::State;
 
-/// Carries on with the items of a step.
+/// How many of the first items are over, and how they ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// All of them.
+    pub all: usize,
+    /// Those that ended well.
+    pub succeeded: usize,
+    /// Those that did not.
+    pub failed: usize,
+}
+
+impl Ended {
+    fn add(&mut self, fate: StepFate) {
+        self.all += 1;
+        self.succeeded += usize::from(fate == StepFate::Succeeded);
+        self.failed += usize::from(fate == StepFate::Failed);
+    }
+}
+
+/// How many of a step's first items are over, given that these are.
+pub(super) fn ended(state: &State, step: &Step, path: &StepPath, known: Ended) -> Ended {
+    let items = state.progress(path).and_then(|progress| progress.items.as_ref()).map_or(0, Vec::len);
+    let mut ended = known;
+    let rest =
+        (known.all..items).map(|index| StepFate::from(fate(Some(step), state.progress(&at(path, index)))));
+    rest.take_while(|fate| fate.over()).for_each(|fate| ended.add(fate));
+    ended
+}
+
+/// There are at most [`MAX_ITEMS`](super::MAX_ITEMS).
+fn at(path: &StepPath, index: usize) -> StepPath {
+    path.at(u32::try_from(index).unwrap_or(u32::MAX))
+}
+
+/// Carries on with the items of a step, of which these are known to be over.
 pub(super) fn drive(
     moment: &Moment<'_>,
-    step: &Step,
-    path: &StepPath,
+    (step, path, known): (&Step, &StepPath, Ended),
     why: Option<&Stop>,
     agenda: &mut Agenda,
 ) {
-    let values = moment.progress(path).and_then(|progress| progress.items.as_ref());
-    let values = values.map_or(&[][..], Vec::as_slice);
-    let units: Vec<Unit<'_>> =
-        (0..).zip(values).map(|(index, value)| Unit::item(step, path.at(index), value)).collect();
-    let fates: Vec<StepFate> = units.iter().map(|unit| moment.fate(unit).into()).collect();
-    let count = |wanted: fn(StepFate) -> bool| fates.iter().filter(|fate| wanted(**fate)).count();
-    let mut active = count(|fate| fate == StepFate::Active);
-    let failed = count(|fate| fate == StepFate::Failed);
-    let ended = failed + count(|fate| fate == StepFate::Succeeded);
+    let progress = moment.progress(path);
+    let values = progress.and_then(|progress| progress.items.as_ref()).map_or(&[][..], Vec::as_slice);
+    // After the last that was named, all are pending.
+    let named = progress.map_or(0, |progress| progress.items_named as usize).clamp(known.all, values.len());
+    let unit = |index: usize| Unit::item(step, at(path, index), &values[index]);
+    let begun: Vec<_> = (known.all..named)
+        .map(|index| {
+            let unit = unit(index);
+            let fate = StepFate::from(moment.fate(&unit));
+            (unit, fate)
+        })
+        .collect();
+    let mut active = 0;
+    let mut ended = known;
+    for (_, fate) in &begun {
+        active += usize::from(*fate == StepFate::Active);
+        ended.add(*fate);
+    }
     let (limit, enough) = step.for_each.as_ref().map_or((1, false), |for_each| {
-        (limit(for_each, ended), failed >= usize::try_from(for_each.stop_after).unwrap_or(usize::MAX).max(1))
+        let stop_after = usize::try_from(for_each.stop_after).unwrap_or(usize::MAX).max(1);
+        (limit(for_each, ended.succeeded + ended.failed), ended.failed >= stop_after)
     });
-    for (unit, fate) in units.iter().zip(&fates) {
+    let reason = why.map(|halt| halt.skip_reason(moment)).or_else(|| enough.then_some(SkipReason::StopAfter));
+    let room = match reason {
+        _ if moment.hold => 0,
+        Some(_) => values.len(),
+        None => limit.saturating_sub(active),
+    };
+    let rest = (named..values.len()).take(room).map(|index| (unit(index), StepFate::Pending));
+    for (unit, fate) in begun.into_iter().chain(rest) {
         match fate {
-            StepFate::Active => attempt::advance(moment, unit, why, agenda),
+            StepFate::Active => attempt::advance(moment, &unit, why, agenda),
             StepFate::Pending if moment.hold => {}
             StepFate::Pending => {
-                let reason = why.map(|halt| halt.skip_reason(moment));
-                let reason = reason.or_else(|| enough.then_some(SkipReason::StopAfter));
-                if let Some(reason) = reason {
-                    agenda.skip(Event::Skipped { path: unit.path.clone(), reason });
+                if let Some(reason) = &reason {
+                    agenda.skip(Event::Skipped { path: unit.path, reason: reason.clone() });
                 } else if active < limit {
                     active += 1;
-                    attempt::begin(moment, unit, 1, agenda);
+                    attempt::begin(moment, &unit, 1, agenda);
                 }
             }
             StepFate::Succeeded | StepFate::Failed | StepFate::Skipped => {}

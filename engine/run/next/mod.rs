@@ -27,6 +27,7 @@ use agenda::Agenda;
 use moment::Moment;
 
 pub use finish::{Ended, abandon, child_outcome, finish};
+pub use items::Ended as EndedItems;
 pub use moment::TIDY_UP_MS;
 pub use section::MAX_ITEMS;
 
@@ -37,14 +38,37 @@ pub struct InFlight {
     pub attempts: BTreeSet<(StepPath, u32)>,
     /// Children that were told to end.
     pub told: BTreeSet<RunId>,
-    /// How many of the first steps are known to be over, so that they are not looked at again; see [`over`].
-    pub over: usize,
+    /// What is known to be over, so that it is not looked at again; see [`over`].
+    pub over: Over,
 }
 
-/// How many of the first steps are over, given that these many are: what is over stays so.
-pub fn over(runbook: &Runbook, state: &State, known: usize) -> usize {
-    let rest = runbook.steps.iter().skip(known);
-    known + rest.take_while(|step| section::is_over(state, step)).count()
+/// What is over, as far as nothing before it is open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Over {
+    /// How many of the first steps.
+    pub steps: usize,
+    /// How many of the first items of the step after them.
+    pub items: items::Ended,
+}
+
+/// What is over, given that this is: what is over stays so.
+pub fn over(runbook: &Runbook, state: &State, known: Over) -> Over {
+    let mut over = known;
+    while let Some(step) = runbook.steps.get(over.steps) {
+        let path = StepPath::step(step.id.clone());
+        let ended = match state.progress(&path).and_then(|progress| progress.items.as_ref()) {
+            None => fate::step_fate(state, step, &path).over(),
+            Some(values) => {
+                over.items = items::ended(state, step, &path, over.items);
+                over.items.all == values.len()
+            }
+        };
+        if !ended {
+            break;
+        }
+        over = Over { steps: over.steps + 1, ..Over::default() };
+    }
+    over
 }
 
 /// What the executor is to do.

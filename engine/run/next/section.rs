@@ -1,9 +1,12 @@
 //! Drives the steps of a section, `steps` or `finally`: which may begin, which are skipped, which ask before they begin.
 
+use std::cmp::Ordering;
+
+use super::Over;
 use super::agenda::Agenda;
 use super::attempt::{self, evaluation_failure};
 use super::fate::{StepFate, step_fate};
-use super::items;
+use super::items::{self, Ended};
 use super::moment::{Moment, Unit};
 use super::scope::scope;
 use super::stop::Stop;
@@ -12,7 +15,6 @@ use crate::model::expression::{EvaluationError, Expression, Scope};
 use crate::model::ids::{Section, StepId, StepPath};
 use crate::model::runbook::{ForEach, Step};
 use crate::run::event::{Event, Question, SkipReason, Wait};
-use crate::run::state::State;
 
 /// The most items of a `for_each`.
 pub const MAX_ITEMS: usize = 1000;
@@ -21,10 +23,12 @@ pub const MAX_ITEMS: usize = 1000;
 pub(super) fn drive(moment: &Moment<'_>, section: Section, agenda: &mut Agenda) -> bool {
     let steps = moment.steps(section);
     let path = |step: &Step| StepPath { section, id: step.id.clone(), item: None };
-    let known = if section == Section::Steps { moment.in_flight.over } else { 0 };
-    let fate = |(index, step): (usize, &Step)| {
+    let known = if section == Section::Steps { moment.in_flight.over } else { Over::default() };
+    let fate = |(index, step): (usize, &Step)| match index.cmp(&known.steps) {
         // Which kind of over it is makes no difference here.
-        if index < known { StepFate::Succeeded } else { step_fate(moment.state, step, &path(step)) }
+        Ordering::Less => StepFate::Succeeded,
+        Ordering::Equal if known.items.all > 0 => StepFate::Active,
+        _ => step_fate(moment.state, step, &path(step)),
     };
     let fates: Vec<StepFate> = steps.iter().enumerate().map(fate).collect();
     if fates.iter().all(|fate| fate.over()) {
@@ -40,7 +44,10 @@ pub(super) fn drive(moment: &Moment<'_>, section: Section, agenda: &mut Agenda) 
                 }
                 _ => {}
             },
-            StepFate::Active => carry_on(moment, step, &path(step), why.as_ref(), agenda),
+            StepFate::Active => {
+                let ended = if index == known.steps { known.items } else { Ended::default() };
+                carry_on(moment, (step, &path(step), ended), why.as_ref(), agenda);
+            }
             StepFate::Succeeded | StepFate::Failed | StepFate::Skipped => {}
         }
     }
@@ -50,11 +57,6 @@ pub(super) fn drive(moment: &Moment<'_>, section: Section, agenda: &mut Agenda) 
         agenda.limit(moment.section_deadline_ms(section));
     }
     false
-}
-
-/// Whether a step under `steps` is over, for good.
-pub(super) fn is_over(state: &State, step: &Step) -> bool {
-    step_fate(state, step, &StepPath::step(step.id.clone())).over()
 }
 
 /// Whether a needed step is over; what is needed is nearly always the step before.
@@ -68,9 +70,14 @@ fn skip(moment: &Moment<'_>, path: StepPath, stop: &Stop, agenda: &mut Agenda) {
     agenda.skip(Event::Skipped { path, reason: stop.skip_reason(moment) });
 }
 
-fn carry_on(moment: &Moment<'_>, step: &Step, path: &StepPath, why: Option<&Stop>, agenda: &mut Agenda) {
+fn carry_on(
+    moment: &Moment<'_>,
+    (step, path, ended): (&Step, &StepPath, Ended),
+    why: Option<&Stop>,
+    agenda: &mut Agenda,
+) {
     if moment.progress(path).is_some_and(|progress| progress.items.is_some()) {
-        items::drive(moment, step, path, why, agenda);
+        items::drive(moment, (step, path, ended), why, agenda);
     } else {
         attempt::advance(moment, &Unit::step(step, path.clone()), why, agenda);
     }

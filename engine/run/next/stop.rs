@@ -87,9 +87,7 @@ impl Moment<'_> {
 
     /// Whether a step was skipped because the run had failed or its time was over.
     pub(super) fn ran_out_of_time(&self) -> bool {
-        self.state.paths().any(|(path, progress)| {
-            path.section == Section::Steps && matches!(progress.skipped, Some(SkipReason::Failed(_)))
-        })
+        self.state.forsaken()
     }
 
     /// The earliest failure among the steps of a section that are over and treat failures so.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::progress::{Asked, Attempt, Check, Intent, Progress, RecordedCall, Waiting};
 use super::{Cancel, End, LockLoss, State, Undoing};
 use crate::model::ids::{Section, StepPath};
-use crate::run::event::{CallId, Event, Outcome, Wait};
+use crate::run::event::{CallId, Event, Outcome, SkipReason, Wait};
 
 /// Applies a legal event.
 pub(super) fn fold(state: &mut State, at_ms: u64, event: &Event) {
@@ -74,13 +74,22 @@ fn entry<'a>(state: &'a mut State, at_ms: u64, path: &StepPath) -> &'a mut Progr
         state.finally_ms.get_or_insert(at_ms);
     }
     let order = state.version;
+    if let Some(item) = path.item
+        && let Some(step) = state.progress.get_mut(&StepPath { item: None, ..path.clone() })
+    {
+        step.items_named = step.items_named.max(item.saturating_add(1));
+    }
     state.progress.entry(path.clone()).or_insert_with(|| Progress { order, ..Progress::default() })
 }
 
 fn step(state: &mut State, at_ms: u64, event: &Event) {
     match event {
         Event::Items { path, items } => entry(state, at_ms, path).items = Some(items.clone()),
-        Event::Skipped { path, reason } => entry(state, at_ms, path).skipped = Some(reason.clone()),
+        Event::Skipped { path, reason } => {
+            let forsaken = path.section == Section::Steps && matches!(reason, SkipReason::Failed(_));
+            state.forsaken |= forsaken;
+            entry(state, at_ms, path).skipped = Some(reason.clone());
+        }
         Event::AttemptStarted { path, uses, with, plugin, deadline_ms, .. } => {
             let attempt = Attempt {
                 began: true,

@@ -121,6 +121,7 @@ pub struct State {
     /// The paths with an attempt under way or a question: most looks at a state are about these few alone.
     open: BTreeSet<StepPath>,
     failed_attempts: u32,
+    forsaken: bool,
     end: Option<End>,
 }
 
@@ -291,6 +292,11 @@ impl State {
     /// How many attempts ended with a failure: while there are none, nobody need look for failed steps.
     pub fn failed_attempts(&self) -> u32 {
         self.failed_attempts
+    }
+
+    /// Whether a step under `steps` was skipped because the run had failed or its time was over.
+    pub fn forsaken(&self) -> bool {
+        self.forsaken
     }
 
     /// Whether any host call was announced that changes something, or a child run was started.

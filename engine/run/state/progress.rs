@@ -14,6 +14,8 @@ pub struct Progress {
     pub order: u32,
     /// The items of a `for_each`.
     pub items: Option<Vec<Value>>,
+    /// How many of the first items there are until none is named in any event: they are pending.
+    pub items_named: u32,
     /// Why it did not run.
     pub skipped: Option<SkipReason>,
     /// The confirmation asked for with `--step`.

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use runbook::audit::Entry;
 use runbook::model::runbook::Runbook;
 use runbook::run::event::Event;
-use runbook::run::next::{InFlight, next, over};
+use runbook::run::next::{InFlight, Over, next, over};
 use runbook::run::state::State;
 use runbook::run::view::view;
 
@@ -48,7 +48,7 @@ fn look(state: &State) {
         let actions = next(runbook, state, now_ms, &InFlight::default());
         assert!(actions.is_empty() || state.end().is_none(), "what is over does nothing more");
     }
-    assert!(over(runbook, state, 0) <= runbook.steps.len());
+    assert!(over(runbook, state, Over::default()).steps <= runbook.steps.len());
     assert_eq!(state.has_doubt(), !state.doubts().is_empty());
     assert!(state.doubts().len() <= state.open_calls().len());
     let _ = (state.deadline_ms(), state.wakes_ms(), state.wrote(), state.extended(u64::MAX, 0));
