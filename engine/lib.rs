@@ -20,6 +20,8 @@ pub mod model;
 
 pub mod clock;
 
+pub mod secrets;
+
 pub mod run;
 
 pub mod audit;

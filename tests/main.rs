@@ -3,12 +3,14 @@
 mod support;
 
 mod audit;
+mod canary;
 mod corpus;
 mod crash;
 mod disk;
 mod docs;
 mod emergency;
 mod grants;
+mod handles;
 mod hostile;
 mod input;
 mod journals;
@@ -16,6 +18,7 @@ mod output;
 mod plan;
 mod replay;
 mod restart;
+mod secret;
 mod sweep;
 #[path = "sweep/quick.rs"]
 mod sweep_quick;

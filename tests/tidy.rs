@@ -10,14 +10,15 @@ const MAX_FILE_LINES: usize = 500;
 const MAX_FUNCTION_LINES: usize = 70;
 
 /// The modules of the host in the order of dependency: one may use those before it, never those after it.
-const ORDER: [&str; 10] =
-    ["fault", "model", "clock", "run", "audit", "containers", "host", "executor", "api", "cli"];
+const ORDER: [&str; 11] =
+    ["fault", "model", "clock", "secrets", "run", "audit", "containers", "host", "executor", "api", "cli"];
 
 /// The edge may be used by the faces and uses what it likes: it translates between them and the rest.
 const EDGE: [&str; 3] = ["config", "error", "main"];
 
 /// Libraries that one module alone may name.
-const FENCES: [(&str, &str); 11] = [
+const FENCES: [(&str, &str); 13] = [
+    ("age", "secrets"),
     ("axum", "api"),
     ("bollard", "containers"),
     ("cel", "model"),
@@ -29,6 +30,7 @@ const FENCES: [(&str, &str); 11] = [
     ("rusqlite", "audit"),
     ("saphyr_parser", "model"),
     ("wasmtime", "host"),
+    ("zeroize", "secrets"),
 ];
 
 fn root() -> PathBuf {

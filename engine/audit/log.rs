@@ -11,6 +11,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::clock;
 use crate::model::ids::RunId;
+use crate::secrets::scrub;
 
 use super::body::Prepared;
 use super::checkpoint_files::CheckpointFiles;
@@ -122,6 +123,8 @@ impl Audit {
 
     /// Tells people something while a step works. Never waits; dropped when too much is told.
     pub fn note(&self, mut note: Note) {
+        // Before anything is cut off: a part of a secret would not be known again.
+        note.text = scrub::string(note.text);
         let mut end = note.text.len().min(MAX_NOTE_BYTES);
         while !note.text.is_char_boundary(end) {
             end -= 1;

@@ -63,6 +63,8 @@ pub struct RunFilter {
     pub subject: Option<String>,
     /// Only steps of this run.
     pub parent: Option<RunId>,
+    /// Only runs that somebody asked for: no steps of others.
+    pub whole: bool,
     /// Only accepted at or after this time, milliseconds since 1970.
     pub since_ms: Option<u64>,
     /// Only runs older than this one, for the next page.
@@ -75,7 +77,7 @@ impl Default for RunFilter {
     fn default() -> Self {
         let (runbook, statuses, subject, parent, since_ms, before) =
             (None, Vec::new(), None, None, None, None);
-        Self { runbook, statuses, subject, parent, since_ms, before, limit: DEFAULT_LIMIT }
+        Self { runbook, statuses, subject, parent, whole: false, since_ms, before, limit: DEFAULT_LIMIT }
     }
 }
 
@@ -183,6 +185,9 @@ impl Reader {
                 query.and(condition, value);
             }
         }
+        if filter.whole {
+            query.sql.push_str(" AND parent IS NULL");
+        }
         if let Some(since) = filter.since_ms {
             query.and("started_ms >= ?", signed(since));
         }
@@ -215,6 +220,18 @@ impl Reader {
             .query_map(params![prefix, end, limit_of(limit)], |row| row.get(0))?
             .collect::<Result<_, _>>()?;
         ids.into_iter().map(|id| RunId::new(id).map_err(|error| Error::damaged(error.to_string()))).collect()
+    }
+
+    /// Which of these blobs are there.
+    pub fn kept<'d>(&self, digests: impl Iterator<Item = &'d Digest>) -> Result<Vec<Digest>, Error> {
+        let mut statement = self.db.prepare("SELECT 1 FROM blob WHERE digest = ?1")?;
+        let mut kept = Vec::new();
+        for digest in digests {
+            if statement.exists([digest.as_str()])? {
+                kept.push(digest.clone());
+            }
+        }
+        Ok(kept)
     }
 
     /// The bytes of a blob; none if it is unknown or was pruned.

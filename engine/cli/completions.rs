@@ -48,6 +48,7 @@ fn visible(command: &Command) -> Command {
     Command::new(&*command.get_name().to_owned().leak())
         .about(about)
         .version(env!("CARGO_PKG_VERSION"))
+        .disable_version_flag(command.is_disable_version_flag_set())
         .args(command.get_arguments().cloned())
         .subcommands(shown)
 }

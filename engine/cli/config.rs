@@ -8,6 +8,7 @@ use super::context::Context;
 use super::output::table::Table;
 use crate::config::{Settings, Target};
 use crate::error::exit;
+use crate::secrets::KEY_VARIABLE;
 
 /// What is set, and by whom.
 #[derive(Debug, Subcommand)]
@@ -32,7 +33,14 @@ runbook.toml, every key optional:
   [targets.prod-1]
   connection  = "tcp://prod-1.example.com:2376"
   environment = "production"
-  tls = { ca = "ca.pem", cert = "cert.pem", key = "key.pem" }"#;
+  tls = { ca = "ca.pem", cert = "cert.pem", key = "key.pem" }
+
+  [secrets]
+  identity = "/etc/runbook/secrets-identity"      # the key of the secrets; never in the data directory
+
+  [[secrets.directories]]
+  name = "team"                                   # its secrets are called team/...
+  path = "/etc/team-secrets"                      # NAME.age files, encrypted to our key"#;
 
 impl Config {
     pub(super) fn run(self, context: &Context) -> Ended {
@@ -60,6 +68,10 @@ fn document(settings: &Settings) -> serde_json::Value {
         "runbooks": value(settings.runbooks.0.display().to_string(), settings.runbooks.1.to_string()),
         "target": value(settings.target.0.to_string(), settings.target.1.to_string()),
         "actor": settings.actor,
+        "secrets": {
+            "identity": value(key_place(settings), key_origin(settings)),
+            "directories": settings.secrets.directories,
+        },
         "targets": settings.targets,
     })
 }
@@ -77,8 +89,29 @@ fn table(settings: &Settings) -> Table {
             row(&format!("targets.{}.{key}", target.name), value, target.origin.to_string());
         }
     }
+    row("secrets.identity", key_place(settings), key_origin(settings));
+    for directory in &settings.secrets.directories {
+        let origin = settings.file.as_ref().map(|file| file.display().to_string()).unwrap_or_default();
+        row(&format!("secrets.directories.{}", directory.name), directory.path.display().to_string(), origin);
+    }
     row("actor", settings.actor.clone(), "login".to_owned());
     table
+}
+
+/// Never the key itself.
+fn key_place(settings: &Settings) -> String {
+    match &settings.secrets.identity {
+        _ if settings.secrets.given.key.is_some() => "(given)".to_owned(),
+        Some(path) => path.display().to_string(),
+        None => "-".to_owned(),
+    }
+}
+
+fn key_origin(settings: &Settings) -> String {
+    if settings.secrets.given.key.is_some() {
+        return KEY_VARIABLE.to_owned();
+    }
+    settings.secrets_origin.to_string()
 }
 
 fn keys(target: &Target) -> Vec<(&'static str, String)> {

@@ -15,12 +15,14 @@ use crate::executor::request::Source;
 use crate::model::parse::{Known, parse};
 use crate::model::runbook::Runbook;
 use crate::model::step_type::Catalogue;
+use crate::secrets::Keeper;
 
 /// What every command is given.
 #[derive(Debug)]
 pub(crate) struct Context {
     flags: Flags,
     settings: OnceCell<Settings>,
+    keeper: OnceCell<Keeper>,
     /// Where everything is written.
     pub(crate) out: Output,
 }
@@ -28,7 +30,7 @@ pub(crate) struct Context {
 impl Context {
     /// Reads nothing yet.
     pub(crate) fn new(flags: Flags, out: Output) -> Self {
-        Self { flags, settings: OnceCell::new(), out }
+        Self { flags, settings: OnceCell::new(), keeper: OnceCell::new(), out }
     }
 
     /// Flags, environment and file, read once.
@@ -40,10 +42,18 @@ impl Context {
         Ok(self.settings.get_or_init(|| settings))
     }
 
-    /// The same with another data directory.
+    /// The same with another data directory, but with the secrets of this one: an emergency needs them, too.
     pub(crate) fn at(&self, data_dir: PathBuf) -> Self {
         let flags = Flags { data_dir: Some(data_dir), ..self.flags.clone() };
-        Self::new(flags, self.out.again())
+        let keeper = self.keeper().map(OnceCell::from).unwrap_or_default();
+        Self { keeper, ..Self::new(flags, self.out.again()) }
+    }
+
+    /// The secrets; what was decrypted for one part of a command need not be for the next.
+    pub(crate) fn keeper(&self) -> Result<Keeper, Error> {
+        let settings = self.settings()?;
+        let made = || Keeper::new(&settings.data.path, settings.secrets.clone());
+        Ok(self.keeper.get_or_init(made).clone())
     }
 
     /// What the flags said.

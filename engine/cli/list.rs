@@ -7,6 +7,7 @@ use super::Ended;
 use super::context::Context;
 use super::output::table::Table;
 use crate::error::exit;
+use crate::executor::library::Found;
 
 /// List the runbooks: the standard library and the folder `runbooks` here
 #[derive(Debug, Args)]
@@ -19,6 +20,15 @@ pub(super) struct List {
     text: Option<String>,
 }
 
+/// What stands before the summary of a runbook whose plugins may see the plain text of a secret.
+const REVEALS: &str = "REVEALS SECRETS";
+
+/// Reads whole only those that may be meant.
+fn reveals(context: &Context, found: &Found) -> bool {
+    found.text.contains("reveal")
+        && context.runbook(&found.file).is_ok_and(|(_, runbook)| runbook.grants.reveals())
+}
+
 impl List {
     pub(super) fn run(self, context: &Context) -> Ended {
         let wanted = self.text.unwrap_or_default().to_lowercase();
@@ -29,7 +39,14 @@ impl List {
         if context.out.is_json() {
             let documents: Vec<_> = all
                 .iter()
-                .map(|found| json!({ "name": found.name, "summary": found.summary, "file": found.file }))
+                .map(|found| {
+                    let mut document =
+                        json!({ "name": found.name, "summary": found.summary, "file": found.file });
+                    if reveals(context, found) {
+                        document["reveals_secrets"] = json!(true);
+                    }
+                    document
+                })
                 .collect();
             context.out.json(&documents);
             return Ok(exit::SUCCEEDED);
@@ -37,7 +54,9 @@ impl List {
         let mut table = Table::new(&["NAME", "FROM", "SUMMARY"]);
         for found in &all {
             let from = if found.file.starts_with("library/") { "library" } else { &found.file };
-            table.row(vec![found.name.as_str().into(), from.into(), found.summary.as_str().into()]);
+            let loud = if reveals(context, found) { format!("{REVEALS}: ") } else { String::new() };
+            let summary = format!("{loud}{}", found.summary);
+            table.row(vec![found.name.as_str().into(), from.into(), summary.into()]);
         }
         let width = context.out.can_redraw().then(|| context.out.width());
         context.out.raw(&table.render(context.out.paint, width));

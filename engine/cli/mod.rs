@@ -9,6 +9,7 @@ mod doctor;
 mod emergency;
 mod engine;
 mod follow;
+mod guard;
 mod halt;
 mod list;
 mod new;
@@ -19,6 +20,7 @@ mod render;
 mod run;
 mod runs;
 mod schema;
+mod secret;
 mod service;
 mod session;
 mod show;
@@ -37,6 +39,7 @@ use serde_json::json;
 
 use crate::config::{Environment, Flags};
 use crate::error::{Error, Kind, exit};
+use crate::secrets::scrub;
 use context::Context;
 use output::{ColorWish, Format, Output};
 
@@ -116,6 +119,8 @@ enum Command {
     #[command(subcommand)]
     State(state::State),
     #[command(subcommand)]
+    Secret(secret::Secret),
+    #[command(subcommand)]
     Halt(halt::Halt),
     Doctor(doctor::Doctor),
     #[command(subcommand)]
@@ -126,6 +131,12 @@ enum Command {
 }
 
 impl Command {
+    /// Whether what it prints may come from anywhere but this program and the names of secrets. `secret` knows what it holds,
+    /// and must work without the key.
+    fn tells_of_the_world(&self) -> bool {
+        !matches!(self, Self::Secret(_) | Self::Schema(_) | Self::Completions(_))
+    }
+
     fn run(self, context: &Context) -> Ended {
         match self {
             Self::Run(command) => command.run(context),
@@ -140,6 +151,7 @@ impl Command {
             Self::Service(command) => command.run(context),
             Self::Plugin(command) => command.run(context),
             Self::State(command) => command.run(context),
+            Self::Secret(command) => command.run(context),
             Self::Halt(command) => command.run(context),
             Self::Doctor(command) => command.run(context),
             Self::Config(command) => command.run(context),
@@ -151,6 +163,7 @@ impl Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    guard::up();
     let environment = Environment::of_process();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let cli = match Cli::try_parse_from(&arguments) {
@@ -160,6 +173,9 @@ pub fn main() -> ExitCode {
     trace(cli.global.verbose);
     let flags = Flags { data_dir: cli.global.data_dir, config: cli.global.config, target: cli.global.target };
     let context = Context::new(flags, Output::new(cli.global.output, cli.global.color, &environment));
+    if cli.command.tells_of_the_world() {
+        guard::learn(&context);
+    }
     let code = match cli.command.run(&context) {
         Ok(code) => code,
         Err(error) => {
@@ -187,6 +203,12 @@ fn misunderstood(error: &clap::Error, arguments: &[OsString], environment: &Envi
         || arguments.iter().any(|argument| argument == "--output=json");
     let format = if json { Format::Json } else { Format::Text };
     let out = Output::new(format, ColorWish::Auto, environment);
+    let data_dir =
+        arguments.windows(2).find(|pair| pair[0] == "--data-dir").map(|pair| PathBuf::from(&pair[1]));
+    if error.use_stderr() {
+        // It quotes what was typed.
+        guard::learn(&Context::new(Flags { data_dir, ..Flags::default() }, out.again()));
+    }
     let text = |painted: bool| {
         let rendered = error.render();
         if painted { rendered.ansi().to_string() } else { rendered.to_string() }
@@ -212,7 +234,7 @@ fn trace(verbose: u8) {
     };
     let made = tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(level))
-        .with_writer(std::io::stderr)
+        .with_writer(|| scrub::writer(std::io::stderr()))
         .try_init();
     assert!(made.is_ok(), "tracing starts once");
 }

@@ -22,6 +22,7 @@ use crate::executor::lock_file::{self, LockFile};
 use crate::executor::request::{Command, Plan, Request};
 use crate::executor::{Engine, EngineConfig, Refusal};
 use crate::model::ids::RunId;
+use crate::secrets::Keeper;
 
 /// How long an engine may take to begin or to end, during which it holds the lock and serves nobody.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -61,7 +62,7 @@ impl Session {
             let lock = lock_file::try_lock(&settings.data.path)
                 .map_err(|error| Error::file(&settings.data.path, "lock", &error))?;
             if let Some(lock) = lock {
-                break Place::Here(Box::new(Here::start(settings, lock, name)?));
+                break Place::Here(Box::new(Here::start(settings, context.keeper()?, lock, name)?));
             }
             if client.health().await?.is_some() {
                 break Place::There(client);
@@ -234,7 +235,7 @@ impl Session {
 }
 
 impl Here {
-    fn start(settings: &Settings, lock: LockFile, name: String) -> Result<Self, Error> {
+    fn start(settings: &Settings, secrets: Keeper, lock: LockFile, name: String) -> Result<Self, Error> {
         let usable = settings
             .targets
             .iter()
@@ -244,6 +245,7 @@ impl Here {
             targets: usable.collect(),
             name,
             actor: settings.actor.clone(),
+            secrets,
         })?;
         let server = Server::bind(&settings.data.path)
             .map_err(|error| Error::file(&settings.data.path, "make the socket in", &error))?;

@@ -10,12 +10,13 @@ use super::target::{DEFAULT_CONNECTION, Target, TlsFiles};
 use super::{Origin, local};
 use crate::error::Error;
 use crate::model::ids::TargetName;
+use crate::secrets::Directory;
 
 /// The file's name in the working directory.
 const NAME: &str = "runbook.toml";
 
 /// For the whole machine.
-const SYSTEM: &str = "/etc/runbook/runbook.toml";
+pub(super) const SYSTEM: &str = "/etc/runbook/runbook.toml";
 
 /// Larger is not a configuration.
 const MAX_BYTES: u64 = 256 * 1024;
@@ -30,8 +31,21 @@ pub(super) struct File {
     pub(super) runbooks: Option<PathBuf>,
     /// The target of commands that name none.
     pub(super) target: Option<TargetName>,
+    /// Where the key of the secrets is, and outside stores.
+    #[serde(default)]
+    pub(super) secrets: WrittenSecrets,
     #[serde(default)]
     targets: BTreeMap<TargetName, WrittenTarget>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WrittenSecrets {
+    /// The file with the identity; relative to the file.
+    pub(super) identity: Option<PathBuf>,
+    /// Directories of age files; relative to the file.
+    #[serde(default)]
+    pub(super) directories: Vec<Directory>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -5,6 +5,7 @@ mod actor;
 mod directory;
 mod environment;
 mod file;
+mod secrets;
 mod target;
 
 use std::fmt;
@@ -18,6 +19,7 @@ pub use target::{DEFAULT_CONNECTION, Target, TlsFiles};
 
 use crate::error::Error;
 use crate::model::ids::TargetName;
+use crate::secrets::SecretsSettings;
 use file::File;
 
 /// The target that is used if none is named.
@@ -52,6 +54,10 @@ pub struct Settings {
     pub target: (TargetName, Origin),
     /// The login user.
     pub actor: String,
+    /// Where the key of the secrets comes from, and which outside stores there are.
+    pub secrets: SecretsSettings,
+    /// Who named the file with that key.
+    pub secrets_origin: Origin,
     /// What else the environment said.
     pub environment: Environment,
 }
@@ -109,7 +115,8 @@ impl Settings {
             (None, None) => (local(), Origin::Default),
         };
         let actor = actor::of_process(environment.sudo_user.clone());
-        Ok(Self { data, file: path, runbooks, targets, target, actor, environment })
+        let (secrets, secrets_origin) = secrets::choose(flags, &file, path.as_deref(), &environment)?;
+        Ok(Self { data, file: path, runbooks, targets, target, actor, secrets, secrets_origin, environment })
     }
 
     /// The target commands go to.

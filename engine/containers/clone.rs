@@ -12,6 +12,7 @@ use bollard::models::{
 };
 
 use crate::containers::error::Error;
+use crate::containers::files::NewSecrets;
 use crate::containers::labels::{CALL, Labels, NETWORKS, ONE_OFF, ORIGIN, REPLICA};
 use crate::containers::name;
 use crate::containers::types::Overrides;
@@ -23,6 +24,14 @@ const SHORT_ID_CHARS: usize = 12;
 pub(crate) struct Clone {
     pub(crate) body: ContainerCreateBody,
     pub(crate) joins: Vec<Join>,
+}
+
+impl Clone {
+    /// Puts secrets into the environment.
+    pub(crate) fn add_env(&mut self, secrets: &NewSecrets) {
+        let env = self.body.env.take().unwrap_or_default();
+        self.body.env = Some(changed_env(env, &secrets.variables().collect::<Vec<_>>()));
+    }
 }
 
 /// One network to join.

@@ -13,6 +13,7 @@ use crate::containers::clone::{self, Image, Join};
 use crate::containers::container::port;
 use crate::containers::daemon::{Daemon, read, write};
 use crate::containers::error::Error;
+use crate::containers::files::NewSecrets;
 use crate::containers::labels::{CALL, Labels, NETWORKS, ORIGIN};
 use crate::containers::name::{check_container, is_id};
 use crate::containers::types::{Container, Overrides, State};
@@ -26,12 +27,14 @@ const PAUSE: Duration = Duration::from_millis(100);
 impl Daemon {
     /// A new container, not started, with the spec of `from`. With the replica number of the original it is meant to
     /// take its place: then it may ask for the same host ports, and takes over volumes without a name. It carries the
-    /// key of the call as a label, by which [`Daemon::find_by_call`] finds it.
+    /// key of the call as a label, by which [`Daemon::find_by_call`] finds it; one found so may lack its files still.
+    #[expect(clippy::too_many_arguments, reason = "what makes a container, each of another kind")]
     pub async fn create(
         &self,
         from: &str,
         name: &str,
         overrides: &Overrides,
+        secrets: &NewSecrets,
         call_key: &str,
     ) -> Result<Container, Error> {
         check_container(name)?;
@@ -42,7 +45,8 @@ impl Daemon {
         }
         let image = self.image_for(&origin, overrides.image.as_deref()).await?;
         self.refuse_removing_what_the_image_brings(&image.name, overrides).await?;
-        let clone = clone::clone(&origin, image, overrides, call_key)?;
+        let mut clone = clone::clone(&origin, image, overrides, call_key)?;
+        clone.add_env(secrets);
         let options = CreateContainerOptionsBuilder::default().name(name).build();
         let create =
             async |docker: Docker| docker.create_container(Some(options.clone()), clone.body.clone()).await;
@@ -51,14 +55,20 @@ impl Daemon {
             Err(error) if error.failure.kind == FailureKind::AlreadyExists => {
                 let ours =
                     Box::pin(self.created_by_call(name, call_key)).await.map_err(Error::after_change)?;
-                return ours.ok_or(error);
+                let ours = ours.ok_or(error)?;
+                self.put_files(&ours, &secrets.files).await.map_err(Error::after_change)?;
+                return Ok(ours);
             }
             Err(error) => return Err(error),
         };
         if let Err(error) = self.join(&id, &clone.joins).await {
             return Err(self.take_back(&id, error).await);
         }
-        self.inspect(&id).await.map_err(Error::after_change)
+        let made = self.inspect(&id).await.map_err(Error::after_change)?;
+        if let Err(error) = self.put_files(&made, &secrets.files).await {
+            return Err(self.take_back(&id, error).await);
+        }
+        Ok(made)
     }
 
     /// The container that has taken the name, if an earlier request of this very call is creating it. The daemon takes

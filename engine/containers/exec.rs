@@ -2,6 +2,7 @@
 //! again after a crash.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::container::LogOutput;
@@ -17,6 +18,7 @@ use crate::containers::error::Error;
 use crate::containers::name::check_exec;
 use crate::containers::types::{ContainerEvent, ExecOutput};
 use crate::model::effect::FailureKind;
+use crate::secrets::SecretValue;
 
 /// The most output that is kept, of both streams together.
 const MAX_OUTPUT_BYTES: usize = 1 << 20;
@@ -121,20 +123,23 @@ impl Printed {
 }
 
 impl Daemon {
-    /// An inert exec in a running container; its id. Nothing runs yet.
+    /// An inert exec in a running container; its id. Nothing runs yet. Secrets are further environment variables, whose names
+    /// the caller has checked.
     pub async fn exec_create(
         &self,
         id: &str,
         command: &[String],
         env: &[(String, String)],
+        secrets: &[(String, Arc<SecretValue>)],
     ) -> Result<String, Error> {
         check_command(command, env)?;
+        let secret = secrets.iter().map(|(name, value)| format!("{name}={}", value.expose()));
         let container = self.inspect(id).await?;
         let config = ExecConfig {
             attach_stdin: Some(true),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
-            env: Some(env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+            env: Some(env.iter().map(|(name, value)| format!("{name}={value}")).chain(secret).collect()),
             cmd: Some(command.to_vec()),
             ..ExecConfig::default()
         };

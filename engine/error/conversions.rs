@@ -6,7 +6,7 @@ use crate::executor::plugins::AddError;
 use crate::executor::{Refusal, emergency};
 use crate::model::effect::{Failure, FailureKind};
 use crate::model::trouble::Troubles;
-use crate::{audit, containers, host};
+use crate::{audit, containers, host, secrets};
 
 impl From<LibraryError> for Error {
     fn from(error: LibraryError) -> Self {
@@ -60,6 +60,26 @@ impl From<audit::Error> for Error {
             audit::ErrorKind::Stale => Kind::Conflict,
         };
         Self::new(kind, error.to_string()).maybe(error.hint())
+    }
+}
+
+impl From<secrets::Error> for Error {
+    fn from(error: secrets::Error) -> Self {
+        use secrets::ErrorKind as Of;
+        let kind = match error.kind() {
+            Of::NotFound => Kind::NotFound,
+            Of::Invalid => Kind::Invalid,
+            Of::Conflict => Kind::Conflict,
+            Of::Locked | Of::TooOpen | Of::Io => Kind::Environment,
+            Of::Damaged => Kind::Directory,
+        };
+        Self::new(kind, error.to_string()).maybe(error.way_out())
+    }
+}
+
+impl From<secrets::InvalidName> for Error {
+    fn from(error: secrets::InvalidName) -> Self {
+        Self::usage(error.to_string()).hint("a name looks like `mail/password`")
     }
 }
 

@@ -16,8 +16,9 @@ use crate::model::parameters;
 use crate::model::parse::{ChildSignature, Known, parse, signature};
 use crate::model::runbook::{Runbook, Step, Uses};
 use crate::model::step_type::Catalogue;
-use crate::model::trouble::Troubles;
+use crate::model::trouble::{Trouble, Troubles};
 use crate::run::event::{Accepted, TriggerKind};
+use crate::secrets::scrub;
 
 /// The deepest chain of child runs.
 pub const MAX_CHILD_DEPTH: usize = 8;
@@ -62,6 +63,7 @@ pub(super) async fn prepare(
     daemon: impl AsyncFnOnce(&TargetName) -> Result<Daemon, Refusal>,
 ) -> Result<Prepared, Refusal> {
     let source = &request.runbook;
+    holds_no_secret(&source.file, &source.text)?;
     let runbook = read_runbook(parse, (&source.file, &source.text), &source.others, catalogue)?;
     let resolved = parameters::resolve(&runbook, &request.parameters).map_err(|all| {
         Refusal::Input(all.iter().map(|p| with_hint(&p.to_string(), p.hint.as_deref())).collect())
@@ -89,6 +91,9 @@ pub(super) async fn prepare(
     };
     let subject = subject(&grants, &resolved);
     let (texts, kept) = texts(source, &runbook);
+    for (name, text) in texts.iter().map(|(name, _)| name).zip(&kept).skip(1) {
+        holds_no_secret(name.as_str(), &String::from_utf8_lossy(text))?;
+    }
     let plugins = plugins(&runbook, catalogue)?;
     let accepted = Accepted {
         runbook: runbook.name.clone(),
@@ -110,6 +115,23 @@ pub(super) async fn prepare(
         resume_within_ms: millis(runbook.resume_within),
     };
     Ok(Prepared { runbook: Arc::new(runbook), accepted, subject, texts: kept })
+}
+
+/// The text is kept for ever and known by its digest, so that nothing can be taken out of it later.
+fn holds_no_secret(file: &str, text: &str) -> Result<(), Refusal> {
+    let Some((at, words)) = scrub::first(text) else { return Ok(()) };
+    let before = &text[..at];
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    let name = words.trim_start_matches("[secret ").trim_end_matches(']');
+    let trouble = Trouble {
+        line: count(before.matches('\n').count() + 1),
+        column: count(column),
+        message: format!("the value of the secret `{name}` stands here in plain text"),
+        hint: Some(format!("name the secret instead, for example `secret_env: {{ VARIABLE: {name} }}`")),
+    };
+    let (file, text) = (file.to_owned(), scrub::text(text).into_owned());
+    Err(Refusal::Runbook(Troubles { file, text, troubles: vec![trouble] }))
 }
 
 fn with_hint(message: &str, hint: Option<&str>) -> String {

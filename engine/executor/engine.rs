@@ -27,6 +27,7 @@ use crate::host::{Budgets, LocalChanges};
 use crate::model::ids::{Digest, RunId, TargetName};
 use crate::run::event::{Event, PlannedWrites};
 use crate::run::state::State;
+use crate::secrets::Keeper;
 
 /// The most unfinished runs an engine takes: what more is asked for is refused, not queued without end.
 pub const MAX_UNFINISHED: usize = 20_000;
@@ -46,6 +47,8 @@ pub struct EngineConfig {
     pub name: String,
     /// The login user, for entries that are not made for a run.
     pub actor: String,
+    /// What holds the secrets.
+    pub secrets: Keeper,
 }
 
 /// A cheap handle to the engine.
@@ -234,7 +237,7 @@ impl Engine {
             message: String::new(),
         };
         let mut local = LocalChanges { state: Vec::new(), blobs: texts.clone() };
-        local.blobs.extend(self.inner.plugin_bytes(&accepted.plugins)?);
+        local.blobs.extend(self.inner.plugins.not_kept(&accepted.plugins)?);
         local.state.extend(request.dedupe.as_deref().map(|key| dedupe::remembered(key, &run)));
         let journal = Journal::new(self.inner.audit.clone(), request.actor, row, State::of(run.clone()));
         let names = accepted.texts.iter().map(|(name, _)| name.clone());
@@ -264,7 +267,7 @@ impl Engine {
     /// What a run would do. Changes nothing.
     pub async fn plan(&self, request: Request) -> Result<Plan, Refusal> {
         let _asked = Asked::of(&self.inner);
-        super::planner::plan(self, &request).await.map(|(plan, _)| plan)
+        super::planner::plan(self, &request.printable()).await.map(|(plan, _)| plan)
     }
 
     /// Passes a command on to a run.
@@ -304,7 +307,8 @@ impl Engine {
         data: Value,
         state: Vec<StateChange>,
     ) -> Result<(), Refusal> {
-        let draft = Draft { state, ..Draft::fact(actor, kind, super::words::printable_in(data)) };
+        let fact = Draft::fact(actor, kind, super::words::printable_in(data));
+        let draft = Draft { state: super::scrubbed::changes(state), ..fact };
         self.inner.audit.append(vec![draft], None).await?;
         Ok(())
     }
@@ -444,21 +448,6 @@ impl Inner {
         let daemon = Daemon::connect(connection).map_err(|e| Refusal::Target(e.failure))?;
         daemons.insert(target.clone(), daemon.clone());
         Ok(daemon)
-    }
-
-    /// The bytes of plugins that the log does not keep yet.
-    fn plugin_bytes(
-        &self,
-        plugins: &[(crate::model::ids::PluginName, Digest)],
-    ) -> Result<Vec<Vec<u8>>, Refusal> {
-        let reader = Reader::open(&self.config.data_dir)?;
-        let mut missing = Vec::new();
-        for (name, digest) in plugins {
-            if reader.blob(digest)?.is_none() {
-                missing.extend(self.plugins.bytes(name, digest));
-            }
-        }
-        Ok(missing)
     }
 
     /// Begins the one task that owns a run.

@@ -7,6 +7,7 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 
 use super::emergency;
 use super::refusal::Refusal;
+use super::scrubbed;
 use crate::audit::{Audit, Draft, Note, Reader, RunRow, Ticket, Urgency};
 use crate::clock;
 use crate::host::{Ledger, LocalChanges, Stop};
@@ -93,6 +94,9 @@ impl Journal {
         local: LocalChanges,
         urgency: Urgency,
     ) -> Result<Ticket, Error> {
+        // The state in memory and the entry are made of the same event, so that whoever folds the journal gets the same.
+        let event = &*scrubbed::event(event);
+        let local = scrubbed::local(local);
         let mut inner = self.inner();
         inner.state.check(event)?;
         let version = inner.state.version();
@@ -188,7 +192,7 @@ impl Sketch {
 
     pub(super) fn take_in(&self, event: &Event) -> Result<(), IllegalEvent> {
         let now_ms = (self.now_ms)();
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).apply(now_ms, event)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).apply(now_ms, &scrubbed::event(event))
     }
 }
 

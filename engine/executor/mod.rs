@@ -20,6 +20,7 @@ mod refusal;
 pub mod replay;
 pub mod request;
 mod runner;
+mod scrubbed;
 mod shelf;
 mod tasks;
 #[cfg(test)]

@@ -49,6 +49,17 @@ pub(super) fn split_uses(uses: &str) -> Option<(PluginName, &str)> {
     Some((PluginName::new(plugin).ok()?, step))
 }
 
+/// What is known of secrets is taken out of whatever is written, also of one that a run does not use but comes across.
+/// No failure by itself: a run that uses one it cannot have fails at that.
+pub(super) async fn learn_secrets(inner: &Inner) {
+    let secrets = inner.config.secrets.clone();
+    match tokio::task::spawn_blocking(move || secrets.learn_all()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "not all secrets could be read"),
+        Err(error) => tracing::debug!(%error, "secrets could not be read"),
+    }
+}
+
 /// Performs an attempt.
 pub(super) async fn perform(parts: Parts, action: Perform) -> Done {
     let (path, attempt) = (action.path.clone(), action.attempt);

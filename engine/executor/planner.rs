@@ -47,7 +47,7 @@ pub(super) async fn plan(engine: &Engine, request: &Request) -> Result<(Plan, Pl
     let end = simulation.run().await?;
     let overlay = overlay.lock().unwrap_or_else(PoisonError::into_inner);
     let steps = simulation.sketch.with(|state| steps(&simulation.prepared.runbook, state));
-    let digest = digest(&simulation.prepared, &steps, overlay.writes(), &end);
+    let digest = digest(&simulation.prepared, &steps, &overlay, &end);
     let held = |w: &ImaginedWrite| HeldWrite { key: w.key.clone(), seen: w.seen.clone() };
     let writes = overlay.writes().iter().map(held).collect();
     let held = PlannedWrites { digest: digest.clone(), writes };
@@ -58,6 +58,7 @@ pub(super) async fn plan(engine: &Engine, request: &Request) -> Result<(Plan, Pl
         target: simulation.prepared.accepted.target.clone(),
         writes: overlay.writes().iter().map(planned).collect(),
         unknown: overlay.unknown().to_vec(),
+        secrets: overlay.secrets().to_vec(),
         steps,
         status: end.status,
         message: end.message,
@@ -92,7 +93,12 @@ impl<'e> Simulation<'e> {
         let accepted = &prepared.accepted;
         let daemon =
             if accepted.grants.containers.is_empty() { None } else { Some(inner.daemon(&accepted.target)?) };
-        let world = World::live(daemon, inner.config.data_dir.clone(), Arc::clone(&inner.budgets));
+        let world = World::live(
+            daemon,
+            inner.config.data_dir.clone(),
+            Arc::clone(&inner.budgets),
+            inner.config.secrets.clone(),
+        );
         let context = Arc::new(RunContext::new(RunParts {
             run: run.clone(),
             file: accepted.file.clone(),
@@ -267,19 +273,24 @@ fn step(path: &StepPath, uses: &str, fate: &str, note: Option<String>) -> Planne
     PlannedStep { path: path.clone(), uses: uses.to_owned(), fate: fate.to_owned(), note }
 }
 
-/// Of runbook, plugins, parameters, target, fates, and writes with what was seen of each target when it was first touched.
-fn digest(prepared: &Prepared, steps: &[PlannedStep], writes: &[ImaginedWrite], end: &End) -> Digest {
-    let writes: Vec<Value> = writes.iter().map(|write| json!([write.key, write.seen])).collect();
+/// Of runbook, plugins, parameters, target, fates, writes with what was seen of each target when it was first touched, and
+/// the versions of secrets.
+fn digest(prepared: &Prepared, steps: &[PlannedStep], overlay: &Overlay, end: &End) -> Digest {
+    let writes: Vec<Value> = overlay.writes().iter().map(|write| json!([write.key, write.seen])).collect();
     let fates: Vec<Value> = steps.iter().map(|s| json!([s.path, s.uses, s.fate])).collect();
     let accepted = &prepared.accepted;
-    let whole = json!([
-        prepared.runbook.digest,
-        accepted.plugins,
-        accepted.parameters,
-        accepted.target,
-        fates,
-        writes,
-        end.status
-    ]);
-    Digest::of(whole.to_string())
+    let mut whole = vec![
+        json!(prepared.runbook.digest),
+        json!(accepted.plugins),
+        json!(accepted.parameters),
+        json!(accepted.target),
+        json!(fates),
+        json!(writes),
+        json!(end.status),
+    ];
+    // Plans without secrets keep the digest they always had.
+    if !overlay.secrets().is_empty() {
+        whole.push(json!(overlay.secrets()));
+    }
+    Digest::of(Value::Array(whole).to_string())
 }

@@ -1,7 +1,7 @@
 //! Which plugins there are: those inside the binary and those a person added, by name for new runs and by digest for
 //! runs that were accepted with them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +24,8 @@ pub struct Plugins {
     catalogue: Catalogue,
     wasm: Mutex<Option<Arc<Wasm>>>,
     loaded: Mutex<HashMap<Digest, Plugin>>,
+    /// Whose bytes the audit log is known to keep: while an engine lives, it forgets none.
+    kept: Mutex<HashSet<Digest>>,
     /// Whose turn it is to compile: hundreds of runs that begin at once want the same plugin.
     turn: tokio::sync::Mutex<()>,
     /// What step types promise of their outputs, made when first asked for.
@@ -42,6 +44,7 @@ impl Plugins {
             catalogue,
             wasm: Mutex::default(),
             loaded: Mutex::default(),
+            kept: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
             outputs: Mutex::default(),
         }
@@ -85,6 +88,21 @@ impl Plugins {
             return Some(bytes);
         }
         Reader::open(&self.data_dir).ok()?.blob(digest).ok()?
+    }
+
+    /// The bytes of those that the audit log does not keep yet.
+    pub(super) fn not_kept(
+        &self,
+        plugins: &[(PluginName, Digest)],
+    ) -> Result<Vec<Vec<u8>>, crate::audit::Error> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut missing: Vec<_> = plugins.iter().filter(|(_, digest)| !kept.contains(digest)).collect();
+        if !missing.is_empty() {
+            let found = Reader::open(&self.data_dir)?.kept(missing.iter().map(|(_, digest)| digest))?;
+            missing.retain(|(_, digest)| !found.contains(digest));
+            kept.extend(found);
+        }
+        Ok(missing.into_iter().filter_map(|(name, digest)| self.bytes(name, digest)).collect())
     }
 
     /// A plugin that was loaded before.

@@ -23,7 +23,12 @@ pub(super) fn context(inner: &Arc<Inner>, journal: &Journal) -> RunContext {
             mode: Mode::Live,
             halted: Arc::clone(&inner.halted),
             ledger: Arc::new(journal.clone()),
-            world: World::live(daemon, inner.config.data_dir.clone(), Arc::clone(&inner.budgets)),
+            world: World::live(
+                daemon,
+                inner.config.data_dir.clone(),
+                Arc::clone(&inner.budgets),
+                inner.config.secrets.clone(),
+            ),
             planned: accepted.plan.as_ref().map(|plan| plan.writes.clone()),
             is_child: accepted.parent.is_some(),
         });

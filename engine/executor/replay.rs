@@ -10,11 +10,13 @@ use super::journal::{Sketch, fold};
 use super::performing::{checked, split_uses};
 use super::plugins::Plugins;
 use super::refusal::Refusal;
+use super::scrubbed;
 use crate::audit::Reader;
 use crate::host::{Attempt, Mode, Performed, RunContext, RunParts, Site, Stop, World, perform};
 use crate::model::ids::{RunId, StepPath};
 use crate::run::event::{Accepted, Outcome};
 use crate::run::state::{Attempt as Recorded, State};
+use crate::secrets::Keeper;
 
 /// What a replay found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -27,8 +29,8 @@ pub struct Replay {
     pub differences: Vec<String>,
 }
 
-/// Replays a run.
-pub async fn replay(data_dir: &Path, run: &RunId) -> Result<Replay, Refusal> {
+/// Replays a run. Secrets are needed only where a plugin saw the text of one.
+pub async fn replay(data_dir: &Path, run: &RunId, secrets: &Keeper) -> Result<Replay, Refusal> {
     let reader = Reader::open(data_dir)?;
     let state = fold(&reader, run)?;
     let accepted = state.accepted().cloned().ok_or_else(|| Refusal::UnknownRun(run.clone()))?;
@@ -43,7 +45,7 @@ pub async fn replay(data_dir: &Path, run: &RunId) -> Result<Replay, Refusal> {
             replay.calls += attempt.calls.len() as u64;
             let first_started_ms = progress.attempts.first().map_or(0, |first| first.started_ms);
             let site = Site { path: path.clone(), attempt: number, first_started_ms, deadline_ms: u64::MAX };
-            let made = again(&plugins, (data_dir, run, &accepted, &state), site, attempt).await?;
+            let made = again(&plugins, (data_dir, run, &accepted, &state, secrets), site, attempt).await?;
             replay.differences.extend(difference(path, number, attempt, made));
         }
     }
@@ -52,7 +54,7 @@ pub async fn replay(data_dir: &Path, run: &RunId) -> Result<Replay, Refusal> {
 
 async fn again(
     plugins: &Plugins,
-    (data_dir, run, accepted, state): (&Path, &RunId, &Accepted, &State),
+    (data_dir, run, accepted, state, secrets): (&Path, &RunId, &Accepted, &State, &Keeper),
     site: Site,
     attempt: &Recorded,
 ) -> Result<Performed, Refusal> {
@@ -70,7 +72,7 @@ async fn again(
         mode: Mode::Replay,
         halted: Arc::default(),
         ledger: Arc::new(Sketch::new(state.clone(), Arc::new(move || at_ms))),
-        world: World::live(None, data_dir.to_owned(), Arc::default()),
+        world: World::live(None, data_dir.to_owned(), Arc::default(), secrets.clone()),
         planned: None,
         is_child: false,
     }));
@@ -82,7 +84,7 @@ async fn again(
 fn difference(path: &StepPath, number: u32, recorded: &Recorded, made: Performed) -> Option<String> {
     let place = format!("step `{path}` attempt {number}");
     match (made, &recorded.outcome) {
-        (Performed::Ended { outcome, .. }, Some(then)) => (outcome != *then)
+        (Performed::Ended { outcome, .. }, Some(then)) => (!scrubbed::same(then, &outcome))
             .then(|| format!("{place}: its outcome was {}, and is {} now", words(then), words(&outcome))),
         // The journal of an attempt that was interrupted, or ended by the host, is shorter than the attempt.
         (Performed::Stopped(Stop::JournalEnds), None | Some(Outcome::Error(_))) => None,

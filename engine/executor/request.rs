@@ -4,10 +4,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::words::printable;
+use crate::host::PlannedSecret;
 use crate::model::grant::RunGrants;
 use crate::model::ids::{Digest, RunbookName, StepPath, TargetName};
 use crate::model::runbook::Risk;
 use crate::run::event::{Answer, EndStatus, Settlement, TriggerKind};
+use crate::secrets::scrub;
 
 /// A wish: not yet durable.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,7 +45,11 @@ impl Request {
             other => other,
         };
         let text = |text: Option<String>| text.as_deref().map(printable);
-        Self { reason: text(self.reason), dedupe: text(self.dedupe), lock, ..self }
+        let parameters = match scrub::document(Value::Object(self.parameters)) {
+            Value::Object(parameters) => parameters,
+            _ => Map::new(),
+        };
+        Self { reason: text(self.reason), dedupe: text(self.dedupe), parameters, lock, ..self }
     }
 }
 
@@ -132,6 +138,9 @@ pub struct Plan {
     pub writes: Vec<PlannedWrite>,
     /// What cannot be known before, one sentence each; empty if the plan is whole.
     pub unknown: Vec<String>,
+    /// The secrets it would use, and where each goes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<PlannedSecret>,
     /// Every step and what would become of it.
     pub steps: Vec<PlannedStep>,
     /// How the run would end.

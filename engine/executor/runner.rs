@@ -124,6 +124,7 @@ impl Runner {
 
     async fn drive(&mut self) -> Result<EndStatus, Quit> {
         self.take_locks().await?;
+        performing::learn_secrets(&self.inner).await;
         self.begin()?;
         loop {
             if let Some(status) = self.journal.with(|state| state.end().map(|end| end.status)) {

@@ -1,11 +1,16 @@
-//! What people say, as it may stand in an entry: without control characters, which could move the cursor of whoever reads
-//! the log on a terminal.
+//! What people say, as it may stand in an entry: without the values of secrets, and without control characters, which could
+//! move the cursor of whoever reads the log on a terminal.
 
 use serde_json::Value;
 
+use crate::secrets::scrub;
+
 /// Lines stay lines; whatever else steers a terminal becomes a space.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { ' ' } else { c }).collect()
+    scrub::text(text)
+        .chars()
+        .map(|c| if c.is_control() && c != '\n' && c != '\t' { ' ' } else { c })
+        .collect()
 }
 
 /// The same for every text in a value.

@@ -3,6 +3,7 @@
 wasmtime::component::bindgen!({
     path: [
         "wit/types",
+        "wit/secrets",
         "wit/containers",
         "wit/state",
         "wit/http",
@@ -12,6 +13,7 @@ wasmtime::component::bindgen!({
         "wit/step",
     ],
     world: "runbook:step/plugin",
+    with: { "runbook:secrets/secrets.secret": super::secret::Handle },
     imports: { default: async | trappable },
     exports: { default: async },
 });

@@ -6,10 +6,12 @@ use serde_json::Value;
 use super::context::LocalChanges;
 use super::limits;
 use super::overlay::Overlay;
+use super::secret::Use;
 use super::world::World;
 use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::model::grant::{ContainerAction, StateAction};
 use crate::model::ids::Digest;
+use crate::model::secret_grant::SecretAction;
 
 /// A call that did not answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,6 +62,13 @@ pub(super) enum Need {
         bucket: String,
         /// What.
         action: StateAction,
+    },
+    /// A secret.
+    Secret {
+        /// Its name.
+        name: String,
+        /// What.
+        action: SecretAction,
     },
 }
 
@@ -128,6 +137,16 @@ pub(super) trait Call: Send + Sync {
         Ok(())
     }
 
+    /// The secrets it puts somewhere.
+    fn secrets(&self) -> Vec<Use> {
+        Vec::new()
+    }
+
+    /// Whether a plan supposes its answer, though it only reads: where a secret would go out, or be seen.
+    fn supposed(&self) -> bool {
+        self.effect().writes()
+    }
+
     /// Does it.
     fn perform<'a>(&'a self, world: &'a World, key: &'a Digest) -> Asked<'a>;
 
@@ -141,7 +160,7 @@ pub(super) trait Call: Send + Sync {
         async { Ok(Found::Doubt("it leaves no mark that could be looked for".to_owned())) }.boxed()
     }
 
-    /// What the call would do, in a plan. Only asked of writes.
+    /// What the call would do, in a plan. Only asked of writes, and of what is supposed.
     fn imagine(&self, _overlay: &mut Overlay, _before: &Value, _key: &Digest) -> Result<Imagined, Failure> {
         Ok(Imagined { answer: Value::Null, target: String::new(), assumption: None })
     }

@@ -24,6 +24,7 @@ impl Door {
         match call.need() {
             Need::Nothing | Need::Answered => Ok(None),
             Need::State { bucket, action } => self.context.state_granted(&bucket, action).map(|()| None),
+            Need::Secret { name, action } => self.context.secret_granted(&name, action).map(|()| None),
             Need::Address(address) => {
                 super::calls::http::granted(&self.context, &address).await.map(|()| None)
             }

@@ -12,13 +12,13 @@ use serde_json::Value;
 use super::call::{Call, Found, Intent, Need, Trouble};
 use super::context::{LocalChanges, Mode, RunContext, Stop, lock};
 use super::limits;
-use super::overlay::ImaginedWrite;
 use crate::clock;
 use crate::containers::types::Container;
 use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::model::ids::StepPath;
 use crate::run::event::{CallId, Established, Event, Outcome, Settlement};
 use crate::run::state::RecordedCall;
+use crate::secrets::scrub;
 
 /// The attempt that a door belongs to.
 #[derive(Debug, Clone)]
@@ -59,7 +59,8 @@ impl Door {
     pub(super) async fn pass(&mut self, call: &dyn Call) -> Answered {
         let id = CallId { path: self.site.path.clone(), attempt: self.site.attempt, ordinal: self.ordinal };
         self.ordinal += 1;
-        let arguments = call.arguments();
+        // What is recorded, compared and given back holds no value of a secret, so that a replay sees what was seen.
+        let arguments = scrub::document(call.arguments());
         if let Some(recorded) = self.cursor.get(id.ordinal as usize).cloned() {
             return self.replay(call, id, &arguments, recorded).await;
         }
@@ -72,8 +73,8 @@ impl Door {
         if let Err(failure) = self.admit(call, id.ordinal) {
             return self.finish_unannounced(call, id, arguments, Err(failure));
         }
-        if self.context.mode == Mode::Plan && call.effect().writes() {
-            return self.imagine(call, &id, arguments).await;
+        if self.context.mode == Mode::Plan && call.supposed() {
+            return self.suppose(call, &id, arguments).await;
         }
         match call.effect() {
             Effect::Note | Effect::Read => self.read(call, id, arguments).await,
@@ -130,7 +131,8 @@ impl Door {
         arguments: &Value,
         recorded: RecordedCall,
     ) -> Answered {
-        if recorded.function != call.function() || recorded.arguments != *arguments {
+        let same = |then: Value| then == *arguments || scrub::document(then) == *arguments;
+        if recorded.function != call.function() || !same(recorded.arguments.clone()) {
             return Err(Stop::Diverged(format!(
                 "call {} of step `{}` was {} {}, and is {} {arguments} now",
                 id.ordinal,
@@ -204,8 +206,8 @@ impl Door {
                 granted.and_then(|()| self.take_planned(&id, call.function(), &arguments, &Value::Null));
         }
         let outcome = match granted {
-            Ok(()) => self.look(call, &id).await?,
-            Err(failure) => Err(failure),
+            Ok(()) => scrubbed(self.look(call, &id).await?),
+            Err(failure) => Err(scrubbed_failure(failure)),
         };
         let changes = if outcome.is_ok() { call.local() } else { LocalChanges::default() };
         let event = Event::CallFinished {
@@ -231,7 +233,7 @@ impl Door {
             },
         };
         let before = match self.bounded(call.before(&self.context.world)).await {
-            Ok(before) => before,
+            Ok(before) => scrub::document(before),
             Err(t) => return self.finish_unannounced(call, id, arguments, Err(t.failure)),
         };
         let planned = self.survey().await;
@@ -278,7 +280,7 @@ impl Door {
         arguments: Value,
         last: &Container,
     ) -> Answered {
-        let before = serde_json::to_value(last).unwrap_or(Value::Null);
+        let before = scrub::document(serde_json::to_value(last).unwrap_or(Value::Null));
         self.announce(call, &id, arguments, &before).await?;
         self.doubt(id, format!("someone else removed `{}` while no engine was looking", last.name)).await
     }
@@ -368,46 +370,6 @@ impl Door {
         Err(Stop::InDoubt(message))
     }
 
-    async fn imagine(&self, call: &dyn Call, id: &CallId, arguments: Value) -> Answered {
-        let refused = |failure: Failure| Ok(Err(failure));
-        let _leave = match self.granted(call).await {
-            Ok(leave) => leave,
-            Err(failure) => return refused(failure),
-        };
-        let before = match self.bounded(call.before(&self.context.world)).await {
-            Ok(before) => before,
-            Err(trouble) => return refused(trouble.failure),
-        };
-        let Some(overlay) = self.context.world.overlay() else { unreachable!("a plan has an overlay") };
-        let key = self.context.write_key(&id.path, call.function(), &arguments);
-        let imagined = call.imagine(&mut lock(overlay), &before, &self.context.key(id));
-        let imagined = match imagined {
-            Ok(imagined) => imagined,
-            Err(failure) => return refused(failure),
-        };
-        self.context.ledger.record(Event::CallIntended {
-            call: id.clone(),
-            function: call.function().to_owned(),
-            arguments: arguments.clone(),
-            effect: call.effect(),
-            before: before.clone(),
-        })?;
-        lock(overlay).push_write(ImaginedWrite {
-            path: id.path.clone(),
-            function: call.function().to_owned(),
-            target: imagined.target,
-            arguments,
-            before,
-            certain: true,
-            key,
-            seen: Value::Null,
-        });
-        if let Some(assumption) = imagined.assumption {
-            lock(overlay).assume(assumption);
-        }
-        self.finish(call, id.clone(), Ok(imagined.answer), None)
-    }
-
     pub(super) async fn bounded<T>(&self, asked: super::call::Asked<'_, T>) -> Result<T, Trouble> {
         let limit = Duration::from_millis(limits::READ_DEADLINE_MS);
         tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| {
@@ -420,25 +382,27 @@ impl Door {
     }
 
     /// Records the outcome of an announced call and gives it to the plugin.
-    fn finish(
+    pub(super) fn finish(
         &self,
         call: &dyn Call,
         id: CallId,
         outcome: Result<Value, Failure>,
         established: Option<Established>,
     ) -> Answered {
+        let outcome = scrubbed(outcome);
         self.take_in(call, &id, &outcome);
         self.record(id, call.function(), (None, established), outcome)
     }
 
     /// The same for a read, or a write that was refused before it was announced.
-    fn finish_unannounced(
+    pub(super) fn finish_unannounced(
         &self,
         call: &dyn Call,
         id: CallId,
         arguments: Value,
         outcome: Result<Value, Failure>,
     ) -> Answered {
+        let outcome = scrubbed(outcome);
         self.take_in(call, &id, &outcome);
         self.record(id, call.function(), (Some(arguments), None), outcome)
     }
@@ -468,6 +432,15 @@ impl Door {
             }
         }
     }
+}
+
+/// As the plugin gets it: what the world gives back may hold what the host put there.
+pub(super) fn scrubbed(outcome: Result<Value, Failure>) -> Result<Value, Failure> {
+    outcome.map(scrub::answer).map_err(scrubbed_failure)
+}
+
+pub(super) fn scrubbed_failure(failure: Failure) -> Failure {
+    Failure { code: scrub::string(failure.code), message: scrub::string(failure.message), ..failure }
 }
 
 fn to_outcome(result: &Result<Value, Failure>) -> Outcome {

@@ -6,6 +6,7 @@ use super::context::RunContext;
 use crate::containers::types::Container;
 use crate::model::effect::{Failure, FailureKind};
 use crate::model::grant::{ContainerAction, ContainerGrant, Selector, StateAction};
+use crate::model::secret_grant::SecretAction;
 
 type RunContainerGrant = ContainerGrant<String, u32>;
 
@@ -129,6 +130,30 @@ impl RunContext {
                 line.max(1)
             ),
         ))
+    }
+}
+
+impl RunContext {
+    /// Whether a secret is granted.
+    pub(super) fn secret_granted(&self, name: &str, action: SecretAction) -> Result<(), Failure> {
+        let named = || self.grants.secrets.iter().filter(|grant| grant.names(name));
+        if named().any(|grant| grant.gives(action)) {
+            return Ok(());
+        }
+        let word = action.word();
+        let remedy = match named().next() {
+            Some(grant) => format!("add `{word}` to `actions` of the grant, {}:{}", self.file, grant.line),
+            None => format!(
+                "`secrets: [{{ names: [{name}], actions: [{word}] }}]` under `grants`, {}:{}, would permit it",
+                self.file,
+                self.grants.secrets.first().map_or(self.grants.line, |grant| grant.line).max(1)
+            ),
+        };
+        let what = match action {
+            SecretAction::Use => format!("use the secret `{name}`"),
+            SecretAction::Reveal => format!("see the plain text of the secret `{name}`"),
+        };
+        Err(Failure::new(FailureKind::Denied, "grant.secrets", format!("may not {what}: {remedy}")))
     }
 }
 

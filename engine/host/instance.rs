@@ -4,20 +4,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use wasmtime::component::ResourceTable;
 use wasmtime::{Store, StoreLimits, StoreLimitsBuilder, Trap, UpdateDeadline};
 
 use super::bindings::exports::runbook::step::step::{Context, StepType};
 use super::bindings::runbook::types::types as wit;
 use super::call::Call;
-use super::context::{RunContext, Stop};
+use super::context::{Mode, RunContext, Stop};
 use super::door::{Door, Site};
 use super::engine::{Wasm, first_line};
 use super::limits;
 use super::plugin::Plugin;
+use super::secret::SecretRef;
 use crate::clock;
 use crate::model::effect::{Failure, FailureKind};
 use crate::run::event::{MAX_KEPT_LINES, Outcome};
 use crate::run::state::RecordedCall;
+use crate::secrets::scrub;
+
+/// What a plugin sees in a plan where the text of a secret would be.
+const PLANNED_TEXT: &str = "planned";
 
 /// What a store holds.
 pub(super) struct Guest {
@@ -34,6 +40,8 @@ pub(super) struct Guest {
     lines_dropped: usize,
     reports: usize,
     deadline_ms: u64,
+    /// What the plugin's handles of secrets stand for.
+    handles: ResourceTable,
 }
 
 /// What came of an attempt.
@@ -74,6 +82,8 @@ impl Guest {
             .memories(limits::MEMORIES as usize)
             .trap_on_grow_failure(true)
             .build();
+        let mut handles = ResourceTable::new();
+        handles.set_max_capacity(limits::MAX_HANDLES);
         Self {
             door,
             limits,
@@ -85,6 +95,37 @@ impl Guest {
             lines_dropped: 0,
             reports: 0,
             deadline_ms,
+            handles,
+        }
+    }
+
+    pub(super) fn handles(&self) -> &ResourceTable {
+        &self.handles
+    }
+
+    pub(super) fn handles_mut(&mut self) -> &mut ResourceTable {
+        &mut self.handles
+    }
+
+    /// The text of a secret that the door has let through; in a plan a word in its place. What is recorded says that it was
+    /// seen, so that the attempt cannot go on without it: the run is left until the text can be had again.
+    pub(super) async fn text_of(&mut self, secret: &SecretRef) -> wasmtime::Result<String> {
+        let Some(door) = &self.door else {
+            wasmtime::bail!("a plugin may call nothing while it describes itself");
+        };
+        if door.context.mode == Mode::Plan {
+            return Ok(PLANNED_TEXT.to_owned());
+        }
+        match door.context.world.secret(secret).await {
+            Ok(text) => Ok(text.expose().to_owned()),
+            Err(trouble) => {
+                let words = format!(
+                    "the plugin saw the plain text of the secret `{}`, version {}, and it cannot be had now: {}",
+                    secret.secret, secret.version, trouble.failure.message
+                );
+                self.stop = Some(Stop::Left(words.clone()));
+                wasmtime::bail!("{words}");
+            }
         }
     }
 
@@ -200,10 +241,11 @@ fn written_bytes(value: &Value) -> usize {
     counter.0
 }
 
-/// One line without control characters, at most [`limits::MAX_LINE_BYTES`].
+/// One line without secrets and control characters, at most [`limits::MAX_LINE_BYTES`].
 fn clean_line(message: &str) -> String {
     let mut line = String::new();
-    for c in message.chars() {
+    // Before anything is cut off or replaced, or a part of a secret would not be known again.
+    for c in scrub::text(message).chars() {
         if line.len() + c.len_utf8() > limits::MAX_LINE_BYTES {
             break;
         }
@@ -233,7 +275,7 @@ pub async fn perform(wasm: &Wasm, plugin: &Plugin, attempt: Attempt<'_>) -> Perf
     let Attempt { context, site, cursor, step, input } = attempt;
     let shared = Arc::clone(&context);
     let deadline_ms = match context.mode {
-        super::context::Mode::Live => site.deadline_ms,
+        Mode::Live => site.deadline_ms,
         // Plans and replays run on other clocks; what they may take in real time has a limit of its own.
         _ => clock::now_ms().saturating_add(limits::MAX_SIMULATION_MS),
     };
@@ -300,7 +342,7 @@ fn ended_with_output(output: &str, lines: Vec<String>) -> Performed {
         return ended(Failure::new(FailureKind::Exhausted, "step.output-too-large", message), lines);
     }
     match serde_json::from_str(output) {
-        Ok(value) => Performed::Ended { outcome: Outcome::Ok(value), lines },
+        Ok(value) => Performed::Ended { outcome: Outcome::Ok(scrub::document(value)), lines },
         Err(error) => {
             ended(internal("step.output-not-json", format!("the output is not JSON: {error}")), lines)
         }

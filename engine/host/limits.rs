@@ -24,6 +24,8 @@ pub const FUEL: u64 = 10_000_000_000;
 pub const HOSTCALL_FUEL: usize = MAX_ARTIFACT_BYTES + (1 << 20);
 /// Resource handles alive at once.
 pub const MAX_HANDLES: usize = 1_000;
+/// Secrets that one host call may put somewhere, in each kind of place.
+pub const MAX_SECRETS: usize = 16;
 /// Native stack of a guest, bytes.
 pub const MAX_STACK_BYTES: usize = 512 << 10;
 /// Length of one tick of the epoch that lets a busy guest yield, milliseconds.

@@ -19,8 +19,10 @@ mod instance;
 pub mod limits;
 mod overlay;
 mod plugin;
+mod secret;
 mod seen;
 mod signal;
+mod supposing;
 mod way_back;
 mod world;
 
@@ -30,8 +32,8 @@ pub use context::{Control, Ledger, LocalChanges, Mode, RunContext, RunParts, Sto
 pub use door::Site;
 pub use engine::{Error, Wasm};
 pub use instance::{Attempt, Performed, perform};
-pub use overlay::{ImaginedWrite, Overlay};
-pub use plugin::{OFFERED, Plugin, describe};
+pub use overlay::{ImaginedWrite, Overlay, PlannedSecret};
+pub use plugin::{OFFERED, PLAIN_TEXT, Plugin, describe};
 pub use world::World;
 
 /// A place at which a test may kill or hold the engine; nothing without the feature.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::held::facts;
@@ -31,6 +32,21 @@ pub struct ImaginedWrite {
     pub seen: Value,
 }
 
+/// A use of a secret that a run would make.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedSecret {
+    /// The step.
+    pub path: StepPath,
+    /// Its name.
+    pub secret: String,
+    /// The version that is current now.
+    pub version: String,
+    /// Where the host puts it; `the plugin, in plain text` where it is revealed.
+    pub place: String,
+    /// Whether a plugin sees the text.
+    pub revealed: bool,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Overlay {
@@ -43,6 +59,7 @@ pub struct Overlay {
     state: BTreeMap<(String, String), Option<Value>>,
     writes: Vec<ImaginedWrite>,
     unknown: Vec<String>,
+    secrets: Vec<PlannedSecret>,
     now_ms: u64,
 }
 
@@ -60,6 +77,17 @@ impl Overlay {
     /// What cannot be known, one sentence each.
     pub fn unknown(&self) -> &[String] {
         &self.unknown
+    }
+
+    /// The uses of secrets so far, each once.
+    pub fn secrets(&self) -> &[PlannedSecret] {
+        &self.secrets
+    }
+
+    pub(super) fn put_secret(&mut self, used: PlannedSecret) {
+        if !self.secrets.contains(&used) {
+            self.secrets.push(used);
+        }
     }
 
     /// Virtual time.

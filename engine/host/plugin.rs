@@ -13,13 +13,18 @@ use super::instance::Guest;
 use crate::model::ids::{Digest, PluginName};
 use crate::model::step_type::{PluginDescription, StepType};
 
+/// The interface by which a plugin can see the text of secrets.
+pub const PLAIN_TEXT: &str = "runbook:secrets/plain-text";
+
 /// The interfaces a plugin may import.
-pub const OFFERED: [&str; 8] = [
+pub const OFFERED: [&str; 10] = [
     "runbook:containers/containers",
     "runbook:state/state",
     "runbook:state/artifacts",
     "runbook:http/http",
     "runbook:http/tcp",
+    "runbook:secrets/secrets",
+    PLAIN_TEXT,
     "runbook:clock/clock",
     "runbook:log/log",
     "runbook:progress/progress",

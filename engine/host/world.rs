@@ -13,6 +13,7 @@ use crate::audit::Reader;
 use crate::containers::Daemon;
 use crate::containers::types::{Condition, Container};
 use crate::model::effect::FailureKind;
+use crate::secrets::Keeper;
 
 /// See the module; cheap to clone.
 #[derive(Clone)]
@@ -20,13 +21,14 @@ pub struct World {
     daemon: Option<Daemon>,
     state: StateTables,
     budgets: Arc<Budgets>,
+    keeper: Keeper,
     overlay: Option<Arc<Mutex<Overlay>>>,
 }
 
 impl World {
     /// The real world. Without a daemon every container call fails; that is what a replay wants.
-    pub fn live(daemon: Option<Daemon>, data_dir: PathBuf, budgets: Arc<Budgets>) -> Self {
-        Self { daemon, state: StateTables::new(data_dir), budgets, overlay: None }
+    pub fn live(daemon: Option<Daemon>, data_dir: PathBuf, budgets: Arc<Budgets>, keeper: Keeper) -> Self {
+        Self { daemon, state: StateTables::new(data_dir), budgets, keeper, overlay: None }
     }
 
     /// The same world through an overlay.
@@ -41,6 +43,10 @@ impl World {
 
     pub(super) fn budgets(&self) -> &Budgets {
         &self.budgets
+    }
+
+    pub(super) fn keeper(&self) -> &Keeper {
+        &self.keeper
     }
 
     pub(super) fn state(&self) -> &StateTables {

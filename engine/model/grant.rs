@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::address::check_address;
 use super::expression::Scope;
 use super::runbook::Template;
+use super::secret_grant::{SecretAction, SecretGrant};
 
 /// What may be done to a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -165,6 +166,9 @@ pub struct GrantSet<T, N> {
     pub http: Vec<T>,
     /// State buckets.
     pub state: Vec<StateGrant<T>>,
+    /// Secrets.
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretGrant<T>>,
     /// The line of the key `grants`, 0 if there is none.
     pub line: u32,
     /// The line of the key `http`, 0 if there is none.
@@ -189,11 +193,23 @@ impl<T, N> GrantSet<T, N> {
         self.containers.iter().any(|grant| grant.actions.iter().any(|action| action.writes()))
             || self.state.iter().any(|grant| grant.actions.contains(&StateAction::Write))
     }
+
+    /// Whether a plugin may see the plain text of a secret.
+    pub fn reveals(&self) -> bool {
+        self.secrets.iter().any(|grant| grant.gives(SecretAction::Reveal))
+    }
 }
 
 impl<T, N> Default for GrantSet<T, N> {
     fn default() -> Self {
-        Self { containers: Vec::new(), http: Vec::new(), state: Vec::new(), line: 0, http_line: 0 }
+        Self {
+            containers: Vec::new(),
+            http: Vec::new(),
+            state: Vec::new(),
+            secrets: Vec::new(),
+            line: 0,
+            http_line: 0,
+        }
     }
 }
 
@@ -238,6 +254,7 @@ impl Grants {
                     Ok(StateGrant { bucket, actions: grant.actions.clone(), line })
                 })
                 .collect::<Result<_, InvalidGrant>>()?,
+            secrets: self.secrets.iter().map(|grant| grant.evaluate(scope)).collect::<Result<_, _>>()?,
             line: self.line,
             http_line: self.http_line,
         })
@@ -299,7 +316,12 @@ pub fn check_bucket(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn text(template: &Template, scope: &Scope, line: u32, what: &str) -> Result<String, InvalidGrant> {
+pub(super) fn text(
+    template: &Template,
+    scope: &Scope,
+    line: u32,
+    what: &str,
+) -> Result<String, InvalidGrant> {
     let invalid = |message| InvalidGrant { line, message };
     match template.evaluate(scope).map_err(|error| invalid(error.to_string()))? {
         Value::String(text) if text.trim().is_empty() => Err(invalid(format!("{what} is empty"))),
@@ -351,6 +373,7 @@ mod tests {
             }],
             http: vec![Template::parse("http://*:8080/healthz", 6).unwrap()],
             state: Vec::new(),
+            secrets: Vec::new(),
             line: 3,
             http_line: 6,
         }

@@ -12,6 +12,7 @@ pub mod parse;
 pub mod runbook;
 pub mod schedule_text;
 pub mod schema;
+pub mod secret_grant;
 pub mod step_type;
 pub mod suggestion;
 pub mod template;

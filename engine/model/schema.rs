@@ -8,6 +8,7 @@ use super::grant::ContainerAction;
 use super::input::{DURATION_FORMAT, SIZE_FORMAT, resolved};
 use super::parse::step_types;
 use super::runbook::ParameterType;
+use super::secret_grant::SecretAction;
 use super::step_type::Catalogue;
 use super::template::OPEN;
 
@@ -128,6 +129,11 @@ fn trigger() -> Value {
     json!({ "oneOf": [schedule, alert] })
 }
 
+/// One, or a list.
+fn some(one: &Value) -> Value {
+    json!({ "anyOf": [one, { "type": "array", "items": one }] })
+}
+
 fn grants() -> Value {
     let actions: Vec<&str> = ContainerAction::ALL.iter().map(|action| action.word()).collect();
     let name = |description: &str| json!({ "type": "string", "minLength": 1, "description": description });
@@ -158,12 +164,20 @@ fn grants() -> Value {
         }),
         &["bucket", "actions"],
     );
-    let some = |one: Value| json!({ "anyOf": [one, { "type": "array", "items": one }] });
+    let words: Vec<&str> = SecretAction::ALL.iter().map(|action| action.word()).collect();
+    let secret = object(
+        &json!({
+            "names": some(&name("The name of a secret; `*` at its end stands for any text.")),
+            "actions": { "type": "array", "minItems": 1, "uniqueItems": true, "items": { "enum": words }, "description": "`use`: have the host put it somewhere; `reveal`: see the plain text." },
+        }),
+        &["names", "actions"],
+    );
     let mut grants = object(
         &json!({
-            "containers": some(container),
+            "containers": some(&container),
             "http": { "type": "array", "items": { "type": "string" }, "description": "`scheme://host:port/path`; `*` stands for any text inside one part." },
-            "state": some(state),
+            "state": some(&state),
+            "secrets": some(&secret),
         }),
         &[],
     );

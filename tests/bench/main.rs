@@ -12,6 +12,7 @@ mod floor;
 mod memory;
 mod process;
 mod replay;
+mod scrub;
 mod service;
 mod start;
 mod steps;
@@ -31,7 +32,7 @@ fn main() -> ExitCode {
     // `cargo bench -- step` measures one group, `cargo bench -- all` also the long ones; cargo itself adds `--bench`.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let mut board = Board::new();
-    let groups: [Group; 10] = [
+    let groups: [Group; 11] = [
         ("step", steps::latency),
         ("throughput", steps::throughput),
         ("audit", audit::groups),
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         ("process", process::whole),
         ("start-up", start::up),
         ("replay", replay::speed),
+        ("scrub", scrub::speed),
         ("waiting", unfinished::waiting),
         ("old-age", unfinished::old_age),
         ("ten-million", audit::ten_million),

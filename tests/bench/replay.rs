@@ -6,7 +6,7 @@ use runbook::executor::replay::replay;
 
 use crate::figure::{Board, Goal, median};
 use crate::service::runtime;
-use crate::steps::{engine, one_run, runbook, scratch};
+use crate::steps::{engine, keeper, one_run, runbook, scratch};
 
 const ROUNDS: usize = 5;
 
@@ -21,7 +21,7 @@ pub(crate) fn speed(board: &mut Board) {
             let mut times = Vec::new();
             for _ in 0..ROUNDS {
                 let began = Instant::now();
-                let made = replay(dir.path(), &run).await.unwrap();
+                let made = replay(dir.path(), &run, &keeper(dir.path())).await.unwrap();
                 times.push(began.elapsed());
                 assert!(made.differences.is_empty() && made.attempts as usize == steps, "{made:?}");
             }

@@ -10,6 +10,7 @@ use runbook::executor::request::{LockWish, Request, Source};
 use runbook::executor::{Engine, EngineConfig};
 use runbook::model::ids::RunId;
 use runbook::run::event::TriggerKind;
+use runbook::secrets::{Keeper, SecretsSettings};
 
 use crate::figure::{Board, Goal, median, ms};
 use crate::floor;
@@ -50,7 +51,13 @@ pub(crate) fn request(text: &str) -> Request {
 
 pub(crate) fn engine(dir: &Path) -> Engine {
     let (name, actor) = ("bench:1".to_owned(), "bench".to_owned());
-    Engine::start(EngineConfig { data_dir: dir.to_owned(), targets: [].into(), name, actor }).unwrap()
+    let secrets = keeper(dir);
+    Engine::start(EngineConfig { data_dir: dir.to_owned(), targets: [].into(), name, actor, secrets })
+        .unwrap()
+}
+
+pub(crate) fn keeper(dir: &Path) -> Keeper {
+    Keeper::new(dir, SecretsSettings::default())
 }
 
 /// A directory on the same disk as the build: memory file systems sync for nothing.

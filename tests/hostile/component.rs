@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// Host functions by name, with the core types of their parameters and of what they leave on the stack.
-const FUNCTIONS: [(&str, &str, &str); 29] = [
+const FUNCTIONS: [(&str, &str, &str); 34] = [
     ("containers.service", "i32 i32 i32", ""),
     ("containers.project", "i32 i32 i32", ""),
     ("containers.inspect", "i32 i32 i32", ""),
@@ -15,14 +15,19 @@ const FUNCTIONS: [(&str, &str, &str); 29] = [
     ("containers.pause", "i32 i32 i32", ""),
     ("containers.unpause", "i32 i32 i32", ""),
     ("containers.create", "i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32", ""),
+    ("containers.create-with-secrets", "i32 i32", ""),
     ("containers.remove", "i32 i32 i32 i32", ""),
     ("containers.rename", "i32 i32 i32 i32 i32", ""),
     ("containers.update", "i32 i32 i64 i64 i64 i32", ""),
     ("containers.exec", "i32 i32 i32 i32 i32 i32 i32 i32 i32 i64 i32", ""),
+    ("containers.exec-with-secrets", "i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i64 i32", ""),
     ("containers.logs", "i32 i32 i32 i32 i32", ""),
     ("containers.top", "i32 i32 i32", ""),
     ("containers.document", "i32 i32 i32", ""),
     ("http.send", "i32 i32 i32 i32 i32 i32 i32 i32 i32 i64 i32 i32", ""),
+    ("http.send-with-secrets", "i32 i32 i32 i32 i32 i32 i32 i32 i32 i64 i32 i32 i32 i32", ""),
+    ("secrets.get", "i32 i32 i32", ""),
+    ("plain-text.reveal", "i32 i32", ""),
     ("tcp.connect", "i32 i32 i32 i64 i32", ""),
     ("state.get", "i32 i32 i32 i32 i32", ""),
     ("state.set", "i32 i32 i32 i32 i32 i32 i32", ""),
@@ -37,7 +42,9 @@ const FUNCTIONS: [(&str, &str, &str); 29] = [
 ];
 
 /// What an interface looks like to a component that imports it.
-const INTERFACES: [(&str, &str); 8] = [
+const INTERFACES: [(&str, &str); 10] = [
+    ("secrets", include_str!("contract/secrets.wat")),
+    ("plain-text", include_str!("contract/plain-text.wat")),
     ("containers", include_str!("contract/containers.wat")),
     ("http", include_str!("contract/http.wat")),
     ("tcp", include_str!("contract/tcp.wat")),
@@ -46,6 +53,12 @@ const INTERFACES: [(&str, &str); 8] = [
     ("clock", include_str!("contract/clock.wat")),
     ("log", include_str!("contract/log.wat")),
     ("progress", include_str!("contract/progress.wat")),
+];
+
+/// What an interface has besides, for a component that uses secrets.
+const WITH_SECRETS: [(&str, &str); 2] = [
+    ("containers", include_str!("contract/container-secrets.wat")),
+    ("http", include_str!("contract/http-secrets.wat")),
 ];
 
 /// Where the host puts what it answers.
@@ -126,6 +139,11 @@ impl Guest {
     pub(crate) fn text(&mut self, text: &str) -> String {
         let at = self.put(text.as_bytes());
         format!("(i32.const {at}) (i32.const {})", text.len())
+    }
+
+    /// The same as an address.
+    pub(crate) fn place(&mut self, bytes: &[u8]) -> usize {
+        self.put(bytes)
     }
 
     fn words(&mut self, words: &[usize]) -> usize {
@@ -215,8 +233,7 @@ impl Guest {
             });
             let _ = writeln!(given, r#"(with "{interface}" (instance {exports}))"#);
         }
-        let types: String =
-            INTERFACES.iter().filter(|(name, _)| interfaces.contains(name)).map(|(_, text)| *text).collect();
+        let types = types(&interfaces);
         let Self { first, module, outer, with, heap, data, .. } = self;
         let answer: String =
             answer.iter().map(|word| hex(&u32::try_from(*word).expect("small").to_le_bytes())).collect();
@@ -252,6 +269,22 @@ impl Guest {
         let list = self.words(&[step, 1]);
         format!("(i32.const {list})")
     }
+}
+
+/// What the interfaces look like; those of secrets where a component asks for secrets.
+fn types(interfaces: &BTreeSet<&str>) -> String {
+    let used = INTERFACES.iter().filter(|(name, _)| interfaces.contains(name));
+    used.map(|(name, text)| {
+        let more = WITH_SECRETS.iter().find(|(known, _)| known == name && interfaces.contains("secrets"));
+        match more {
+            Some((_, more)) => {
+                let end = text.rfind("  ))").unwrap_or(text.len());
+                format!("{}{more}{}", &text[..end], &text[end..])
+            }
+            None => (*text).to_owned(),
+        }
+    })
+    .collect()
 }
 
 /// `containers.stop`: its interface and its function.

@@ -55,9 +55,16 @@ fn imports() -> Vec<Refused> {
         refused("wasi-sockets", wasi("sockets/tcp@0.2.0"), "asks for `wasi:sockets/tcp@0.2.0`"),
         refused("wasi-environment", wasi("cli/environment@0.2.0"), "asks for `wasi:cli/environment@0.2.0`"),
         refused(
-            "secrets",
-            own(r#""runbook:secrets/secrets@0.1.0" (instance (export "get" (func)))"#),
-            "asks for `runbook:secrets",
+            "passwords",
+            own(r#""runbook:passwords/passwords@0.1.0" (instance (export "get" (func)))"#),
+            "asks for `runbook:passwords",
+        ),
+        refused(
+            "secret-texts",
+            own(
+                r#""runbook:secrets/secrets@0.1.0" (instance (export "get" (func (param "name" string) (result string))))"#,
+            ),
+            "get",
         ),
         refused("bare", own(r#""system" (func (param "command" string))"#), "asks for `system`"),
         refused(

@@ -3,13 +3,14 @@
 //! Each is let loose in the built binary, many at once beside an honest run, against a real daemon. What they tried must
 //! stand in the audit log, which must verify afterwards; what they were not granted must not have happened.
 
-mod arena;
-mod component;
+pub(crate) mod arena;
+pub(crate) mod component;
 mod contract;
 mod down;
 mod excess;
 mod grants;
 mod network;
 mod schema;
+mod secrets;
 mod state;
 mod time;

@@ -124,6 +124,7 @@ if [[ "$purpose" == test ]]; then
     want python3 python3
     want openssl openssl
     want strace strace
+    want age age
 fi
 install_packages
 [[ "$purpose" == build ]] || ensure_daemon

@@ -136,11 +136,16 @@ impl Engine {
         self.json(&["runs", "show", "last"])
     }
 
+    /// The row of the newest run that is no step of another; null while there is none.
+    pub(crate) fn newest(&self) -> Value {
+        let rows = self.run(&["runs", "list", "--limit", "20", "--output", "json"]);
+        let rows: Vec<Value> = serde_json::from_str(&rows.stdout).unwrap_or_default();
+        rows.into_iter().find(|row| row["parent"].is_null()).unwrap_or_default()
+    }
+
     /// The status of the newest run; empty while there is none.
     pub(crate) fn status(&self) -> String {
-        let rows = self.run(&["runs", "list", "--limit", "1", "--output", "json"]);
-        let rows: Value = serde_json::from_str(&rows.stdout).unwrap_or_default();
-        rows[0]["status"].as_str().unwrap_or_default().to_owned()
+        self.newest()["status"].as_str().unwrap_or_default().to_owned()
     }
 
     /// Waits until the newest run has this status.

@@ -3,8 +3,10 @@
 pub(crate) mod books;
 pub(crate) mod docker;
 pub(crate) mod docker_events;
+pub(crate) mod echo;
 pub(crate) mod engine;
 pub(crate) mod load;
 pub(crate) mod patience;
 pub(crate) mod proxy;
 pub(crate) mod service;
+pub(crate) mod vault;

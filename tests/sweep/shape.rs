@@ -47,9 +47,7 @@ impl Bed {
 
     /// The newest run's id; empty while there is none.
     pub(crate) fn newest_run(&self) -> String {
-        let listed = self.engine.run(&["runs", "list", "--limit", "1", "--output", "json"]);
-        let rows: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap_or_default();
-        rows[0]["run"].as_str().unwrap_or_default().to_owned()
+        self.engine.newest()["run"].as_str().unwrap_or_default().to_owned()
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod machine;
 mod memory;
+mod secrets;
 mod seven;
 
 use clap::Args;
@@ -78,6 +79,7 @@ impl Doctor {
         let settings = context.settings()?;
         let mut checks = machine::checks(settings);
         checks.extend(memory::checks(settings));
+        checks.push(secrets::check(settings));
         context.wait(async {
             checks.push(memory::engine(settings).await);
             for target in &settings.targets {

@@ -1,5 +1,5 @@
 //! The only place that writes to the terminal. Data goes to stdout, talk to stderr; a closed pipe is not an error, data
-//! that is lost in any other way is.
+//! that is lost in any other way is. What secrets this process knows is taken out of both.
 //! Knows shapes and colours, no domain.
 
 pub(crate) mod paint;
@@ -17,6 +17,7 @@ use serde_json::json;
 
 use crate::config::Environment;
 use crate::error::Error;
+use crate::secrets::scrub;
 use paint::Paint;
 
 /// Of lines, where nobody says otherwise.
@@ -136,6 +137,10 @@ impl Output {
 
     /// Data that need not be text.
     pub(crate) fn bytes(&self, bytes: &[u8]) {
+        self.write(&scrub::bytes(bytes));
+    }
+
+    fn write(&self, bytes: &[u8]) {
         if self.closed() {
             return;
         }
@@ -146,6 +151,11 @@ impl Output {
                 let _ = self.lost.set(why);
             }
         }
+    }
+
+    /// The text of a secret that a person asked for by name, and the audit log knows of: the one thing that is never scrubbed.
+    pub(crate) fn revealed(&self, text: &str) {
+        self.write(text.as_bytes());
     }
 
     /// That what was written to stdout did not all arrive: who reads it must not take it for whole.
@@ -167,15 +177,17 @@ impl Output {
 
     /// A document for programs.
     pub(crate) fn json(&self, document: &impl Serialize) {
-        self.line(serde_json::to_string_pretty(document).unwrap_or_else(|error| {
+        let written = scrubbed(document, true);
+        let written = written.unwrap_or_else(|error| {
             json!({"error": {"kind": "internal", "message": error.to_string()}}).to_string()
-        }));
+        });
+        self.write(format!("{written}\n").as_bytes());
     }
 
     /// One document of many, on a line of its own.
     pub(crate) fn json_line(&self, document: &impl Serialize) {
-        if let Ok(line) = serde_json::to_string(document) {
-            self.line(line);
+        if let Ok(line) = scrubbed(document, false) {
+            self.write(format!("{line}\n").as_bytes());
         }
     }
 
@@ -188,7 +200,7 @@ impl Output {
     #[expect(clippy::unused_self, reason = "all writing goes through the one who knows the terminal")]
     pub(crate) fn talk_raw(&self, text: &str) {
         let mut stderr = std::io::stderr().lock();
-        let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+        let _ = stderr.write_all(scrub::text(text).as_bytes()).and_then(|()| stderr.flush());
     }
 
     /// What to do next.
@@ -233,6 +245,17 @@ impl Output {
         self.ask(&format!("{question} [y/N]"))
             .is_some_and(|answer| matches!(answer.to_lowercase().as_str(), "y" | "yes"))
     }
+}
+
+/// A document by its parts, so that it stays one: numbers are no secrets.
+fn scrubbed(document: &impl Serialize, pretty: bool) -> serde_json::Result<String> {
+    let written =
+        if pretty { serde_json::to_string_pretty(document) } else { serde_json::to_string(document) }?;
+    if scrub::first(&written).is_none() {
+        return Ok(written);
+    }
+    let document = scrub::document(serde_json::to_value(document)?);
+    if pretty { serde_json::to_string_pretty(&document) } else { serde_json::to_string(&document) }
 }
 
 /// Why data is lost; not if its reader has gone, who wanted no more.

@@ -15,7 +15,7 @@ use super::output::table::Table;
 use super::session::Session;
 use crate::error::{Error, exit};
 use crate::executor::plugins;
-use crate::host::embedded;
+use crate::host::{PLAIN_TEXT, embedded};
 use crate::model::ids::PluginName;
 use crate::model::step_type::PluginDescription;
 
@@ -140,6 +140,10 @@ fn text(plugin: &PluginDescription, context: &Context) -> String {
     let mut text =
         format!("{}  {} {}\n", paint.bold(plugin.name.as_str()), from(plugin), plugin.digest.short());
     text.push_str(&format!("{} {}\n", paint.dim("asks for"), plugin.imports.join(", ")));
+    if plugin.imports.iter().any(|import| import == PLAIN_TEXT) {
+        let loud = paint.red("MAY SEE THE PLAIN TEXT of the secrets that a runbook grants it with `reveal`");
+        text.push_str(&format!("{loud}\n"));
+    }
     for step in &plugin.steps {
         text.push_str(&format!(
             "\n{}  {}\n",

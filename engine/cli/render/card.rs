@@ -5,9 +5,12 @@ use crate::cli::output::paint::Paint;
 use crate::executor::request::Card;
 use crate::model::grant::{ContainerGrant, GrantSet, Selector, StateAction};
 use crate::model::runbook::{Part, Risk, Runbook, Template};
+use crate::model::secret_grant::{SecretAction, SecretGrant};
 
 /// Before every line.
 const INDENT: &str = "  ";
+/// What a grant to reveal lets a plugin do.
+const SEES: &str = "SEE THE PLAIN TEXT";
 
 /// The word of a risk.
 pub(crate) fn risk(risk: Risk) -> &'static str {
@@ -47,6 +50,7 @@ fn block(lines: &[(&str, String)], paint: Paint) -> String {
         let shown = if *heading == before { "" } else { heading };
         before = heading;
         let line = crate::error::printable(line);
+        let line = if line.starts_with(SEES) { paint.red(&line) } else { line.clone() };
         text.push_str(&format!("{INDENT}{} {line}\n", paint.dim(&format!("{shown:<6}"))));
     }
     text
@@ -64,6 +68,7 @@ fn grants<T, N>(
         let words: Vec<_> = grant.actions.iter().map(|action| state_word(*action)).collect();
         ("may", format!("{} state in bucket {}", words.join(" and "), text(&grant.bucket)))
     }));
+    lines.extend(set.secrets.iter().map(|grant| ("may", secrets(grant, text))));
     if lines.is_empty() {
         lines.push(("may", "do nothing outside itself".to_owned()));
     }
@@ -90,6 +95,17 @@ fn containers<T, N>(
         }
     }
     line
+}
+
+/// Loud where a plugin may see a value.
+fn secrets<T>(grant: &SecretGrant<T>, text: &impl Fn(&T) -> String) -> String {
+    let names: Vec<_> = grant.names.iter().map(text).collect();
+    let whom = format!("secret{} {}", if names.len() == 1 { "" } else { "s" }, names.join(", "));
+    if grant.gives(SecretAction::Reveal) {
+        format!("{SEES} of the {whom}")
+    } else {
+        format!("use the {whom} without seeing {}", if names.len() == 1 { "it" } else { "them" })
+    }
 }
 
 fn state_word(action: StateAction) -> &'static str {
@@ -147,6 +163,18 @@ mod tests {
                 actions: vec![StateAction::Read, StateAction::Write],
                 line: 12,
             }],
+            secrets: vec![
+                SecretGrant {
+                    names: vec!["api/token".to_owned(), "db/*".to_owned()],
+                    actions: vec![SecretAction::Use],
+                    line: 13,
+                },
+                SecretGrant {
+                    names: vec!["mail/password".to_owned()],
+                    actions: vec![SecretAction::Use, SecretAction::Reveal],
+                    line: 14,
+                },
+            ],
             line: 8,
             http_line: 0,
         };
@@ -159,6 +187,8 @@ mod tests {
               may    read, restart the containers of shop/web; at most 2 down at once; at least 3 healthy
                      ask http://*:8080/healthz
                      read and write state in bucket deploys
+                     use the secrets api/token, db/* without seeing them
+                     SEE THE PLAIN TEXT of the secret mail/password
               locks  local/shop/web
               risk   medium
         "]]

@@ -21,6 +21,7 @@ pub(crate) fn plan(plan: &Plan, paint: Paint, width: Option<usize>) -> String {
     text.push_str(&steps(plan, paint, width));
     text.push('\n');
     text.push_str(&writes(plan, paint, width));
+    text.push_str(&secrets(plan, paint, width));
     for unknown in &plan.unknown {
         text.push_str(&format!("{} {unknown}\n", paint.yellow("unknown:")));
     }
@@ -66,6 +67,32 @@ fn writes(plan: &Plan, paint: Paint, width: Option<usize>) -> String {
     if plan.writes.iter().any(|write| !write.certain) {
         text.push_str("? rests on something that cannot be known before\n");
     }
+    text
+}
+
+/// Which secrets go where; loud where a plugin sees one.
+fn secrets(plan: &Plan, paint: Paint, width: Option<usize>) -> String {
+    if plan.secrets.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&["SECRET", "VERSION", "STEP", "GOES TO"]);
+    for used in &plan.secrets {
+        table.row(vec![
+            used.secret.as_str().into(),
+            used.version.as_str().into(),
+            used.path.to_string().into(),
+            used.place.as_str().into(),
+        ]);
+    }
+    let mut text = format!("\n{}", table.render(paint, width));
+    let mut seen: Vec<&str> =
+        plan.secrets.iter().filter(|used| used.revealed).map(|used| used.secret.as_str()).collect();
+    seen.dedup();
+    if !seen.is_empty() {
+        let loud = format!("REVEALS {}: a plugin sees the plain text", seen.join(", "));
+        text.push_str(&format!("{}\n", paint.red(&loud)));
+    }
+    text.push('\n');
     text
 }
 
@@ -116,6 +143,7 @@ mod tests {
                     certain: false,
                 },
             ],
+            secrets: Vec::new(),
             unknown: vec!["what `http://web/` answers".to_owned()],
             steps: vec![PlannedStep {
                 path: "restart".parse().unwrap(),
@@ -149,6 +177,22 @@ mod tests {
             digest 64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525
         "]]
         .assert_eq(&plan(&sample(), Paint(false), None));
+    }
+
+    #[test]
+    fn secrets_are_listed_and_a_look_at_one_is_loud() {
+        let mut sample = sample();
+        sample.secrets = serde_json::from_value(json!([
+            { "path": "ask", "secret": "api/token", "version": "3", "place": "header `x` of GET http://a/", "revealed": false },
+            { "path": "ask", "secret": "db", "version": "1", "place": "the plugin, in plain text", "revealed": true },
+        ]))
+        .unwrap();
+        let told = plan(&sample, Paint(false), None);
+        for words in
+            ["api/token  3", "header `x` of GET http://a/", "REVEALS db: a plugin sees the plain text"]
+        {
+            assert!(told.contains(words), "{told}");
+        }
     }
 
     #[test]

@@ -18,8 +18,9 @@ use crate::audit::{Reader, RunFilter};
 use crate::error::{Error, exit};
 use crate::executor::request::Command;
 use crate::model::ids::RunId;
+use crate::run::state::RunStatus;
 
-/// The word for the newest run.
+/// The word for the newest run that somebody asked for.
 const LAST: &str = "last";
 
 /// Matching runs shown when a prefix fits several.
@@ -65,12 +66,8 @@ pub(super) fn reader(context: &Context) -> Result<Reader, Error> {
 /// The run a person means: its id, the beginning of it, or `last`.
 pub(super) fn find(reader: &Reader, text: &str) -> Result<RunId, Error> {
     if text == LAST {
-        let newest = reader.runs(&RunFilter { limit: 1, ..RunFilter::default() })?;
-        return newest
-            .into_iter()
-            .next()
-            .map(|row| row.run)
-            .ok_or_else(|| Error::not_found("nothing was run yet"));
+        let asked_for = RunFilter { whole: true, limit: 1, ..RunFilter::default() };
+        return newest(reader, &asked_for)?.ok_or_else(|| Error::not_found("nothing was run yet"));
     }
     let mut matches = reader.resolve_prefix(text, MAX_MATCHES)?;
     match matches.len() {
@@ -85,9 +82,29 @@ pub(super) fn find(reader: &Reader, text: &str) -> Result<RunId, Error> {
     }
 }
 
+fn newest(reader: &Reader, filter: &RunFilter) -> Result<Option<RunId>, Error> {
+    Ok(reader.runs(filter)?.into_iter().next().map(|row| row.run))
+}
+
+/// The run that a command is for. What waits for a person may be a step of what the person asked for: then `last` is the
+/// newest that does.
+fn addressee(reader: &Reader, text: &str, command: &Command) -> Result<RunId, Error> {
+    let status = match command {
+        Command::Settle(_) => RunStatus::InDoubt,
+        Command::Answer { .. } => RunStatus::Waiting,
+        _ => return find(reader, text),
+    };
+    let statuses = vec![status.word().to_owned()];
+    let waits = RunFilter { statuses, limit: 1, ..RunFilter::default() };
+    match newest(reader, &waits)? {
+        Some(run) if text == LAST => Ok(run),
+        _ => find(reader, text),
+    }
+}
+
 /// Gives a run a command and says that it was taken.
 fn command(context: &Context, run: &str, command: Command, done: &str) -> Ended {
-    let run = find(&reader(context)?, run)?;
+    let run = addressee(&reader(context)?, run, &command)?;
     context.wait_many(async {
         let session = Session::open(context).await?;
         let result = session.command(&run, command).await;

@@ -14,7 +14,8 @@ use crate::executor::replay::replay;
   runbook runs replay last
   runbook runs replay 0mabc --output json
 
-Nothing is touched: every host call is answered from the log. Exit code 10 if anything differs.")]
+Nothing is touched: every host call is answered from the log. Exit code 10 if anything differs. The key of the secrets is
+needed only for a run in which a plugin saw the plain text of one.")]
 pub(in crate::cli) struct Replay {
     /// Its id, the beginning of it, or `last`
     run: String,
@@ -23,8 +24,9 @@ pub(in crate::cli) struct Replay {
 impl Replay {
     pub(super) fn run(self, context: &Context) -> Ended {
         let run = find(&reader(context)?, &self.run)?;
-        let data_dir = context.settings()?.data.path.clone();
-        let found = context.wait_many(async { Ok(replay(&data_dir, &run).await?) })?;
+        let settings = context.settings()?;
+        let secrets = context.keeper()?;
+        let found = context.wait_many(async { Ok(replay(&settings.data.path, &run, &secrets).await?) })?;
         let same = found.differences.is_empty();
         if context.out.is_json() {
             let mut document = serde_json::json!(found);

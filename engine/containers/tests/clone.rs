@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::containers::NewSecrets;
 use crate::containers::tests::bed::{Bed, docker};
 use crate::containers::types::{Condition, Container, Overrides, State};
 use crate::model::effect::FailureKind;
@@ -10,6 +11,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 fn key(bed: &Bed, text: &str) -> String {
     format!("{}-{text}", bed.name)
+}
+
+fn none() -> NewSecrets {
+    NewSecrets::default()
 }
 
 fn texts(texts: &[&str]) -> Vec<String> {
@@ -50,7 +55,8 @@ async fn a_replica_is_cloned_with_everything_that_makes_it_one() {
     let id = bed.service("web", 1, &arguments).remove(0);
 
     let overrides = Overrides { env: texts(&["MODE=b", "NEW=1"]), replica: 2, ..Overrides::default() };
-    let made = bed.daemon.create(&id, &bed.named("web-2"), &overrides, &key(&bed, "k")).await.unwrap();
+    let made =
+        bed.daemon.create(&id, &bed.named("web-2"), &overrides, &none(), &key(&bed, "k")).await.unwrap();
     assert_eq!((made.state, made.replica), (State::Created, 2));
     assert_eq!(made.service, format!("{}/web", bed.name));
     let env = env(&made);
@@ -81,8 +87,11 @@ async fn a_clone_is_on_every_network_under_the_services_names() {
     let [front, back] = networks(&bed, ["front", "back"]);
     let id = bed.service("web", 1, &["--network", &front, "--network-alias", "web"]).remove(0);
     docker(&["network", "connect", "--alias", "web-back", &back, &id]);
-    let made =
-        bed.daemon.create(&id, &bed.named("two"), &Overrides::default(), &key(&bed, "k")).await.unwrap();
+    let made = bed
+        .daemon
+        .create(&id, &bed.named("two"), &Overrides::default(), &none(), &key(&bed, "k"))
+        .await
+        .unwrap();
     let made = bed.daemon.start(&made.id).await.unwrap();
     assert_eq!(made.addresses.len(), 2);
     assert!(aliases(&made.id, &front).contains("web") && aliases(&made.id, &back).contains("web-back"));
@@ -97,7 +106,8 @@ async fn a_clone_is_found_by_its_call_and_completed() {
     docker(&["network", "connect", "--alias", "behind", &back, &id]);
     let call = key(&bed, "k");
     assert!(bed.daemon.find_by_call(&call).await.unwrap().is_none());
-    let made = bed.daemon.create(&id, &bed.named("web-2"), &Overrides::default(), &call).await.unwrap();
+    let made =
+        bed.daemon.create(&id, &bed.named("web-2"), &Overrides::default(), &none(), &call).await.unwrap();
     assert_eq!(bed.daemon.find_by_call(&call).await.unwrap().unwrap(), made);
     // As a crash between making and joining leaves it.
     docker(&["network", "disconnect", &back, &made.id]);
@@ -113,12 +123,13 @@ async fn a_call_that_is_sent_twice_makes_one_container() {
     let bed = Bed::new();
     let id = bed.service("web", 1, &[]).remove(0);
     let (name, call, overrides) = (bed.named("web-2"), key(&bed, "k"), Overrides::default());
+    let none = none();
     let (first, second) = tokio::join!(
-        bed.daemon.create(&id, &name, &overrides, &call),
-        bed.daemon.create(&id, &name, &overrides, &call)
+        bed.daemon.create(&id, &name, &overrides, &none, &call),
+        bed.daemon.create(&id, &name, &overrides, &none, &call)
     );
     assert_eq!(first.unwrap().id, second.unwrap().id);
-    let other = bed.daemon.create(&id, &name, &overrides, &key(&bed, "other")).await.unwrap_err();
+    let other = bed.daemon.create(&id, &name, &overrides, &none, &key(&bed, "other")).await.unwrap_err();
     assert!(other.certain && other.failure.kind == FailureKind::AlreadyExists, "{other}");
 }
 
@@ -136,7 +147,7 @@ async fn a_one_shot_container_is_no_replica() {
         one_shot: true,
         ..Overrides::default()
     };
-    let job = bed.daemon.create(&id, &bed.named("job"), &overrides, &key(&bed, "k")).await.unwrap();
+    let job = bed.daemon.create(&id, &bed.named("job"), &overrides, &none(), &key(&bed, "k")).await.unwrap();
     bed.daemon.start(&job.id).await.unwrap();
     let ended = bed.daemon.wait_until(&job.id, Condition::Exited, PATIENCE).await.unwrap();
     assert_eq!(ended.exit_code, 3);
@@ -157,7 +168,7 @@ async fn what_would_clash_is_refused_by_name() {
     let id = bed.service("web", 1, &["--publish", &publish]).remove(0);
     let clone = async |name: &str, replica| {
         let overrides = Overrides { replica, ..Overrides::default() };
-        bed.daemon.create(&id, &bed.named(name), &overrides, &key(&bed, name)).await
+        bed.daemon.create(&id, &bed.named(name), &overrides, &none(), &key(&bed, name)).await
     };
     let refused = clone("two", 2).await.unwrap_err();
     assert!(refused.certain && refused.failure.kind == FailureKind::Conflict);
@@ -165,7 +176,7 @@ async fn what_would_clash_is_refused_by_name() {
     let replacement = clone("two", 1).await.unwrap();
     let overrides = Overrides { replica: 1, ..Overrides::default() };
     let other = key(&bed, "another call");
-    let taken = bed.daemon.create(&id, &bed.named("two"), &overrides, &other).await.unwrap_err();
+    let taken = bed.daemon.create(&id, &bed.named("two"), &overrides, &none(), &other).await.unwrap_err();
     assert!(taken.certain && taken.failure.kind == FailureKind::AlreadyExists, "{taken}");
     // It starts after the original has stopped.
     bed.daemon.stop(&id, Duration::from_secs(5)).await.unwrap();
@@ -177,14 +188,20 @@ async fn another_image_brings_its_own_defaults() {
     let bed = Bed::new();
     let id = bed.service("web", 1, &["--env", "OWN=1"]).remove(0);
     let image = |image: &str| Overrides { image: Some(image.to_owned()), replica: 1, ..Overrides::default() };
-    let made =
-        bed.daemon.create(&id, &bed.named("new"), &image("runbook-test:2"), &key(&bed, "k")).await.unwrap();
+    let made = bed
+        .daemon
+        .create(&id, &bed.named("new"), &image("runbook-test:2"), &none(), &key(&bed, "k"))
+        .await
+        .unwrap();
     assert_eq!(made.image, "runbook-test:2");
     assert_eq!(made.image_id, bed.daemon.image_id("runbook-test:2").await.unwrap());
     let env = env(&made);
     assert!(env.contains(&"TEST_VERSION=2".to_owned()) && env.contains(&"OWN=1".to_owned()), "{env:?}");
-    let missing =
-        bed.daemon.create(&id, &bed.named("x"), &image("nowhere:1"), &key(&bed, "x")).await.unwrap_err();
+    let missing = bed
+        .daemon
+        .create(&id, &bed.named("x"), &image("nowhere:1"), &none(), &key(&bed, "x"))
+        .await
+        .unwrap_err();
     assert!(missing.certain && missing.failure.message.contains("docker pull nowhere:1"), "{missing}");
 }
 
@@ -195,7 +212,8 @@ async fn a_nameless_volume_goes_to_the_replacement_only() {
     docker(&["exec", &id, "touch", "/data/precious"]);
     let clone = async |name: &str, replica| {
         let overrides = Overrides { replica, ..Overrides::default() };
-        let made = bed.daemon.create(&id, &bed.named(name), &overrides, &key(&bed, name)).await.unwrap();
+        let made =
+            bed.daemon.create(&id, &bed.named(name), &overrides, &none(), &key(&bed, name)).await.unwrap();
         bed.daemon.start(&made.id).await.unwrap();
         docker(&["exec", &made.id, "ls", "/data"])
     };
@@ -209,7 +227,7 @@ async fn what_the_image_brings_cannot_be_taken_away_in_silence() {
     let id = bed.service("web", 1, &["--env", "MODE=a"]).remove(0);
     let create = async |change: &str| {
         let overrides = Overrides { env: texts(&[change]), replica: 2, ..Overrides::default() };
-        bed.daemon.create(&id, &bed.named("web-2"), &overrides, &key(&bed, change)).await
+        bed.daemon.create(&id, &bed.named("web-2"), &overrides, &none(), &key(&bed, change)).await
     };
     let refused = create("TEST_VERSION").await.unwrap_err();
     assert_eq!(refused.failure.code, "containers.of-image", "{refused}");

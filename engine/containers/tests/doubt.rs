@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::containers::tests::bed::Bed;
 use crate::containers::types::{Condition, Overrides};
-use crate::containers::{Connection, Daemon};
+use crate::containers::{Connection, Daemon, NewSecrets};
 use crate::model::effect::FailureKind;
 
 const GRACE: Duration = Duration::from_secs(5);
@@ -203,7 +203,10 @@ async fn a_clone_whose_answer_was_cut_is_found() {
     let id = bed.run("one", &[]);
     let (_folder, cut, _proxy) = proxied("/containers/create", Mischief::CutAfter);
     let call = bed.named("call");
-    let error = cut.create(&id, &bed.named("two"), &Overrides::default(), &call).await.unwrap_err();
+    let error = cut
+        .create(&id, &bed.named("two"), &Overrides::default(), &NewSecrets::default(), &call)
+        .await
+        .unwrap_err();
     assert!(!error.certain, "{error}");
     assert_eq!(bed.daemon.find_by_call(&call).await.unwrap().unwrap().name, bed.named("two"));
 }

@@ -5,6 +5,7 @@ mod clone;
 mod doubt;
 mod evidence;
 mod exec;
+mod files;
 mod lifecycle;
 mod limits;
 mod service;

@@ -124,7 +124,7 @@ async fn a_restart_happens_once_as_planned_and_replays_without_a_daemon() {
         assert_ne!(service.started_at(number), before[number as usize - 1]);
     }
     drop(service);
-    let replay = replay::replay(dir.path(), &run).await.unwrap();
+    let replay = replay::replay(dir.path(), &run, &super::keeper(dir.path())).await.unwrap();
     assert_eq!((replay.attempts, replay.differences), (1, Vec::new()));
 }
 

@@ -15,6 +15,7 @@ use crate::audit::Reader;
 use crate::containers::Connection;
 use crate::model::ids::TargetName;
 use crate::run::event::{EndStatus, TriggerKind};
+use crate::secrets::{Keeper, SecretsSettings};
 
 const HELLO: &str = r#"
 format: 1
@@ -50,8 +51,13 @@ fn start(dir: &Path, targets: BTreeMap<TargetName, Connection>) -> Engine {
         targets,
         name: "test:1".to_owned(),
         actor: "tester".to_owned(),
+        secrets: keeper(dir),
     })
     .expect("an engine")
+}
+
+fn keeper(dir: &Path) -> Keeper {
+    Keeper::new(dir, SecretsSettings::default())
 }
 
 fn request(text: &str, parameters: &serde_json::Value) -> Request {
@@ -80,7 +86,7 @@ async fn a_run_succeeds_is_journalled_and_replays_alike() {
     engine.drain().await;
     let state = fold(&Reader::open(dir.path()).unwrap(), &run).unwrap();
     assert_eq!(state.end().map(|end| end.status), Some(EndStatus::Succeeded), "{:?}", state.end());
-    let replay = replay::replay(dir.path(), &run).await.unwrap();
+    let replay = replay::replay(dir.path(), &run, &keeper(dir.path())).await.unwrap();
     assert_eq!((replay.attempts, replay.differences), (2, Vec::new()));
 }
 

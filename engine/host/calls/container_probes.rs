@@ -9,11 +9,13 @@ use serde_json::{Value, json};
 use super::super::call::{Asked, Call, Found, Imagined, Intent, Need, Trouble};
 use super::super::limits;
 use super::super::overlay::Overlay;
+use super::super::secret::{Placed, Use};
 use super::super::world::World;
 use super::container_changes::to_value;
+use super::secrets::{check_placed, check_variables};
 use crate::clock;
-use crate::containers::ExecTrace;
 use crate::containers::types::{Container, ExecOutput, Health, Overrides, State};
+use crate::containers::{ExecTrace, NewSecrets, check_file};
 use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::model::grant::ContainerAction;
 use crate::model::ids::Digest;
@@ -24,6 +26,26 @@ pub(in crate::host) struct Create {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) overrides: Overrides,
+    #[serde(skip_serializing_if = "Placed::is_empty")]
+    pub(super) secret_env: Placed,
+    #[serde(skip_serializing_if = "Placed::is_empty")]
+    pub(super) secret_files: Placed,
+}
+
+impl Create {
+    /// A container that an earlier request of this call made may still lack its files.
+    async fn complete(&self, world: &World, made: Container) -> Result<Found, Trouble> {
+        if self.secret_files.is_empty() {
+            return Ok(Found::Done(to_value(&made)));
+        }
+        if made.state != State::Created {
+            let words = "someone else started `NAME`, and whether its secret files were there cannot be seen";
+            return Ok(Found::Doubt(words.replace("NAME", &made.name)));
+        }
+        let files = self.secret_files.values(world).await?;
+        world.daemon()?.put_files(&made, &files).await?;
+        Ok(Found::Done(to_value(&made)))
+    }
 }
 
 /// How long a daemon usually takes to create a container.
@@ -54,6 +76,13 @@ impl Call for Create {
             let name = label.split('=').next().unwrap_or_default().trim().to_ascii_lowercase();
             RESERVED_LABELS.iter().any(|prefix| name.starts_with(prefix))
         };
+        let plain = self.overrides.env.iter().map(|change| change.split('=').next().unwrap_or_default());
+        check_variables(&self.secret_env, &plain)?;
+        check_placed(&self.secret_files, "files")?;
+        for (path, _) in &self.secret_files.0 {
+            check_file(path)
+                .map_err(|why| Failure::new(FailureKind::Invalid, "containers.secret-file", why))?;
+        }
         match self.overrides.labels.iter().find(reserved) {
             Some(label) => Err(Failure::new(
                 FailureKind::Denied,
@@ -64,9 +93,21 @@ impl Call for Create {
         }
     }
 
+    fn secrets(&self) -> Vec<Use> {
+        let mut uses = self.secret_env.uses(|name| format!("variable `{name}` of container {}", self.name));
+        uses.extend(self.secret_files.uses(|path| format!("file `{path}` of container {}", self.name)));
+        uses
+    }
+
     fn perform<'a>(&'a self, world: &'a World, key: &'a Digest) -> Asked<'a> {
         async move {
-            let made = world.daemon()?.create(&self.id, &self.name, &self.overrides, key.as_str()).await?;
+            let secrets = NewSecrets {
+                env: self.secret_env.values(world).await?,
+                files: self.secret_files.values(world).await?,
+            };
+            let daemon = world.daemon()?;
+            let made = Box::pin(daemon.create(&self.id, &self.name, &self.overrides, &secrets, key.as_str()))
+                .await?;
             Ok(to_value(&made))
         }
         .boxed()
@@ -87,14 +128,14 @@ impl Call for Create {
         async move {
             let daemon = world.daemon()?;
             if let Some(made) = daemon.find_by_call(intent.key.as_str()).await? {
-                return Ok(Found::Done(to_value(&made)));
+                return self.complete(world, made).await;
             }
             // The daemon shows a container only when it is complete: it may be at it right now.
             tokio::time::sleep(CREATION).await;
-            Ok(match daemon.find_by_call(intent.key.as_str()).await? {
-                Some(made) => Found::Done(to_value(&made)),
-                None => Found::NotDone,
-            })
+            match daemon.find_by_call(intent.key.as_str()).await? {
+                Some(made) => self.complete(world, made).await,
+                None => Ok(Found::NotDone),
+            }
         }
         .boxed()
     }
@@ -146,6 +187,8 @@ pub(in crate::host) struct Exec {
     pub(super) id: String,
     pub(super) command: Vec<String>,
     pub(super) env: Vec<(String, String)>,
+    #[serde(skip_serializing_if = "Placed::is_empty")]
+    pub(super) secret_env: Placed,
     pub(super) input: Option<String>,
     pub(super) timeout_ms: u64,
     /// The daemon's id, once created by this very engine.
@@ -157,6 +200,12 @@ pub(in crate::host) struct Exec {
 }
 
 impl Exec {
+    /// An inert one; the secrets are in it from then on.
+    async fn make(&self, world: &World) -> Result<String, Trouble> {
+        let secrets = self.secret_env.values(world).await?;
+        Ok(world.daemon()?.exec_create(&self.id, &self.command, &self.env, &secrets).await?)
+    }
+
     /// How long this engine waits for a command that it starts.
     fn patience(&self) -> Duration {
         let left_ms = self.deadline_ms.saturating_sub(clock::now_ms());
@@ -218,6 +267,15 @@ impl Call for Exec {
         self.timeout_ms.min(limits::MAX_WAIT_MS)
     }
 
+    fn check(&self) -> Result<(), Failure> {
+        check_variables(&self.secret_env, &self.env.iter().map(|(name, _)| name.as_str()))
+    }
+
+    fn secrets(&self) -> Vec<Use> {
+        let program = self.command.first().map_or("", String::as_str);
+        self.secret_env.uses(|name| format!("variable `{name}` of `{program}`"))
+    }
+
     fn before<'a>(&'a self, world: &'a World) -> Asked<'a> {
         async move {
             let container = world.inspect(&self.id).await?;
@@ -231,7 +289,7 @@ impl Call for Exec {
             // In a plan nothing is created, not even an inert command.
             let exec = match world.overlay() {
                 Some(_) => String::new(),
-                None => world.daemon()?.exec_create(&self.id, &self.command, &self.env).await?,
+                None => self.make(world).await?,
             };
             let _ = self.inert.set(exec.clone());
             Ok(json!({ "exec": exec, "container": container }))
@@ -244,7 +302,7 @@ impl Call for Exec {
             let daemon = world.daemon()?;
             let exec = match self.inert.get() {
                 Some(exec) => exec.clone(),
-                None => daemon.exec_create(&self.id, &self.command, &self.env).await?,
+                None => self.make(world).await?,
             };
             let output = daemon.exec_start(&exec, self.input.as_deref(), self.patience()).await?;
             Ok(serde_json::to_value(output).unwrap_or(Value::Null))

@@ -16,7 +16,9 @@ use super::super::context::{RunContext, lock};
 use super::super::instance::Guest;
 use super::super::limits;
 use super::super::overlay::Overlay;
+use super::super::secret::Use;
 use super::super::world::World;
+use super::http_secrets::{self, Part, Place};
 use crate::clock;
 use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::model::grant::{ContainerAction, Selector};
@@ -31,6 +33,8 @@ struct Send {
     body: Option<String>,
     timeout_ms: u64,
     repeatable: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    secrets: Vec<Part>,
     #[serde(skip)]
     address: Option<Address>,
     /// When the attempt must have ended, milliseconds since 1970: no answer is waited for longer.
@@ -71,6 +75,10 @@ const RESERVED_HEADERS: [&str; 10] = [
     "proxy-connection",
     "proxy-authorization",
 ];
+
+pub(super) fn is_reserved(name: &str) -> bool {
+    RESERVED_HEADERS.iter().any(|known| name.eq_ignore_ascii_case(known))
+}
 
 /// Whether the run may connect there. A wildcard host means the containers it may read.
 pub(in crate::host) async fn granted(context: &RunContext, address: &Address) -> Result<(), Failure> {
@@ -157,8 +165,9 @@ impl Send {
         Duration::from_millis(self.timeout_ms.min(left_ms))
     }
 
-    async fn send(&self) -> Result<Value, Trouble> {
+    async fn send(&self, world: &World) -> Result<Value, Trouble> {
         let address = self.address()?;
+        let filled = http_secrets::fill(&self.secrets, self.body.as_ref(), world).await?;
         let at = resolve(address).await?;
         let invalid = |e: String| Trouble::certain(FailureKind::Invalid, "http.request", e);
         let method =
@@ -169,8 +178,11 @@ impl Send {
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
-        if let Some(body) = &self.body {
-            request = request.body(body.clone());
+        for (name, value) in filled.headers {
+            request = request.header(name, value);
+        }
+        if let Some(body) = filled.body {
+            request = request.body(body);
         }
         let response = request.send().await.map_err(|e| self.failed(&e))?;
         self.read(response).await
@@ -268,18 +280,27 @@ impl Call for Send {
             let message = format!("the body has more than {} bytes", limits::MAX_BODY_BYTES);
             return Err(Failure::new(FailureKind::Exhausted, "http.body", message));
         }
-        let reserved = |name: &&String| RESERVED_HEADERS.iter().any(|known| name.eq_ignore_ascii_case(known));
-        if let Some(name) = self.headers.iter().map(|(name, _)| name).find(reserved) {
+        if let Some(name) = self.headers.iter().map(|(name, _)| name).find(|name| is_reserved(name)) {
             let message = format!(
                 "header `{name}` tells whom a request is for or how it is sent: a step may not set it"
             );
             return Err(Failure::new(FailureKind::Denied, "http.reserved-header", message));
         }
+        http_secrets::check(&self.secrets, &self.headers, self.body.as_ref())?;
         Address::of_url(&self.url).map(|_| ())
     }
 
-    fn perform<'a>(&'a self, _world: &'a World, _key: &'a Digest) -> Asked<'a> {
-        self.send().boxed()
+    fn secrets(&self) -> Vec<Use> {
+        http_secrets::uses(&self.secrets, &self.method, &self.url)
+    }
+
+    /// With secrets it is never sent for a plan, whatever its method.
+    fn supposed(&self) -> bool {
+        !self.reads() || !self.secrets.is_empty()
+    }
+
+    fn perform<'a>(&'a self, world: &'a World, _key: &'a Digest) -> Asked<'a> {
+        self.send(world).boxed()
     }
 
     fn establish<'a>(&'a self, _world: &'a World, _intent: &'a Intent) -> Asked<'a, Found> {
@@ -361,18 +382,47 @@ impl Call for Connect {
     }
 }
 
-impl wit::Host for Guest {
-    async fn send(&mut self, request: wit::Request) -> wasmtime::Result<Result<wit::Response, Error>> {
+impl Guest {
+    async fn request(
+        &mut self,
+        request: wit::Request,
+        secrets: Vec<Part>,
+    ) -> wasmtime::Result<Result<wit::Response, Error>> {
         let wit::Request { method, url, headers, body, timeout_ms, repeatable } = request;
         let address = Address::of_url(&url).ok();
         let deadline_ms = self.deadline_ms();
-        let call = Send { method, url, headers, body, timeout_ms, repeatable, address, deadline_ms };
+        let call = Send { method, url, headers, body, timeout_ms, repeatable, secrets, address, deadline_ms };
         Ok(self.pass::<Response>(call).await?.map(|r| wit::Response {
             status: r.status,
             headers: r.headers,
             body: r.body,
             truncated: r.truncated,
         }))
+    }
+}
+
+impl wit::Host for Guest {
+    async fn send(&mut self, request: wit::Request) -> wasmtime::Result<Result<wit::Response, Error>> {
+        self.request(request, Vec::new()).await
+    }
+
+    async fn send_with_secrets(
+        &mut self,
+        request: wit::Request,
+        secrets: Vec<wit::SecretPart>,
+    ) -> wasmtime::Result<Result<wit::Response, Error>> {
+        let part = |given: wit::SecretPart| {
+            let place = match given.place {
+                wit::SecretPlace::Header(name) => Place::Header(name),
+                wit::SecretPlace::JsonField(pointer) => Place::JsonField(pointer),
+                wit::SecretPlace::FormField(name) => Place::FormField(name),
+                wit::SecretPlace::BasicAuth(user) => Place::BasicAuth(user),
+            };
+            let secret = self.handles().get(&given.secret)?.0.clone();
+            Ok(Part { secret, place, prefix: given.prefix })
+        };
+        let secrets = secrets.into_iter().map(part).collect::<wasmtime::Result<_>>()?;
+        self.request(request, secrets).await
     }
 }
 

@@ -6,5 +6,7 @@ pub(super) mod container_probes;
 pub(super) mod container_reads;
 pub(super) mod containers;
 pub(super) mod http;
+pub(super) mod http_secrets;
 pub(super) mod notes;
+pub(super) mod secrets;
 pub(super) mod state;

@@ -18,6 +18,8 @@ const MAX_PROBLEMS: usize = 20;
 const MAX_REFERENCES: usize = 16;
 /// The `format` of texts that are durations; `duration` itself means ISO 8601 in JSON Schema.
 pub const DURATION_FORMAT: &str = "duration-text";
+/// The `format` of texts that are names of secrets; whether they are is said where grants are checked.
+pub const SECRET_FORMAT: &str = "secret-name";
 /// The `format` of texts that are sizes.
 pub const SIZE_FORMAT: &str = "size-text";
 

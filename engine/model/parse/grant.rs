@@ -11,6 +11,7 @@ use crate::model::grant::{
     check_bucket, check_label,
 };
 use crate::model::runbook::{ParameterType, Part, Runbook, Step, Template, Uses};
+use crate::model::secret_grant::{SecretAction, SecretGrant, check_secret_pattern};
 use crate::model::suggestion;
 use crate::model::trouble::Trouble;
 use crate::model::yaml::Content;
@@ -27,14 +28,16 @@ fn sees() -> Sees {
 }
 
 pub(super) fn all(reader: &mut Reader, field: &Field<'_>) -> Grants {
-    let fields = reader.fields(field, &["containers", "http", "state"]);
+    let fields = reader.fields(field, &["containers", "http", "state", "secrets"]);
     let containers = fields.get("containers").map(|field| one_or_more(reader, &field)).unwrap_or_default();
     let state = fields.get("state").map(|field| one_or_more(reader, &field)).unwrap_or_default();
+    let secrets = fields.get("secrets").map(|field| one_or_more(reader, &field)).unwrap_or_default();
     let http = fields.get("http").map(|field| reader.items(&field, MAX_GRANTS)).unwrap_or_default();
     GrantSet {
         containers: containers.iter().filter_map(|field| container(reader, field)).collect(),
         http: http.iter().filter_map(|field| address(reader, field)).collect(),
         state: state.iter().filter_map(|field| bucket(reader, field)).collect(),
+        secrets: secrets.iter().filter_map(|field| secret(reader, field)).collect(),
         line: field.line(),
         http_line: fields.get("http").map_or(0, |field| field.line()),
     }
@@ -217,6 +220,30 @@ fn bucket(reader: &mut Reader, field: &Field<'_>) -> Option<StateGrant<Template>
     Some(StateGrant { bucket: bucket?, actions, line: field.line() })
 }
 
+fn secret(reader: &mut Reader, field: &Field<'_>) -> Option<SecretGrant<Template>> {
+    let fields = reader.fields(field, &["names", "actions"]);
+    let names = fields.require(reader, "names", "name the secrets: `names: [api/token]`")?;
+    let items = one_or_more(reader, &names);
+    let mut all: Vec<Template> = Vec::new();
+    for item in &items {
+        let Some(name) = name(reader, item) else { continue };
+        if let Template::Value(Value::String(text)) = &name
+            && let Err(message) = check_secret_pattern(text)
+        {
+            reader.wrong(item, message, Some("for example `names: [api/token, db/*]`".to_owned()));
+        }
+        all.push(name);
+    }
+    if items.is_empty() && matches!(names.node.content, Content::List(_)) {
+        let hint = "for example `names: [api/token, db/*]`".to_owned();
+        reader.wrong(&names, "a grant without names grants nothing", Some(hint));
+    }
+    let words = SecretAction::ALL.map(|action| (action.word(), action));
+    let actions = fields.require(reader, "actions", "say what it may do: `actions: [use]`");
+    let actions = actions.map(|field| actions_of(reader, &field, &words)).unwrap_or_default();
+    Some(SecretGrant { names: all, actions, line: field.line() })
+}
+
 /// What a step is for, where its input says so without an expression.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Subject<'s> {
@@ -245,6 +272,10 @@ pub(super) fn given(grants: &Grants, need: &str, subject: Subject<'_>) -> Option
         "http" if action == "connect" => Some(grants.http.iter().any(|pattern| begins(pattern, &["tcp://"]))),
         "http" => Some(http().any(addressed)),
         "tcp" => Some(grants.http.iter().any(|pattern| begins(pattern, &["tcp://"]))),
+        "secrets" => {
+            let need = SecretAction::ALL.into_iter().find(|known| known.word() == action)?;
+            Some(grants.secrets.iter().any(|grant| grant.gives(need)))
+        }
         "state" if action == "read" => Some(!grants.state.is_empty()),
         "state" => Some(grants.state.iter().any(|grant| grant.actions.contains(&StateAction::Write))),
         _ => None,
@@ -266,7 +297,7 @@ fn may_select(select: &Selector<Template>, service: &str) -> bool {
     }
 }
 
-fn literal(template: &Template) -> Option<&str> {
+pub(super) fn literal(template: &Template) -> Option<&str> {
     match template {
         Template::Value(Value::String(text)) => Some(text),
         _ => None,

@@ -12,6 +12,7 @@ mod names;
 mod order;
 mod parameter;
 mod reader;
+mod secrets;
 mod step;
 mod trigger;
 mod uses;
@@ -132,6 +133,7 @@ pub fn lints(file: &str, runbook: &Runbook) -> Vec<Trouble> {
     lints.extend(trigger::lints(runbook));
     lints.extend(step::lints(runbook));
     lints.extend(grant::lints(runbook));
+    lints.extend(secrets::lints(runbook));
     sorted(lints)
 }
 

@@ -3,6 +3,7 @@
 use super::grant::{Subject, given};
 use super::kinds::mismatches;
 use super::reader::{Field, Fields, Reader, UNREADABLE};
+use super::secrets;
 use super::step::Draft;
 use super::trigger::against;
 use super::{Known, builtin, step_types};
@@ -87,6 +88,10 @@ fn check_use(reader: &mut Reader, used: &Use<'_, '_>, known: &Known<'_>, grants:
             Some(step_type) => {
                 input(reader, used, step_type);
                 granted(reader, used, step_type, grants);
+                for Problem { path, message, hint } in secrets::problems(&step_type.input, used.with, grants)
+                {
+                    note_input(reader, used, &path, &message, hint);
+                }
             }
             None => unknown(reader, used, known),
         },
@@ -126,29 +131,33 @@ fn unknown(reader: &mut Reader, used: &Use<'_, '_>, known: &Known<'_>) {
 }
 
 fn input(reader: &mut Reader, used: &Use<'_, '_>, step_type: &StepType) {
-    // Without `with` there is nothing to point at but the step itself.
-    let with = used.field.node.get("with");
     let mut problems = template_problems(&step_type.input, used.with);
     problems.extend(mismatches(&step_type.input, used.with, &reader.parameters));
     for Problem { path, message, hint } in problems {
-        let mut node = with.unwrap_or(used.field.node);
-        let mut place = if with.is_some() { node.place } else { used.place("uses") };
-        let mut at = format!("{}.with", used.field.path);
-        for name in &path {
-            // An unknown input is pointed at by its key, a wrong one by its value.
-            let by_key = message.starts_with("there is no input") && Some(name) == path.last();
-            let Some(member) = node.member(name) else { break };
-            place = if by_key { node.key_place(name).unwrap_or(member.place) } else { member.place };
-            node = member;
-            at = if name.parse::<usize>().is_ok() { format!("{at}[{name}]") } else { format!("{at}.{name}") };
-        }
-        let at = if message.starts_with("there is no input") {
-            at.rsplit_once('.').map_or(at.as_str(), |(up, _)| up)
-        } else {
-            &at
-        };
-        reader.note(place, format!("{at}: {message}"), hint);
+        note_input(reader, used, &path, &message, hint);
     }
+}
+
+fn note_input(reader: &mut Reader, used: &Use<'_, '_>, path: &[String], message: &str, hint: Option<String>) {
+    // Without `with` there is nothing to point at but the step itself.
+    let with = used.field.node.get("with");
+    let mut node = with.unwrap_or(used.field.node);
+    let mut place = if with.is_some() { node.place } else { used.place("uses") };
+    let mut at = format!("{}.with", used.field.path);
+    for name in path {
+        // An unknown input is pointed at by its key, a wrong one by its value.
+        let by_key = message.starts_with("there is no input") && Some(name) == path.last();
+        let Some(member) = node.member(name) else { break };
+        place = if by_key { node.key_place(name).unwrap_or(member.place) } else { member.place };
+        node = member;
+        at = if name.parse::<usize>().is_ok() { format!("{at}[{name}]") } else { format!("{at}.{name}") };
+    }
+    let at = if message.starts_with("there is no input") {
+        at.rsplit_once('.').map_or(at.as_str(), |(up, _)| up)
+    } else {
+        &at
+    };
+    reader.note(place, format!("{at}: {message}"), hint);
 }
 
 fn granted(reader: &mut Reader, used: &Use<'_, '_>, step_type: &StepType, grants: &Grants) {
@@ -233,6 +242,13 @@ fn way_out(missing: &[&str], grants: &Grants) -> String {
     }
     if missing.iter().any(|need| need.starts_with("state.")) {
         ways.push("add a bucket under `grants.state`: `{ bucket: NAME, actions: [read, write] }`".to_owned());
+    }
+    for (need, word) in [("secrets.use", "use"), ("secrets.reveal", "reveal")] {
+        if missing.contains(&need) {
+            ways.push(format!(
+                "name the secret under `grants.secrets`: `{{ names: [NAME], actions: [{word}] }}`"
+            ));
+        }
     }
     ways.join("; ")
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use runbook_plugin::{Context, Deserialize, Duration, Error, Host, JsonSchema, Step};
+use runbook_plugin::{Context, Deserialize, Duration, Error, Host, JsonSchema, SecretName, Step};
 
-use crate::{Output, one_minute, running, zero};
+use crate::{Output, Task, one_minute, running, zero};
 
 pub(crate) fn steps<H: Host + 'static>() -> Vec<Step<H>> {
     vec![Step::new(
@@ -30,6 +30,11 @@ pub(crate) struct Input {
     /// Environment variables.
     #[serde(default)]
     env: BTreeMap<String, String>,
+    /// Environment variables whose values are secrets: `PASSWORD: db/password`. The engine puts them in; this plugin never
+    /// sees them.
+    #[serde(default)]
+    #[schemars(extend("maxProperties" = 16))]
+    secret_env: BTreeMap<String, SecretName>,
     /// What it reads on its standard input.
     stdin: Option<String>,
     /// How long it may take.
@@ -42,9 +47,14 @@ pub(crate) struct Input {
 
 fn exec(host: &impl Host, _: &Context, input: &Input) -> Result<Output, Error> {
     let container = running(host, input.service.as_deref(), input.container.as_deref())?;
-    let env: Vec<(String, String)> = input.env.clone().into_iter().collect();
-    let printed = host.exec(&container.id, &input.command, &env, input.stdin.as_deref(), input.timeout)?;
-    Output::new(&container, &printed).judge(input.expect_exit)
+    let task = Task {
+        command: &input.command,
+        env: &input.env,
+        secret_env: &input.secret_env,
+        input: input.stdin.as_deref(),
+        timeout: input.timeout,
+    };
+    task.run(host, &container)?.judge(input.expect_exit)
 }
 
 #[cfg(test)]
@@ -71,6 +81,17 @@ mod tests {
         let run = world.execs().remove(0);
         assert_eq!(run.command, ["date", "-u; reboot"], "arguments stay arguments");
         assert_eq!((run.env[0].0.as_str(), run.input.as_deref()), ("TZ", Some("x")));
+    }
+
+    #[test]
+    fn secrets_go_by_handle() {
+        let world = World::new().with_service("shop/web", 1);
+        let input = input(r#", "container": "shop-web-1", "secret_env": { "PASSWORD": "db/password" }"#);
+        let error = exec(&world, &world.context(), &input).expect_err("there is none");
+        assert_eq!(error.kind, ErrorKind::NotFound);
+        world.keep_secret("db/password", "hunter2");
+        exec(&world, &world.context(), &input).expect("it works");
+        assert_eq!((world.put_in()[0].place.as_str(), world.execs().len()), ("env PASSWORD", 1));
     }
 
     #[test]

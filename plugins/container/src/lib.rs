@@ -8,7 +8,11 @@ mod logs;
 mod one_shot;
 mod script;
 
-use runbook_plugin::{Container, Error, ExecOutput, Host, JsonSchema, Serialize, Step, select, text};
+use std::collections::BTreeMap;
+
+use runbook_plugin::{
+    Container, Error, ExecOutput, Host, JsonSchema, Secret, SecretName, Serialize, Step, select, text,
+};
 
 /// What this plugin performs.
 pub fn steps<H: Host + 'static>() -> Vec<Step<H>> {
@@ -77,6 +81,37 @@ pub(crate) fn running(
     index
         .and_then(|index| found.into_iter().nth(index))
         .ok_or_else(|| Error::conflict("container.not-running", format!("nothing of `{name}` is running")))
+}
+
+/// Handles of secrets by the name of a variable or the path of a file.
+pub(crate) fn handles(
+    host: &impl Host,
+    wanted: &BTreeMap<String, SecretName>,
+) -> Result<Vec<(String, Secret)>, Error> {
+    wanted.iter().map(|(place, name)| Ok((place.clone(), host.secret(&name.0)?))).collect()
+}
+
+/// A command in a running container.
+pub(crate) struct Task<'a> {
+    pub(crate) command: &'a [String],
+    pub(crate) env: &'a BTreeMap<String, String>,
+    pub(crate) secret_env: &'a BTreeMap<String, SecretName>,
+    pub(crate) input: Option<&'a str>,
+    pub(crate) timeout: runbook_plugin::Duration,
+}
+
+impl Task<'_> {
+    pub(crate) fn run(&self, host: &impl Host, container: &Container) -> Result<Output, Error> {
+        let Self { command, env, secret_env, input, timeout } = *self;
+        let env: Vec<(String, String)> = env.clone().into_iter().collect();
+        let printed = if secret_env.is_empty() {
+            host.exec(&container.id, command, &env, input, timeout)?
+        } else {
+            let secrets = handles(host, secret_env)?;
+            host.exec_with(&container.id, command, &env, &secrets, input, timeout)?
+        };
+        Ok(Output::new(container, &printed))
+    }
 }
 
 /// Zero is how commands say that all is well.

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use runbook_plugin::{
     Condition, Container, Context, Deserialize, Duration, Error, ErrorKind, ExecOutput, Host, JsonSchema,
-    Overrides, Step, select,
+    Overrides, SecretName, SecretOverrides, Step, select,
 };
 
-use crate::{Output, zero};
+use crate::{Output, handles, zero};
 
 pub(crate) fn steps<H: Host + 'static>() -> Vec<Step<H>> {
     vec![Step::new(
@@ -36,6 +36,15 @@ pub(crate) struct Input {
     /// Environment variables, added to those of the service.
     #[serde(default)]
     env: BTreeMap<String, String>,
+    /// Environment variables whose values are secrets: `PASSWORD: db/password`. The engine puts them in; this plugin never
+    /// sees them.
+    #[serde(default)]
+    #[schemars(extend("maxProperties" = 16))]
+    secret_env: BTreeMap<String, SecretName>,
+    /// Files whose content are secrets, by absolute path: readable by the user of the container alone.
+    #[serde(default)]
+    #[schemars(extend("maxProperties" = 16))]
+    secret_files: BTreeMap<String, SecretName>,
     /// How long it may take.
     #[serde(default = "ten_minutes")]
     timeout: Duration,
@@ -52,12 +61,20 @@ fn ten_minutes() -> Duration {
 pub(crate) struct Job<'a> {
     pub(crate) command: Vec<String>,
     pub(crate) env: &'a BTreeMap<String, String>,
+    pub(crate) secret_env: &'a BTreeMap<String, SecretName>,
+    pub(crate) secret_files: &'a BTreeMap<String, SecretName>,
     pub(crate) timeout: Duration,
 }
 
 fn run(host: &impl Host, context: &Context, input: &Input) -> Result<Output, Error> {
     let source = source(host, input.service.as_deref(), input.container.as_deref())?;
-    let job = Job { command: input.command.clone(), env: &input.env, timeout: input.timeout };
+    let job = Job {
+        command: input.command.clone(),
+        env: &input.env,
+        secret_env: &input.secret_env,
+        secret_files: &input.secret_files,
+        timeout: input.timeout,
+    };
     job.run(host, context, &source)?.judge(input.expect_exit)
 }
 
@@ -90,7 +107,14 @@ impl Job<'_> {
             one_shot: true,
             ..Overrides::default()
         };
-        let container = host.create(&source.id, &name(source, context), &overrides)?;
+        let name = name(source, context);
+        let (env, files) = (handles(host, self.secret_env)?, handles(host, self.secret_files)?);
+        let secrets = SecretOverrides { env: &env, files: &files };
+        let container = if secrets.is_empty() {
+            host.create(&source.id, &name, &overrides)?
+        } else {
+            host.create_with(&source.id, &name, &overrides, secrets)?
+        };
         let output = self.finish(host, &container);
         if let Err(error) = host.remove(&container.id, true) {
             host.warn(&format!("`{}` is left behind: {}", container.name, error.message));
@@ -145,6 +169,18 @@ mod tests {
         let error = run(&world, &world.context(), &input("")).expect_err("2 is not 0");
         assert!(error.message.starts_with("the command ended with 2 in `shop-web-1-"), "{}", error.message);
         assert_eq!(world.names(), ["shop-web-1"]);
+    }
+
+    #[test]
+    fn secrets_are_there_before_it_starts() {
+        let world = World::new().with_service("shop/web", 1);
+        world.behave("shop-web-1", Behaviour::Exits(0, 2_000));
+        world.keep_secret("db/password", "hunter2");
+        let more = r#", "secret_env": { "PASSWORD": "db/password" },
+            "secret_files": { "/run/secrets/db": "db/password" }"#;
+        run(&world, &world.context(), &input(more)).expect("it works");
+        let places: Vec<_> = world.put_in().into_iter().map(|put| put.place).collect();
+        assert_eq!(places, ["env PASSWORD", "file /run/secrets/db"]);
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use runbook_plugin::{Context, Deserialize, Duration, Error, Host, JsonSchema, Step};
+use runbook_plugin::{Context, Deserialize, Duration, Error, Host, JsonSchema, SecretName, Step};
 
 use crate::one_shot::{Job, source};
-use crate::{Output, running, zero};
+use crate::{Output, Task, running, zero};
 
 pub(crate) fn steps<H: Host + 'static>() -> Vec<Step<H>> {
     vec![Step::new(
@@ -43,6 +43,15 @@ pub(crate) struct Input {
     /// Its parameters.
     #[serde(default)]
     env: BTreeMap<String, String>,
+    /// Environment variables whose values are secrets: `PASSWORD: db/password`. The engine puts them in; this plugin never
+    /// sees them.
+    #[serde(default)]
+    #[schemars(extend("maxProperties" = 16))]
+    secret_env: BTreeMap<String, SecretName>,
+    /// Files whose content are secrets, by absolute path: readable by the user of the container alone. Only with `one_shot`.
+    #[serde(default)]
+    #[schemars(extend("maxProperties" = 16))]
+    secret_files: BTreeMap<String, SecretName>,
     /// How long it may take.
     #[serde(default = "ten_minutes")]
     timeout: Duration,
@@ -73,12 +82,18 @@ fn script(host: &impl Host, context: &Context, input: &Input) -> Result<Output, 
             return Err(Error::invalid("container.interpreter", words));
         }
         let source = source(host, service, container)?;
-        Job { command, env: &input.env, timeout: input.timeout }.run(host, context, &source)?
+        let Input { env, secret_env, secret_files, timeout, .. } = input;
+        Job { command, env, secret_env, secret_files, timeout: *timeout }.run(host, context, &source)?
     } else {
+        if !input.secret_files.is_empty() {
+            let words =
+                "files are put into a container before it starts: add `one_shot: true`, or use `secret_env`";
+            return Err(Error::invalid("container.secret-files", words));
+        }
         let container = running(host, service, container)?;
-        let env: Vec<(String, String)> = input.env.clone().into_iter().collect();
+        let (env, secret_env, timeout) = (&input.env, &input.secret_env, input.timeout);
         let body = on_input.then_some(input.body.as_str());
-        Output::new(&container, &host.exec(&container.id, &command, &env, body, input.timeout)?)
+        Task { command: &command, env, secret_env, input: body, timeout }.run(host, &container)?
     };
     output.judge(input.expect_exit)
 }
@@ -141,6 +156,21 @@ mod tests {
         let one_shot = r#", "interpreter": ["psql"], "one_shot": true"#;
         let error = script(&world, &world.context(), &input(one_shot)).expect_err("no input there");
         assert_eq!(error.code, "container.interpreter");
+    }
+
+    #[test]
+    fn secrets_are_environment_or_files_of_a_new_container() {
+        let world = World::new().with_service("shop/web", 1);
+        world.keep_secret("db", "hunter2");
+        script(&world, &world.context(), &input(r#", "secret_env": { "DB": "db" }"#)).expect("it works");
+        assert_eq!(world.put_in()[0].place, "env DB");
+        let files = r#", "secret_files": { "/run/db": "db" }"#;
+        let error = script(&world, &world.context(), &input(files)).expect_err("it runs already");
+        assert_eq!(error.code, "container.secret-files");
+        world.behave("shop-web-1", Behaviour::Exits(0, 100));
+        let alone = format!(r#"{files}, "one_shot": true"#);
+        script(&world, &world.context(), &input(&alone)).expect("it works");
+        assert_eq!(world.put_in()[1].place, "file /run/db");
     }
 
     #[test]

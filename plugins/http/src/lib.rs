@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+mod secrets;
+
 use runbook_plugin::{
     Context, Deserialize, Duration, Error, Host, JsonSchema, Request, Response, Serialize, Step, text,
 };
@@ -45,6 +47,11 @@ pub struct Input {
     pub timeout: Duration,
     /// The statuses that are right; any below 400 if not given.
     pub expect: Option<Vec<u16>>,
+    /// Secrets that the engine puts into the request; this plugin never sees them. Each says where it goes: one of `header`,
+    /// `json_field`, `form_field` and `basic_auth`.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub secrets: Vec<secrets::Part>,
     /// That a write may be sent again after a crash without harm.
     #[serde(default)]
     pub repeatable: bool,
@@ -108,14 +115,19 @@ fn request(host: &impl Host, _: &Context, input: &Input) -> Result<Output, Error
             Some(json.to_string())
         }
     };
-    let response = host.send(&Request {
+    let mut request = Request {
         method: input.method.word().to_owned(),
         url: input.url.clone(),
         headers,
         body,
         timeout_ms: input.timeout.as_ms(),
         repeatable: input.repeatable,
-    })?;
+    };
+    let response = if input.secrets.is_empty() {
+        host.send(&request)?
+    } else {
+        secrets::send(host, &mut request, &input.secrets)?
+    };
     let right = match &input.expect {
         Some(statuses) => statuses.contains(&response.status),
         None => response.status < FIRST_ERROR_STATUS,

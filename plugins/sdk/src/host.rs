@@ -2,7 +2,7 @@
 
 use crate::{
     Condition, Container, Duration, Error, Event, ExecOutput, Level, Limits, Overrides, Request, Response,
-    Sample,
+    Sample, Secret, SecretOverrides, SecretPart,
 };
 
 /// The engine as a plugin sees it: [`Imports`](crate::Imports) in the sandbox, [`mock::World`](crate::mock) in tests.
@@ -28,6 +28,14 @@ pub trait Host {
     fn unpause(&self, id: &str) -> Result<Container, Error>;
     /// A new, stopped container with the spec of `from`.
     fn create(&self, from: &str, name: &str, overrides: &Overrides) -> Result<Container, Error>;
+    /// The same with secrets in its environment and in files.
+    fn create_with(
+        &self,
+        from: &str,
+        name: &str,
+        overrides: &Overrides,
+        secrets: SecretOverrides<'_>,
+    ) -> Result<Container, Error>;
     /// Never a running one unless `force`.
     fn remove(&self, id: &str, force: bool) -> Result<(), Error>;
     /// Gives a container another name.
@@ -40,6 +48,16 @@ pub trait Host {
         id: &str,
         command: &[String],
         env: &[(String, String)],
+        input: Option<&str>,
+        timeout: Duration,
+    ) -> Result<ExecOutput, Error>;
+    /// The same with secrets as further environment variables.
+    fn exec_with(
+        &self,
+        id: &str,
+        command: &[String],
+        env: &[(String, String)],
+        secret_env: &[(String, Secret)],
         input: Option<&str>,
         timeout: Duration,
     ) -> Result<ExecOutput, Error>;
@@ -56,8 +74,16 @@ pub trait Host {
 
     /// A request; an error status is a response, not an error.
     fn send(&self, request: &Request) -> Result<Response, Error>;
+    /// The same with secrets, which the engine puts in.
+    fn send_with(&self, request: &Request, secrets: &[SecretPart<'_>]) -> Result<Response, Error>;
     /// Opens a TCP connection and closes it; the milliseconds it took.
     fn connect(&self, host: &str, port: u16, timeout: Duration) -> Result<u64, Error>;
+
+    /// A handle of a secret's current version. Needs the grant `use`.
+    fn secret(&self, name: &str) -> Result<Secret, Error>;
+    /// The secret's text. Needs the grant `reveal`, and people are told of it loudly: put it somewhere with the other
+    /// calls instead, if they can.
+    fn reveal(&self, secret: &Secret) -> Result<String, Error>;
 
     /// A value of a bucket, as JSON text.
     fn get(&self, bucket: &str, key: &str) -> Result<Option<String>, Error>;

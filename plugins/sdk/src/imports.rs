@@ -6,11 +6,12 @@ use crate::bindings::runbook::{
     http::{http, tcp},
     log::log,
     progress::progress,
+    secrets::{plain_text, secrets},
     state::{artifacts, state},
 };
 use crate::{
     Condition, Container, Duration, Error, Event, ExecOutput, Host, Level, Limits, Overrides, Request,
-    Response, Sample,
+    Response, Sample, Secret, SecretOverrides, SecretPart,
 };
 
 /// Calls the engine; only of use inside it.
@@ -48,6 +49,16 @@ impl Host for Imports {
     fn create(&self, from: &str, name: &str, overrides: &Overrides) -> Result<Container, Error> {
         containers::create(from, name, overrides)
     }
+    fn create_with(
+        &self,
+        from: &str,
+        name: &str,
+        overrides: &Overrides,
+        secrets: SecretOverrides<'_>,
+    ) -> Result<Container, Error> {
+        let (env, files) = (borrowed(secrets.env), borrowed(secrets.files));
+        containers::create_with_secrets(from, name, overrides, &env, &files)
+    }
     fn remove(&self, id: &str, force: bool) -> Result<(), Error> {
         containers::remove(id, force)
     }
@@ -67,6 +78,17 @@ impl Host for Imports {
     ) -> Result<ExecOutput, Error> {
         containers::exec(id, command, env, input, timeout.as_ms())
     }
+    fn exec_with(
+        &self,
+        id: &str,
+        command: &[String],
+        env: &[(String, String)],
+        secret_env: &[(String, Secret)],
+        input: Option<&str>,
+        timeout: Duration,
+    ) -> Result<ExecOutput, Error> {
+        containers::exec_with_secrets(id, command, env, &borrowed(secret_env), input, timeout.as_ms())
+    }
     fn logs(&self, id: &str, lines: u32, previous: bool) -> Result<String, Error> {
         containers::logs(id, lines, previous)
     }
@@ -84,6 +106,23 @@ impl Host for Imports {
     }
     fn send(&self, request: &Request) -> Result<Response, Error> {
         http::send(request)
+    }
+    fn send_with(&self, request: &Request, secrets: &[SecretPart<'_>]) -> Result<Response, Error> {
+        let parts: Vec<_> = secrets
+            .iter()
+            .map(|part| http::SecretPart {
+                secret: part.secret.handle(),
+                place: part.place.clone(),
+                prefix: part.prefix.clone(),
+            })
+            .collect();
+        http::send_with_secrets(request, &parts)
+    }
+    fn secret(&self, name: &str) -> Result<Secret, Error> {
+        secrets::get(name).map(Secret::of)
+    }
+    fn reveal(&self, secret: &Secret) -> Result<String, Error> {
+        plain_text::reveal(secret.handle())
     }
     fn connect(&self, host: &str, port: u16, timeout: Duration) -> Result<u64, Error> {
         tcp::connect(host, port, timeout.as_ms())
@@ -118,4 +157,9 @@ impl Host for Imports {
     fn progress(&self, done: u32, total: u32, message: &str) {
         progress::report(done, total, message);
     }
+}
+
+/// As the contract wants them.
+fn borrowed(named: &[(String, Secret)]) -> Vec<(String, &secrets::Secret)> {
+    named.iter().map(|(name, secret)| (name.clone(), secret.handle())).collect()
 }

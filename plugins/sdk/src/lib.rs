@@ -39,6 +39,7 @@ mod error;
 pub mod guest;
 mod host;
 mod imports;
+mod secret;
 mod size;
 mod step;
 pub mod text;
@@ -53,6 +54,7 @@ pub mod bindings {
     wit_bindgen::generate!({
         path: [
             "../../wit/types",
+            "../../wit/secrets",
             "../../wit/log",
             "../../wit/progress",
             "../../wit/clock",
@@ -65,6 +67,7 @@ pub mod bindings {
         pub_export_macro: true,
         default_bindings_module: "runbook_plugin::bindings",
         additional_derives: [PartialEq],
+        additional_derives_ignore: ["secret-part"],
         generate_all,
     });
 }
@@ -81,6 +84,7 @@ pub use duration::Duration;
 pub use host::Host;
 pub use imports::Imports;
 pub use schemars::JsonSchema;
+pub use secret::{Secret, SecretName, SecretOverrides, SecretPart, SecretPlace};
 pub use serde::{Deserialize, Serialize};
 pub use size::Size;
 pub use step::Step;

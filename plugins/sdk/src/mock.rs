@@ -45,6 +45,8 @@ struct Inner {
     execs: Vec<Exec>,
     answer_exec: Option<ExecOutput>,
     sent: Vec<Request>,
+    put_in: Vec<PutIn>,
+    secrets: BTreeMap<String, String>,
     responses: BTreeMap<String, Result<Response, Error>>,
     sockets: Vec<String>,
     samples: BTreeMap<String, Sample>,
@@ -74,6 +76,15 @@ pub struct Exec {
     pub env: Vec<(String, String)>,
     /// Its standard input.
     pub input: Option<String>,
+}
+
+/// A secret that was put somewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PutIn {
+    /// The secret's name.
+    pub secret: String,
+    /// `header authorization "Bearer "`, `env PASSWORD`, `file /run/secrets/x` and so on.
+    pub place: String,
 }
 
 impl World {
@@ -173,6 +184,16 @@ impl World {
     /// Every command run so far.
     pub fn execs(&self) -> Vec<Exec> {
         self.inner.borrow().execs.clone()
+    }
+
+    /// Keeps a secret, as version 1. Others do not exist.
+    pub fn keep_secret(&self, name: &str, text: &str) {
+        self.inner.borrow_mut().secrets.insert(name.to_owned(), text.to_owned());
+    }
+
+    /// Every secret put somewhere so far.
+    pub fn put_in(&self) -> Vec<PutIn> {
+        self.inner.borrow().put_in.clone()
     }
 
     /// Every request sent so far.

@@ -82,7 +82,7 @@ def main() -> None:
         row(words, shapes, around)
     print()
     for words, each_ms in processes.items():
-        print(f"1,000 runs of one step, {words}: {each_ms:.2f} ms each")
+        print(f"{words}: {each_ms:.1f} ms")
     load = ", ".join(f"{load:.1f}" for load in os.getloadavg())
     print(f"load average over 1, 5 and 15 minutes: {load}")
     shutil.rmtree(work, ignore_errors=True)

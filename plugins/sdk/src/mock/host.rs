@@ -1,10 +1,10 @@
 //! The world as a host.
 
 use super::container::Simulated;
-use super::{Exec, Inner, World};
+use super::{Exec, Inner, PutIn, World};
 use crate::{
     Condition, Container, Duration, Error, Event, ExecOutput, Host, Level, Limits, Overrides, Request,
-    Response, Sample, State,
+    Response, Sample, Secret, SecretOverrides, SecretPart, SecretPlace, State,
 };
 
 /// How far the clock goes at once while something is waited for.
@@ -51,6 +51,16 @@ impl Inner {
             refusal.after -= 1;
         }
         Ok(())
+    }
+
+    fn put(&mut self, secret: &Secret, place: String) {
+        self.put_in.push(PutIn { secret: secret.name(), place });
+    }
+
+    fn put_all(&mut self, kind: &str, named: &[(String, Secret)]) {
+        for (name, secret) in named {
+            self.put(secret, format!("{kind} {name}"));
+        }
     }
 
     fn answer(&mut self, id: &str) -> Result<Container, Error> {
@@ -169,6 +179,20 @@ impl Host for World {
         Ok(container)
     }
 
+    fn create_with(
+        &self,
+        from: &str,
+        name: &str,
+        overrides: &Overrides,
+        secrets: SecretOverrides<'_>,
+    ) -> Result<Container, Error> {
+        let made = self.create(from, name, overrides)?;
+        let mut inner = self.inner.borrow_mut();
+        inner.put_all("env", secrets.env);
+        inner.put_all("file", secrets.files);
+        Ok(made)
+    }
+
     fn remove(&self, id: &str, force: bool) -> Result<(), Error> {
         let mut inner = self.inner.borrow_mut();
         inner.write("remove", id, "")?;
@@ -216,6 +240,20 @@ impl Host for World {
         Ok(inner.answer_exec.clone().unwrap_or_else(silent))
     }
 
+    fn exec_with(
+        &self,
+        id: &str,
+        command: &[String],
+        env: &[(String, String)],
+        secret_env: &[(String, Secret)],
+        input: Option<&str>,
+        timeout: Duration,
+    ) -> Result<ExecOutput, Error> {
+        let output = self.exec(id, command, env, input, timeout)?;
+        self.inner.borrow_mut().put_all("env", secret_env);
+        Ok(output)
+    }
+
     fn logs(&self, id: &str, lines: u32, previous: bool) -> Result<String, Error> {
         let mut inner = self.inner.borrow_mut();
         let name = inner.find(id)?.container.name.clone();
@@ -258,6 +296,33 @@ impl Host for World {
         inner.responses.get(&request.url).cloned().unwrap_or_else(|| {
             Err(Error::unavailable("http.connect", format!("`{}` does not answer", request.url)))
         })
+    }
+
+    fn send_with(&self, request: &Request, secrets: &[SecretPart<'_>]) -> Result<Response, Error> {
+        for part in secrets {
+            let place = match &part.place {
+                SecretPlace::Header(name) => format!("header {name} {:?}", part.prefix),
+                SecretPlace::JsonField(pointer) => format!("json-field {pointer} {:?}", part.prefix),
+                SecretPlace::FormField(name) => format!("form-field {name} {:?}", part.prefix),
+                SecretPlace::BasicAuth(user) => format!("basic-auth {user}"),
+            };
+            self.inner.borrow_mut().put(part.secret, place);
+        }
+        self.send(request)
+    }
+
+    fn secret(&self, name: &str) -> Result<Secret, Error> {
+        let mut inner = self.inner.borrow_mut();
+        inner.check("secret", &format!("secret {name}"))?;
+        let found = inner.secrets.contains_key(name).then(|| Secret::named(name, "1"));
+        found.ok_or_else(|| Error::not_found("secrets.unknown", format!("there is no secret `{name}`")))
+    }
+
+    fn reveal(&self, secret: &Secret) -> Result<String, Error> {
+        let name = secret.name();
+        let mut inner = self.inner.borrow_mut();
+        inner.check("reveal", &format!("reveal {name}"))?;
+        Ok(inner.secrets.get(&name).cloned().unwrap_or_default())
     }
 
     fn connect(&self, host: &str, port: u16, _: Duration) -> Result<u64, Error> {

@@ -1,0 +1,7 @@
+//! The store as a whole.
+
+mod bed;
+mod crashing;
+mod keeping;
+mod moving;
+mod storing;

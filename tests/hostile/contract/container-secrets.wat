@@ -1,0 +1,8 @@
+    (alias outer 1 $secret (type $secret'))
+    (export "secret" (type $secret (eq $secret')))
+    (export "create-with-secrets" (func (param "from" string) (param "name" string) (param "overrides" $overrides)
+      (param "secret-env" (list (tuple string (borrow $secret)))) (param "secret-files" (list (tuple string (borrow $secret))))
+      (result (result $container (error $error)))))
+    (export "exec-with-secrets" (func (param "id" string) (param "command" (list string))
+      (param "env" (list (tuple string string))) (param "secret-env" (list (tuple string (borrow $secret))))
+      (param "input" (option string)) (param "timeout-ms" u64) (result (result $exec-output (error $error)))))

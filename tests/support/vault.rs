@@ -1,0 +1,62 @@
+//! A store of secrets for tests, filled by the built binary itself, and the search for what must be nowhere.
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
+use super::engine::Engine;
+
+/// Keeps a new version of a secret.
+pub(crate) fn set(engine: &Engine, name: &str, value: &str) {
+    let file = engine.path("value.txt");
+    std::fs::write(&file, value).expect("a file");
+    engine.must(0, &["secret", "set", name, "--file", &file.to_string_lossy()]);
+    std::fs::remove_file(file).expect("the file");
+}
+
+/// A text in the shapes it might leave in: raw, base64 at each offset, hex, URL.
+pub(crate) fn forms(text: &str) -> Vec<String> {
+    let mut forms = vec![text.to_owned(), text.chars().rev().collect()];
+    for skipped in 0..3 {
+        let shifted = [&b"xxx"[..skipped], text.as_bytes()].concat();
+        let whole = shifted.len() / 3 * 3;
+        for encoded in [STANDARD_NO_PAD.encode(&shifted[..whole]), URL_SAFE_NO_PAD.encode(&shifted[..whole])]
+        {
+            // What depends on the neighbours before it is no part of the pattern.
+            forms.push(encoded[if skipped == 0 { 0 } else { 4 }..].to_owned());
+        }
+    }
+    let plain = hex(text.as_bytes());
+    forms.push(text.bytes().fold(String::new(), |all, byte| format!("{all}%{byte:02X}")));
+    forms.extend([plain.to_uppercase(), plain]);
+    forms
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |all, byte| format!("{all}{byte:02x}"))
+}
+
+/// Nothing of these is in any file of the data directory.
+pub(crate) fn clean(engine: &Engine, secrets: &[&str]) {
+    let mut files = 0;
+    let forms: Vec<String> = secrets.iter().flat_map(|secret| forms(secret)).collect();
+    search(engine.data(), &forms, &mut files);
+    assert!(files > 3, "the data directory has more than {files} files");
+}
+
+fn search(folder: &Path, forms: &[String], files: &mut usize) {
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            search(&path, forms, files);
+        } else if path.is_file() {
+            *files += 1;
+            let bytes = std::fs::read(&path).unwrap_or_default();
+            for form in forms {
+                let found = bytes.windows(form.len()).any(|window| window == form.as_bytes());
+                assert!(!found, "{} holds `{form}`", path.display());
+            }
+        }
+    }
+}
