@@ -1,7 +1,5 @@
 //! Secrets that plugins never see: the value arrives where it is meant to, and stands nowhere else.
 
-use sha2::{Digest as _, Sha256};
-
 use crate::support::echo::Echo;
 use crate::support::engine::Engine;
 use crate::support::patience::until;
@@ -37,10 +35,6 @@ const USE: &str = "  secrets: [{ names: [api/token, db/*], actions: [use] }]";
 
 fn request(url: &str, more: &str) -> String {
     format!("  - id: ask\n    uses: http.request\n    with:\n      url: {url}\n{more}")
-}
-
-fn sha256(text: &str) -> String {
-    vault::hex(&Sha256::digest(text.as_bytes()))
 }
 
 #[test]
@@ -159,8 +153,8 @@ fn a_container_has_it_in_its_environment_and_in_a_file() {
     engine.must(0, &["run", &book, "-p", &service.parameter(), "--yes"]);
     let outputs = engine.last()["outputs"].clone();
     let (exec, alone) = (outputs["exec"].to_string(), outputs["alone"].to_string());
-    assert!(exec.contains(&sha256(PASSWORD)), "{outputs}");
-    for wanted in [sha256(PASSWORD), sha256(TOKEN), "400:0".to_owned()] {
+    assert!(exec.contains(&vault::sha256(PASSWORD)), "{outputs}");
+    for wanted in [vault::sha256(PASSWORD), vault::sha256(TOKEN), "400:0".to_owned()] {
         assert!(alone.contains(&wanted), "{wanted}: {outputs}");
     }
     assert_eq!(service.containers().len(), 1, "the one-shot container is gone");
@@ -181,7 +175,7 @@ fn a_container_that_a_crash_left_behind_gets_its_file() {
     }
     engine.must(0, &["runs", "resume", "--yes"]);
     let alone = engine.last()["outputs"]["alone"].to_string();
-    for wanted in [sha256(PASSWORD), sha256(TOKEN), "400:0".to_owned()] {
+    for wanted in [vault::sha256(PASSWORD), vault::sha256(TOKEN), "400:0".to_owned()] {
         assert!(alone.contains(&wanted), "{wanted}: {alone}");
     }
     assert_eq!(service.containers().len(), 1, "the one-shot container is gone");

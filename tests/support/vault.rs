@@ -4,6 +4,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use sha2::{Digest as _, Sha256};
 
 use super::engine::Engine;
 
@@ -31,6 +32,11 @@ pub(crate) fn forms(text: &str) -> Vec<String> {
     forms.push(text.bytes().fold(String::new(), |all, byte| format!("{all}%{byte:02X}")));
     forms.extend([plain.to_uppercase(), plain]);
     forms
+}
+
+/// In hex.
+pub(crate) fn sha256(text: &str) -> String {
+    hex(&Sha256::digest(text.as_bytes()))
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -7,6 +7,7 @@ use crate::support::books;
 use crate::support::docker::{IMAGE, docker, try_docker};
 use crate::support::patience::until_true;
 use crate::support::service::next_number;
+use crate::support::vault;
 
 const WEB: Shape = Shape {
     name: "",
@@ -21,7 +22,7 @@ const WEB: Shape = Shape {
 };
 
 /// All of them.
-pub(crate) const SHAPES: [Shape; 15] = [
+pub(crate) const SHAPES: [Shape; 16] = [
     Shape {
         name: "restart",
         covers: &["service-restart", "service.restart"],
@@ -126,6 +127,17 @@ pub(crate) const SHAPES: [Shape; 15] = [
         ..WEB
     },
     Shape {
+        name: "secrets",
+        prepare: |bed| {
+            if !bed.engine.data().join("secrets/index.json").exists() {
+                vault::set(&bed.engine, "sweep/token", SECRET);
+            }
+        },
+        arguments: |bed| book(bed, "secrets.yaml", &SECRETS.replace("HASH", &vault::sha256(SECRET))),
+        also: lines_written,
+        ..WEB
+    },
+    Shape {
         name: "post",
         covers: &["http.request"],
         arguments: |bed| book(bed, "post.yaml", &POST.replace("URL", &bed.post.url())),
@@ -168,6 +180,35 @@ steps:
     uses: container.run
     with: { service: "${{ parameters.service }}", command: ["true"] }
   - { id: forget, uses: state.delete, with: { bucket: sweep, key: k } }
+"#;
+
+const SECRET: &str = "kept in the sweep's store";
+
+/// Gives a secret to a command and, as a file, to a one-shot clone; both fail if they have not got it.
+const SECRETS: &str = r#"format: 1
+runbook: secrets
+summary: Use a secret.
+risk: low
+parameters: { service: { type: string } }
+grants:
+  containers:
+    select: { service: "${{ parameters.service }}" }
+    actions: [read, exec, create, start, remove]
+    max_unavailable: 1
+  secrets: [{ names: [sweep/token], actions: [use] }]
+steps:
+  - id: exec
+    uses: container.exec
+    with:
+      service: "${{ parameters.service }}"
+      command: [sh, -c, '[ "$(printf %s "$TOKEN" | sha256sum)" = "HASH  -" ] && echo ran >>/tmp/ran']
+      secret_env: { TOKEN: sweep/token }
+  - id: run
+    uses: container.run
+    with:
+      service: "${{ parameters.service }}"
+      command: [sh, -c, '[ "$(sha256sum </run/secrets/token)" = "HASH  -" ]']
+      secret_files: { /run/secrets/token: sweep/token }
 "#;
 
 /// Asks a server to do something that cannot be looked for afterwards.
