@@ -16,6 +16,7 @@ mod input;
 mod journals;
 mod output;
 mod plan;
+mod quota;
 mod replay;
 mod restart;
 mod secret;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake};
 use std::thread::{self, JoinHandle, Thread};
@@ -159,6 +159,11 @@ impl Audit {
     /// Whether the disk was so full that the reserve is gone: the engine should come to an end.
     pub fn reserve_spent(&self) -> bool {
         self.shared.health.reserve_spent.load(Ordering::Acquire)
+    }
+
+    /// Bytes of blobs that were new since the log was opened; goes on counting.
+    pub fn kept_since(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.shared.health.kept)
     }
 
     /// What the log's checkpoints are verified with.

@@ -36,7 +36,8 @@ pub(super) struct TreeRow<'a> {
     pub(super) clean: bool,
 }
 
-pub(super) fn write_entry(db: &Connection, row: &Row) -> Result<(), Error> {
+/// Gives the bytes of those of its blobs that were not there before.
+pub(super) fn write_entry(db: &Connection, row: &Row) -> Result<u64, Error> {
     let Row { prepared, seq, time_ms, version, body, hash } = row;
     db.prepare_cached(
         "INSERT INTO entry (seq, time_ms, actor, run, version, kind, body, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -51,16 +52,18 @@ pub(super) fn write_entry(db: &Connection, row: &Row) -> Result<(), Error> {
         body,
         &hash[..],
     ])?;
-    prepared.blobs.iter().try_for_each(|blob| write_blob(db, blob))?;
+    let new = prepared.blobs.iter().try_fold(0, |sum, blob| Ok::<_, Error>(sum + write_blob(db, blob)?))?;
     prepared.prune.iter().try_for_each(|digest| delete_blob(db, digest))?;
     prepared.row.iter().try_for_each(|row| write_run(db, row))?;
-    prepared.state.iter().try_for_each(|change| write_state(db, change))
+    prepared.state.iter().try_for_each(|change| write_state(db, change))?;
+    Ok(new)
 }
 
-fn write_blob(db: &Connection, blob: &Blob) -> Result<(), Error> {
-    db.prepare_cached("INSERT OR IGNORE INTO blob (digest, bytes) VALUES (?1, ?2)")?
+fn write_blob(db: &Connection, blob: &Blob) -> Result<u64, Error> {
+    let rows = db
+        .prepare_cached("INSERT OR IGNORE INTO blob (digest, bytes) VALUES (?1, ?2)")?
         .execute(params![blob.digest.as_str(), blob.bytes])?;
-    Ok(())
+    Ok(if rows == 0 { 0 } else { blob.bytes.len() as u64 })
 }
 
 fn delete_blob(db: &Connection, digest: &Digest) -> Result<(), Error> {

@@ -4,7 +4,7 @@
 //! waiting gets it, and so does everyone after. Only a full disk is tried once more, with the reserve given up.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use rusqlite::{Connection, TransactionBehavior};
@@ -49,6 +49,8 @@ const PAGES_PER_COMMIT: u64 = 6;
 pub(super) struct Health {
     pub(super) reserve_spent: AtomicBool,
     pub(super) failure: OnceLock<Error>,
+    /// Bytes of blobs that were new since the log was opened.
+    pub(super) kept: Arc<AtomicU64>,
 }
 
 pub(super) struct Writer {
@@ -199,7 +201,10 @@ impl Writer {
             other => other,
         };
         match result {
-            Ok(()) => self.adopt(group),
+            Ok(kept) => {
+                self.health.kept.fetch_add(kept, Ordering::AcqRel);
+                self.adopt(group);
+            }
             Err(error) => {
                 self.fail(error.clone());
                 for (reply, _) in group.waiters {
@@ -248,9 +253,13 @@ impl Writer {
         prune
     }
 
-    fn try_write(&mut self, group: &Group) -> Result<(), Error> {
+    /// Gives the bytes of new blobs.
+    fn try_write(&mut self, group: &Group) -> Result<u64, Error> {
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        group.rows.iter().try_for_each(|row| tables::write_entry(&transaction, row))?;
+        let mut kept = 0;
+        for row in &group.rows {
+            kept += tables::write_entry(&transaction, row)?;
+        }
         group.tiles.iter().try_for_each(|(number, root)| tables::write_tile(&transaction, *number, root))?;
         group
             .notes
@@ -263,7 +272,8 @@ impl Writer {
         }
         fault_point("audit.before-commit")?;
         transaction.commit()?;
-        fault_point("audit.after-commit")
+        fault_point("audit.after-commit")?;
+        Ok(kept)
     }
 
     /// What was written is true from here on.

@@ -8,6 +8,7 @@ use super::context::Context;
 use super::output::table::Table;
 use crate::config::{Settings, Target};
 use crate::error::exit;
+use crate::model::duration::format_size;
 use crate::secrets::KEY_VARIABLE;
 
 /// What is set, and by whom.
@@ -26,6 +27,9 @@ runbook.toml, every key optional:
   data_dir = "/var/lib/runbook"                   # relative to the file
   runbooks = "runbooks"                           # the folder of your own runbooks, relative to the file
   target   = "local"                              # for commands without --target
+
+  [audit]
+  quota = "1GiB"                                  # the most that is kept beside the log
 
   [targets.local]
   connection = "unix:///var/run/docker.sock"      # else DOCKER_HOST, else this
@@ -67,6 +71,7 @@ fn document(settings: &Settings) -> serde_json::Value {
         "data_dir": value(settings.data.path.display().to_string(), settings.data.origin.to_string()),
         "runbooks": value(settings.runbooks.0.display().to_string(), settings.runbooks.1.to_string()),
         "target": value(settings.target.0.to_string(), settings.target.1.to_string()),
+        "audit": { "quota": value(format_size(settings.quota.0), settings.quota.1.to_string()) },
         "actor": settings.actor,
         "secrets": {
             "identity": value(key_place(settings), key_origin(settings)),
@@ -84,6 +89,7 @@ fn table(settings: &Settings) -> Table {
     row("data_dir", settings.data.path.display().to_string(), settings.data.origin.to_string());
     row("runbooks", settings.runbooks.0.display().to_string(), settings.runbooks.1.to_string());
     row("target", settings.target.0.to_string(), settings.target.1.to_string());
+    row("audit.quota", format_size(settings.quota.0), settings.quota.1.to_string());
     for target in &settings.targets {
         for (key, value) in keys(target) {
             row(&format!("targets.{}.{key}", target.name), value, target.origin.to_string());

@@ -246,6 +246,7 @@ impl Here {
             name,
             actor: settings.actor.clone(),
             secrets,
+            quota: settings.quota.0,
         })?;
         let server = Server::bind(&settings.data.path)
             .map_err(|error| Error::file(&settings.data.path, "make the socket in", &error))?;

@@ -10,6 +10,8 @@ use crate::secrets::{Given, KEY_VARIABLE, PASSPHRASE_VARIABLE, SecretValue};
 pub struct Environment {
     /// `RUNBOOK_DATA_DIR`
     pub data_dir: Option<PathBuf>,
+    /// `RUNBOOK_AUDIT_QUOTA`
+    pub audit_quota: Option<String>,
     /// `XDG_DATA_HOME`
     pub xdg_data_home: Option<PathBuf>,
     /// `XDG_CONFIG_HOME`
@@ -47,6 +49,7 @@ impl Environment {
         let hidden = |name: &str| SecretValue::new(text(name)?).ok().map(Arc::new);
         Self {
             data_dir: path("RUNBOOK_DATA_DIR"),
+            audit_quota: text("RUNBOOK_AUDIT_QUOTA"),
             xdg_data_home: path("XDG_DATA_HOME").filter(|path| path.is_absolute()),
             xdg_config_home: path("XDG_CONFIG_HOME").filter(|path| path.is_absolute()),
             home: path("HOME").filter(|path| path.is_absolute()),

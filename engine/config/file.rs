@@ -31,11 +31,21 @@ pub(super) struct File {
     pub(super) runbooks: Option<PathBuf>,
     /// The target of commands that name none.
     pub(super) target: Option<TargetName>,
+    /// The audit log.
+    #[serde(default)]
+    pub(super) audit: WrittenAudit,
     /// Where the key of the secrets is, and outside stores.
     #[serde(default)]
     pub(super) secrets: WrittenSecrets,
     #[serde(default)]
     targets: BTreeMap<TargetName, WrittenTarget>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WrittenAudit {
+    /// How much runs may keep beside it, as a size.
+    pub(super) quota: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

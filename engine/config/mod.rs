@@ -2,6 +2,7 @@
 //! what. Reads the environment and the file once; connects to nothing and opens no data.
 
 mod actor;
+mod audit;
 mod directory;
 mod environment;
 mod file;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
+pub use audit::DEFAULT_QUOTA;
 pub use directory::{DataDirectory, SHARED};
 pub use environment::Environment;
 pub use target::{DEFAULT_CONNECTION, Target, TlsFiles};
@@ -52,6 +54,8 @@ pub struct Settings {
     pub targets: Vec<Target>,
     /// The target of commands that name none.
     pub target: (TargetName, Origin),
+    /// How much runs may keep beside the audit log, bytes.
+    pub quota: (u64, Origin),
     /// The login user.
     pub actor: String,
     /// Where the key of the secrets comes from, and which outside stores there are.
@@ -114,9 +118,21 @@ impl Settings {
             (None, Some(name)) => (name, from_file()),
             (None, None) => (local(), Origin::Default),
         };
+        let quota = audit::quota(&file, path.as_deref(), &environment)?;
         let actor = actor::of_process(environment.sudo_user.clone());
         let (secrets, secrets_origin) = secrets::choose(flags, &file, path.as_deref(), &environment)?;
-        Ok(Self { data, file: path, runbooks, targets, target, actor, secrets, secrets_origin, environment })
+        Ok(Self {
+            data,
+            file: path,
+            runbooks,
+            targets,
+            target,
+            quota,
+            actor,
+            secrets,
+            secrets_origin,
+            environment,
+        })
     }
 
     /// The target commands go to.

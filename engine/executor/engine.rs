@@ -23,7 +23,7 @@ use super::words::printable;
 use crate::audit::{Audit, Draft, Options, Reader, RunRow, StateChange};
 use crate::clock;
 use crate::containers::{Connection, Daemon};
-use crate::host::{Budgets, LocalChanges};
+use crate::host::{Budgets, LocalChanges, Quota, World};
 use crate::model::ids::{Digest, RunId, TargetName};
 use crate::run::event::{Event, PlannedWrites};
 use crate::run::state::State;
@@ -49,6 +49,8 @@ pub struct EngineConfig {
     pub actor: String,
     /// What holds the secrets.
     pub secrets: Keeper,
+    /// How much runs may keep beside the audit log, bytes.
+    pub quota: u64,
 }
 
 /// A cheap handle to the engine.
@@ -63,6 +65,7 @@ pub(super) struct Inner {
     pub(super) audit: Audit,
     pub(super) plugins: Plugins,
     pub(super) budgets: Arc<Budgets>,
+    pub(super) quota: Arc<Quota>,
     pub(super) halted: Arc<Mutex<Option<String>>>,
     pub(super) locks: LockTable,
     pub(super) tasks: Tasks,
@@ -119,6 +122,7 @@ impl Engine {
             began: (now_ms, now_ms.saturating_sub(last_ms)),
             plugins: Plugins::open(&config.data_dir),
             budgets: Arc::default(),
+            quota: Arc::new(Quota::new(config.quota, audit.kept_since())),
             halted: Arc::new(Mutex::new(halted)),
             locks: LockTable::default(),
             tasks: Tasks::default(),
@@ -448,6 +452,12 @@ impl Inner {
         let daemon = Daemon::connect(connection).map_err(|e| Refusal::Target(e.failure))?;
         daemons.insert(target.clone(), daemon.clone());
         Ok(daemon)
+    }
+
+    /// What runs and plans reach.
+    pub(super) fn world(&self, daemon: Option<Daemon>) -> World {
+        let shared = (Arc::clone(&self.budgets), Arc::clone(&self.quota));
+        World::live(daemon, self.config.data_dir.clone(), shared, self.config.secrets.clone())
     }
 
     /// Begins the one task that owns a run.

@@ -15,7 +15,7 @@ use super::refusal::Refusal;
 use super::request::{Plan, PlannedStep, PlannedWrite, Request};
 use crate::clock;
 use crate::host::{
-    Attempt, ImaginedWrite, Mode, Overlay, Performed, RunContext, RunParts, Site, Stop, World, perform,
+    Attempt, ImaginedWrite, Mode, Overlay, Performed, RunContext, RunParts, Site, Stop, perform,
 };
 use crate::model::ids::{Digest, RunId, RunbookName, StepPath};
 use crate::model::runbook::Runbook;
@@ -93,12 +93,6 @@ impl<'e> Simulation<'e> {
         let accepted = &prepared.accepted;
         let daemon =
             if accepted.grants.containers.is_empty() { None } else { Some(inner.daemon(&accepted.target)?) };
-        let world = World::live(
-            daemon,
-            inner.config.data_dir.clone(),
-            Arc::clone(&inner.budgets),
-            inner.config.secrets.clone(),
-        );
         let context = Arc::new(RunContext::new(RunParts {
             run: run.clone(),
             file: accepted.file.clone(),
@@ -107,7 +101,7 @@ impl<'e> Simulation<'e> {
             mode: Mode::Plan,
             halted: Arc::default(),
             ledger: Arc::clone(&sketch) as Arc<dyn crate::host::Ledger>,
-            world: world.through(Arc::clone(&overlay)),
+            world: inner.world(daemon).through(Arc::clone(&overlay)),
             planned: None,
             is_child: depth > 0,
         }));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::engine::Inner;
 use super::journal::Journal;
-use crate::host::{Mode, RunContext, RunParts, World};
+use crate::host::{Mode, RunContext, RunParts};
 use crate::run::event::{CallId, Outcome};
 use crate::run::state::State;
 
@@ -23,12 +23,7 @@ pub(super) fn context(inner: &Arc<Inner>, journal: &Journal) -> RunContext {
             mode: Mode::Live,
             halted: Arc::clone(&inner.halted),
             ledger: Arc::new(journal.clone()),
-            world: World::live(
-                daemon,
-                inner.config.data_dir.clone(),
-                Arc::clone(&inner.budgets),
-                inner.config.secrets.clone(),
-            ),
+            world: inner.world(daemon),
             planned: accepted.plan.as_ref().map(|plan| plan.writes.clone()),
             is_child: accepted.parent.is_some(),
         });

@@ -72,7 +72,7 @@ async fn again(
         mode: Mode::Replay,
         halted: Arc::default(),
         ledger: Arc::new(Sketch::new(state.clone(), Arc::new(move || at_ms))),
-        world: World::live(None, data_dir.to_owned(), Arc::default(), secrets.clone()),
+        world: World::live(None, data_dir.to_owned(), (Arc::default(), Arc::default()), secrets.clone()),
         planned: None,
         is_child: false,
     }));

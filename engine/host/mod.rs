@@ -19,6 +19,7 @@ mod instance;
 pub mod limits;
 mod overlay;
 mod plugin;
+mod quota;
 mod secret;
 mod seen;
 mod signal;
@@ -34,6 +35,7 @@ pub use engine::{Error, Wasm};
 pub use instance::{Attempt, Performed, perform};
 pub use overlay::{ImaginedWrite, Overlay, PlannedSecret};
 pub use plugin::{OFFERED, PLAIN_TEXT, Plugin, describe};
+pub use quota::Quota;
 pub use world::World;
 
 /// A place at which a test may kill or hold the engine; nothing without the feature.

@@ -9,7 +9,7 @@ use super::held::facts;
 use crate::clock;
 use crate::containers::types::{Condition, Container, Health, State};
 use crate::model::effect::{Failure, FailureKind};
-use crate::model::ids::StepPath;
+use crate::model::ids::{Digest, StepPath};
 
 /// A write that a run would make.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +27,7 @@ pub struct ImaginedWrite {
     /// False if it rests on something assumed.
     pub certain: bool,
     /// The write's name, the same in plan and run.
-    pub key: crate::model::ids::Digest,
+    pub key: Digest,
     /// The facts of the target, where it is first touched; null for later touches, and for what the run itself made.
     pub seen: Value,
 }
@@ -57,6 +57,7 @@ pub struct Overlay {
     /// Made by the run, or touched before: what the plan itself has changed is no fact of the world.
     touched: HashSet<String>,
     state: BTreeMap<(String, String), Option<Value>>,
+    artifacts: HashMap<Digest, u64>,
     writes: Vec<ImaginedWrite>,
     unknown: Vec<String>,
     secrets: Vec<PlannedSecret>,
@@ -223,6 +224,16 @@ impl Overlay {
 
     pub(super) fn set_state(&mut self, bucket: &str, key: &str, value: Option<Value>) {
         self.state.insert((bucket.to_owned(), key.to_owned()), value);
+    }
+
+    /// The bytes of all artifacts so far, and whether this one is among them.
+    pub(super) fn kept(&self, digest: &Digest) -> (u64, bool) {
+        let bytes = self.artifacts.values().fold(0, |sum: u64, bytes| sum.saturating_add(*bytes));
+        (bytes, self.artifacts.contains_key(digest))
+    }
+
+    pub(super) fn keep(&mut self, digest: Digest, bytes: u64) {
+        self.artifacts.insert(digest, bytes);
     }
 
     pub(super) fn state_keys(&self, bucket: &str, mut keys: Vec<String>) -> Vec<String> {

@@ -9,10 +9,12 @@ use super::budget::Budgets;
 use super::call::Trouble;
 use super::context::lock;
 use super::overlay::Overlay;
+use super::quota::{Quota, Room};
 use crate::audit::Reader;
 use crate::containers::Daemon;
 use crate::containers::types::{Condition, Container};
 use crate::model::effect::FailureKind;
+use crate::model::ids::Digest;
 use crate::secrets::Keeper;
 
 /// See the module; cheap to clone.
@@ -21,14 +23,20 @@ pub struct World {
     daemon: Option<Daemon>,
     state: StateTables,
     budgets: Arc<Budgets>,
+    quota: Arc<Quota>,
     keeper: Keeper,
     overlay: Option<Arc<Mutex<Overlay>>>,
 }
 
 impl World {
     /// The real world. Without a daemon every container call fails; that is what a replay wants.
-    pub fn live(daemon: Option<Daemon>, data_dir: PathBuf, budgets: Arc<Budgets>, keeper: Keeper) -> Self {
-        Self { daemon, state: StateTables::new(data_dir), budgets, keeper, overlay: None }
+    pub fn live(
+        daemon: Option<Daemon>,
+        data_dir: PathBuf,
+        (budgets, quota): (Arc<Budgets>, Arc<Quota>),
+        keeper: Keeper,
+    ) -> Self {
+        Self { daemon, state: StateTables::new(data_dir), budgets, quota, keeper, overlay: None }
     }
 
     /// The same world through an overlay.
@@ -43,6 +51,17 @@ impl World {
 
     pub(super) fn budgets(&self) -> &Budgets {
         &self.budgets
+    }
+
+    /// Room for an artifact.
+    pub(super) fn room(&self, digest: &Digest, bytes: u64) -> Result<Room, Trouble> {
+        let (planned, again) = match &self.overlay {
+            Some(overlay) => lock(overlay).kept(digest),
+            None => (0, false),
+        };
+        let bytes = if again { 0 } else { bytes };
+        let known = || self.state.with(|reader| Ok(!reader.kept(std::iter::once(digest))?.is_empty()));
+        self.quota.room(bytes, planned, || self.state.with(Reader::kept_bytes), known)
     }
 
     pub(super) fn keeper(&self) -> &Keeper {

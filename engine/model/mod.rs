@@ -13,6 +13,7 @@ pub mod runbook;
 pub mod schedule_text;
 pub mod schema;
 pub mod secret_grant;
+pub mod size;
 pub mod step_type;
 pub mod suggestion;
 pub mod template;

@@ -149,6 +149,13 @@ impl Keeper {
         Ok(all)
     }
 
+    /// Whether its key has to be stretched from a passphrase first, which takes about a second.
+    pub fn is_slow(&self) -> bool {
+        let given = self.inner.own.store.settings().given.key.is_some();
+        let behind = |index: &Index| index.passphrase.is_some();
+        !given && self.inner.own.index().is_ok_and(|index| index.is_some_and(|(_, index)| behind(&index)))
+    }
+
     /// Tells the scrubber the current value of every secret. No error where there is no store or no key.
     ///
     /// # Errors

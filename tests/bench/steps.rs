@@ -52,7 +52,8 @@ pub(crate) fn request(text: &str) -> Request {
 pub(crate) fn engine(dir: &Path) -> Engine {
     let (name, actor) = ("bench:1".to_owned(), "bench".to_owned());
     let secrets = keeper(dir);
-    Engine::start(EngineConfig { data_dir: dir.to_owned(), targets: [].into(), name, actor, secrets })
+    let quota = runbook::config::DEFAULT_QUOTA;
+    Engine::start(EngineConfig { data_dir: dir.to_owned(), targets: [].into(), name, actor, secrets, quota })
         .unwrap()
 }
 

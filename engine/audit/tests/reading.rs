@@ -1,5 +1,7 @@
 //! What a reader finds, and how long it takes.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::json;
 
 use crate::model::ids::{Digest, StepId, StepPath};
@@ -43,6 +45,26 @@ fn filters_choose_entries_and_runs() {
     assert_eq!(reader.resolve_prefix(&id, 10).unwrap(), [run(3)]);
     let growth = reader.growth().unwrap();
     assert_eq!((growth.entries, growth.bytes == growth.bytes_per_day), (12, true));
+}
+
+#[test]
+fn what_is_kept_is_counted_once_however_often() {
+    let dir = tempfile::tempdir().unwrap();
+    let keep = |text: &str| Draft { blobs: vec![text.as_bytes().to_vec()], ..fact(json!(1)) };
+    let audit = open(dir.path());
+    let since = audit.kept_since();
+    let counts = |drafts| {
+        audit.append_blocking(drafts, None).unwrap();
+        (Reader::open(dir.path()).unwrap().kept_bytes().unwrap(), since.load(Ordering::Acquire))
+    };
+    assert_eq!(counts(vec![fact(json!(1))]), (0, 0));
+    assert_eq!(counts(vec![keep("twelve bytes"), keep("ten bytes.")]), (22, 22));
+    assert_eq!(counts(vec![keep("ten bytes."), keep("a"), keep("a")]), (23, 23));
+    assert_eq!(counts(vec![fact(json!("x".repeat(100_000)))]), (100_023, 100_023), "a long output");
+    audit.close().unwrap();
+    let again = open(dir.path());
+    again.append_blocking(vec![keep("a"), keep("bc")], None).unwrap();
+    assert_eq!(again.kept_since().load(Ordering::Acquire), 2, "of this opening alone");
 }
 
 #[test]

@@ -7,11 +7,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::Check;
-use crate::cli::output::size;
 use crate::clock;
 use crate::config::{Settings, Target};
 use crate::containers::Daemon;
 use crate::error::Error;
+use crate::model::size;
 
 /// A log on a disk that is slower takes seconds for a run of many steps.
 const SLOW_SYNC: Duration = Duration::from_millis(20);

@@ -7,16 +7,19 @@ use super::machine::free_bytes;
 use crate::api::client::Client;
 use crate::audit::{self, Reader};
 use crate::cli::audit::join::unjoined;
-use crate::cli::output::size;
 use crate::clock;
 use crate::config::Settings;
 use crate::error::Error;
+use crate::model::size;
 
 /// An entry newer than now by more than this: the clock was set back.
 const CLOCK_SLACK_MS: u64 = 60_000;
 
 /// Fewer days of disk left are worth a warning.
 const FEW_DAYS: u64 = 30;
+
+/// Of the quota: with more than this kept it is time to make room.
+const FULL_PERCENT: u64 = 80;
 
 /// Everything that can be told from the files alone.
 pub(super) fn checks(settings: &Settings) -> Vec<Check> {
@@ -72,8 +75,25 @@ fn told(settings: &Settings, reader: &Reader) -> Result<Vec<Check>, Error> {
         let found = format!("the newest entry is from {}, later than now", clock::rfc3339(growth.last_ms));
         checks.push(Check::fail("clock", found, "the clock was set back: set it, and keep it by NTP"));
     }
+    checks.insert(1, kept(reader.kept_bytes()?, settings.quota.0));
     checks.push(unfinished(reader)?);
     Ok(checks)
+}
+
+/// What runs have kept beside the log.
+fn kept(used: u64, quota: u64) -> Check {
+    let percent = u64::try_from(u128::from(used) * 100 / u128::from(quota.max(1))).unwrap_or(u64::MAX);
+    let found = format!(
+        "{} of {} are kept beside the audit log ({percent} %)",
+        size::bytes(used),
+        size::bytes(quota)
+    );
+    if percent < FULL_PERCENT {
+        return Check::ok("audit quota", found);
+    }
+    let todo = "`runbook audit prune --older-than 30d` makes room, or raise `[audit] quota`: when it is used up, \
+                steps can keep no artifacts";
+    Check::warn("audit quota", found, todo)
 }
 
 fn unfinished(reader: &Reader) -> Result<Check, Error> {
@@ -123,5 +143,21 @@ pub(super) async fn engine(settings: &Settings) -> Check {
             error.message,
             error.hint.unwrap_or_else(|| "look at the process".to_owned()),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::doctor::Status;
+
+    #[test]
+    fn a_quota_that_fills_up_is_told_from_80_percent() {
+        assert_eq!(kept(799, 1000).status, Status::Ok);
+        let full = kept(800, 1000);
+        assert_eq!(full.status, Status::Warn);
+        assert_eq!(full.found, "800 B of 1000 B are kept beside the audit log (80 %)");
+        assert!(full.todo.unwrap().contains("audit prune"));
+        assert_eq!(kept(u64::MAX, 1).status, Status::Warn);
     }
 }

@@ -3,7 +3,6 @@
 //! Knows shapes and colours, no domain.
 
 pub(crate) mod paint;
-pub(crate) mod size;
 pub(crate) mod table;
 pub(crate) mod time;
 

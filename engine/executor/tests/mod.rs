@@ -52,6 +52,7 @@ fn start(dir: &Path, targets: BTreeMap<TargetName, Connection>) -> Engine {
         name: "test:1".to_owned(),
         actor: "tester".to_owned(),
         secrets: keeper(dir),
+        quota: 1 << 30,
     })
     .expect("an engine")
 }

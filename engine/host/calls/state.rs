@@ -1,6 +1,8 @@
 //! `runbook:state`: small durable values, and artifacts kept by digest. Both are part of the audit log's own database, so
 //! they commit with their entry and are never in doubt.
 
+use std::sync::OnceLock;
+
 use futures_util::future::FutureExt as _;
 use serde_json::{Value, json};
 
@@ -11,6 +13,7 @@ use super::super::context::{LocalChanges, lock};
 use super::super::instance::Guest;
 use super::super::limits;
 use super::super::overlay::Overlay;
+use super::super::quota::Room;
 use super::super::world::World;
 use crate::audit::StateChange;
 use crate::model::effect::{Effect, Failure, FailureKind};
@@ -166,6 +169,17 @@ impl Call for State {
 struct Keep {
     name: String,
     content: String,
+    digest: Digest,
+    /// Held until the entry is written.
+    room: OnceLock<Room>,
+}
+
+impl Keep {
+    fn take_room(&self, world: &World) -> Result<(), Trouble> {
+        let room = world.room(&self.digest, self.content.len() as u64)?;
+        self.room.get_or_init(|| room);
+        Ok(())
+    }
 }
 
 impl Call for Keep {
@@ -174,7 +188,7 @@ impl Call for Keep {
     }
 
     fn arguments(&self) -> Value {
-        json!({ "name": self.name, "digest": Digest::of(&self.content), "bytes": self.content.len() })
+        json!({ "name": self.name, "digest": self.digest, "bytes": self.content.len() })
     }
 
     fn kept_bytes(&self) -> usize {
@@ -201,14 +215,23 @@ impl Call for Keep {
         Ok(())
     }
 
-    fn perform<'a>(&'a self, _world: &'a World, _key: &'a Digest) -> Asked<'a> {
-        let digest = Digest::of(&self.content);
-        async move { Ok::<_, Trouble>(Value::String(digest.as_str().to_owned())) }.boxed()
+    fn perform<'a>(&'a self, world: &'a World, _key: &'a Digest) -> Asked<'a> {
+        async move {
+            self.take_room(world)?;
+            Ok(Value::String(self.digest.as_str().to_owned()))
+        }
+        .boxed()
     }
 
-    fn imagine(&self, _overlay: &mut Overlay, _before: &Value, _key: &Digest) -> Result<Imagined, Failure> {
+    /// Of a plan: it says the same refusal.
+    fn before<'a>(&'a self, world: &'a World) -> Asked<'a> {
+        async move { self.take_room(world).map(|()| Value::Null) }.boxed()
+    }
+
+    fn imagine(&self, overlay: &mut Overlay, _before: &Value, _key: &Digest) -> Result<Imagined, Failure> {
+        overlay.keep(self.digest.clone(), self.content.len() as u64);
         Ok(Imagined {
-            answer: Value::String(Digest::of(&self.content).as_str().to_owned()),
+            answer: Value::String(self.digest.as_str().to_owned()),
             target: self.name.clone(),
             assumption: None,
         })
@@ -247,6 +270,8 @@ impl wit::Host for Guest {
 impl artifacts::Host for Guest {
     async fn keep(&mut self, name: String, content: String) -> Reply<String> {
         // Before its digest is taken: what is kept is what the digest says.
-        self.pass(Keep { name: scrub::string(name), content: scrub::string(content) }).await
+        let (name, content) = (scrub::string(name), scrub::string(content));
+        let digest = Digest::of(&content);
+        self.pass(Keep { name, content, digest, room: OnceLock::new() }).await
     }
 }

@@ -220,8 +220,8 @@ impl<H: Host> Restart<'_, H> {
     }
 }
 
-/// Logs and the daemon's document, which the restart destroys. A daemon that cannot give them does not stop a forced
-/// restart; a person who cancels does.
+/// Logs and the daemon's document, which the restart destroys. A daemon that cannot give them, or no room to keep them, does
+/// not stop a forced restart; a person who cancels does.
 fn keep_evidence(host: &impl Host, container: &Container) -> Result<Option<String>, Error> {
     let logs = host.logs(&container.id, EVIDENCE_LINES, false);
     let document = host.document(&container.id);
@@ -240,7 +240,14 @@ fn keep_evidence(host: &impl Host, container: &Container) -> Result<Option<Strin
     if content.is_empty() {
         return Ok(None);
     }
-    let digest = host.keep(&format!("{}-before-kill.txt", container.name), &content)?;
+    let digest = match host.keep(&format!("{}-before-kill.txt", container.name), &content) {
+        Ok(digest) => digest,
+        Err(error) if error.kind == ErrorKind::Exhausted => {
+            host.warn(&format!("cannot keep logs and document of `{}`: {}", container.name, error.message));
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
     host.info(&format!("kept logs and document of `{}` as {digest}", container.name));
     Ok(Some(digest))
 }

@@ -356,6 +356,7 @@ impl Host for World {
 
     fn keep(&self, name: &str, content: &str) -> Result<String, Error> {
         let mut inner = self.inner.borrow_mut();
+        inner.check("keep", &format!("keep {name}"))?;
         inner.artifacts.push((name.to_owned(), content.to_owned()));
         Ok(format!("{:064x}", inner.artifacts.len()))
     }

@@ -166,6 +166,16 @@ fn force_keeps_evidence_before_it_kills() {
 }
 
 #[test]
+fn no_room_for_evidence_does_not_stop_a_forced_restart() {
+    let world = World::new().with_service("shop/web", 1);
+    world.refuse("keep", 0, ErrorKind::Exhausted);
+    let output = restart(&world, &world.context(), &input(r#", "force": true"#)).expect("it works");
+    assert!(output.evidence.is_empty());
+    assert!(world.lines().iter().any(|line| line.contains("cannot keep logs and document")));
+    assert_eq!(world.writes(), ["kill shop-web-1 KILL", "start shop-web-1"]);
+}
+
+#[test]
 fn healthy_must_last() {
     let world = World::new().with_service("shop/web", 1);
     let context = world.context();

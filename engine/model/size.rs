@@ -1,7 +1,7 @@
-//! Sizes for people: three digits are enough. Documents for programs keep bytes.
+//! Sizes for people: three digits are enough. Documents for programs keep bytes; `duration` writes what can be read back.
 
 /// `512 B`, `1.5 KiB`, `26.6 GiB`
-pub(crate) fn bytes(bytes: u64) -> String {
+pub fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1024 {
         return format!("{bytes} B");
