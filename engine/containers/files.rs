@@ -9,7 +9,7 @@ use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder};
 use futures_util::StreamExt as _;
 
-use crate::containers::daemon::{Daemon, read, write};
+use crate::containers::daemon::{Daemon, read};
 use crate::containers::error::Error;
 use crate::containers::types::Container;
 use crate::secrets::SecretValue;
@@ -89,7 +89,8 @@ impl Daemon {
             let options = UploadToContainerOptionsBuilder::default().path("/").build();
             docker.upload_to_container(&made.id, Some(options), bollard::body_full(archive.clone())).await
         };
-        self.ask(write("put files into container", &made.name), put).await
+        // Nothing runs there yet: asked for again if the answer is lost.
+        self.ask(read("put files into container", &made.name), put).await
     }
 
     /// The number of the user that a container runs as: `1000`, `1000:1000`, `postgres`, or nothing for root.

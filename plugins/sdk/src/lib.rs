@@ -1,6 +1,9 @@
 //! Write a runbook plugin as plain functions from a typed input to a typed output.
 //!
-//! ```ignore
+//! ```
+//! # use runbook_plugin::{Context, Error, Host, Step};
+//! # use schemars::JsonSchema;
+//! # use serde::{Deserialize, Serialize};
 //! #[derive(Deserialize, JsonSchema)]
 //! #[serde(deny_unknown_fields)]
 //! struct Greet {
@@ -20,7 +23,7 @@
 //!     Ok(Greeted { words })
 //! }
 //!
-//! pub fn steps<H: Host>() -> Vec<Step<H>> {
+//! pub fn steps<H: Host + 'static>() -> Vec<Step<H>> {
 //!     vec![Step::new("greet", "Say hello.", &[], greet)]
 //! }
 //!
