@@ -275,3 +275,33 @@ fn a_look_at_the_text_is_loud_and_leaves_no_trace() {
     let replayed = engine.must(10, &["runs", "replay", "last"]);
     replayed.says(&["saw the plain text of the secret `db/password`"]);
 }
+
+#[test]
+fn what_hides_a_value_does_not_hide_it() {
+    let (service, engine) = (Service::of(1).up(), engine());
+    let steps = INSIDE.replace(
+        "printf %s \"$PASSWORD\" | sha256sum'",
+        "printf \"user:%s%s%s\" \"$PASSWORD\" \"$PASSWORD\" \"$PASSWORD\" | base64'",
+    );
+    let book = crate::support::books::steps("read, exec, create, start, remove", &steps);
+    let book = engine.write("folded.yaml", &book.replace("steps:\n", &format!("{USE}\nsteps:\n")));
+    engine.must(0, &["run", &book, "-p", &service.parameter(), "--yes"]);
+    let outputs = engine.last()["outputs"]["exec"].to_string();
+    assert!(outputs.contains("[secret db/password]"), "{outputs}");
+
+    let plain = engine.write("plain.yaml", &format!("# {PASSWORD}\n{}", inside()));
+    let parameter = service.parameter();
+    for words in [&["validate", &plain][..], &["run", &plain, "-p", &parameter]] {
+        let refused = engine.must(3, words);
+        refused.says(&["plain.yaml:1:3", "the value of the secret `db/password` stands here"]);
+    }
+    let kept = ["state", "set", "notes", PASSWORD, "1"];
+    assert_ne!(engine.run(&kept).code, 0, "a key is kept as it is");
+    vault::clean(&engine, &[TOKEN, PASSWORD]);
+
+    engine.must(0, &["secret", "list"]);
+    std::fs::rename(engine.path("../.config"), engine.path("elsewhere")).expect("the key's folder");
+    engine
+        .must(0, &["run", "service-status", "-p", &service.parameter()])
+        .says(&["the secrets cannot be opened"]);
+}

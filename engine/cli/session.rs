@@ -62,7 +62,9 @@ impl Session {
             let lock = lock_file::try_lock(&settings.data.path)
                 .map_err(|error| Error::file(&settings.data.path, "lock", &error))?;
             if let Some(lock) = lock {
-                break Place::Here(Box::new(Here::start(settings, context.keeper()?, lock, name)?));
+                let here = Here::start(settings, context.keeper()?, lock, name)?;
+                warn_if_blind(context);
+                break Place::Here(Box::new(here));
             }
             if client.health().await?.is_some() {
                 break Place::There(client);
@@ -231,6 +233,17 @@ impl Session {
         if here.end().await && on {
             let _ = self.successor.begin();
         }
+    }
+}
+
+/// What cannot be opened cannot be taken out of what is recorded either.
+fn warn_if_blind(context: &Context) {
+    let Some(why) = context.keeper().ok().and_then(|keeper| keeper.blind()) else { return };
+    context.out.warning(&format!(
+        "the secrets cannot be opened, so that a value which something prints is recorded as it is: {why}"
+    ));
+    if let Some(way_out) = why.way_out() {
+        context.out.hint(way_out);
     }
 }
 

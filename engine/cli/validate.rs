@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::Ended;
 use super::context::Context;
 use crate::error::{Error, exit};
+use crate::executor::holds_no_secret;
 use crate::executor::library::{self, LibraryError, MAX_FILES, yaml};
 use crate::model::ids::RunbookName;
 use crate::model::parse::{ChildSignature, Known, lints, parse, peek};
@@ -42,7 +43,7 @@ impl Validate {
             .into_iter()
             .map(|(file, text)| {
                 let result = match text {
-                    Ok(text) => parse(&file, &text, &known),
+                    Ok(text) => holds_no_secret(&file, &text).and_then(|()| parse(&file, &text, &known)),
                     Err(error) => Err(unreadable(&file, &error)),
                 };
                 (file, result)

@@ -63,7 +63,7 @@ pub(super) async fn prepare(
     daemon: impl AsyncFnOnce(&TargetName) -> Result<Daemon, Refusal>,
 ) -> Result<Prepared, Refusal> {
     let source = &request.runbook;
-    holds_no_secret(&source.file, &source.text)?;
+    holds_no_secret(&source.file, &source.text).map_err(Refusal::Runbook)?;
     let runbook = read_runbook(parse, (&source.file, &source.text), &source.others, catalogue)?;
     let resolved = parameters::resolve(&runbook, &request.parameters).map_err(|all| {
         Refusal::Input(all.iter().map(|p| with_hint(&p.to_string(), p.hint.as_deref())).collect())
@@ -92,7 +92,7 @@ pub(super) async fn prepare(
     let subject = subject(&grants, &resolved);
     let (texts, kept) = texts(source, &runbook);
     for (name, text) in texts.iter().map(|(name, _)| name).zip(&kept).skip(1) {
-        holds_no_secret(name.as_str(), &String::from_utf8_lossy(text))?;
+        holds_no_secret(name.as_str(), &String::from_utf8_lossy(text)).map_err(Refusal::Runbook)?;
     }
     let plugins = plugins(&runbook, catalogue)?;
     let accepted = Accepted {
@@ -117,8 +117,8 @@ pub(super) async fn prepare(
     Ok(Prepared { runbook: Arc::new(runbook), accepted, subject, texts: kept })
 }
 
-/// The text is kept for ever and known by its digest, so that nothing can be taken out of it later.
-fn holds_no_secret(file: &str, text: &str) -> Result<(), Refusal> {
+/// A runbook's text is kept for ever and known by its digest, so that nothing can be taken out of it later.
+pub fn holds_no_secret(file: &str, text: &str) -> Result<(), Troubles> {
     let Some((at, words)) = scrub::first(text) else { return Ok(()) };
     let before = &text[..at];
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
@@ -131,7 +131,7 @@ fn holds_no_secret(file: &str, text: &str) -> Result<(), Refusal> {
         hint: Some(format!("name the secret instead, for example `secret_env: {{ VARIABLE: {name} }}`")),
     };
     let (file, text) = (file.to_owned(), scrub::text(text).into_owned());
-    Err(Refusal::Runbook(Troubles { file, text, troubles: vec![trouble] }))
+    Err(Troubles { file, text, troubles: vec![trouble] })
 }
 
 fn with_hint(message: &str, hint: Option<&str>) -> String {

@@ -311,6 +311,10 @@ impl Engine {
         data: Value,
         state: Vec<StateChange>,
     ) -> Result<(), Refusal> {
+        if let Some(name) = super::scrubbed::in_place(&state) {
+            let words = format!("the name of a bucket or a key holds the value of a secret: {name}");
+            return Err(Refusal::Input(vec![words]));
+        }
         let fact = Draft::fact(actor, kind, super::words::printable_in(data));
         let draft = Draft { state: super::scrubbed::changes(state), ..fact };
         self.inner.audit.append(vec![draft], None).await?;

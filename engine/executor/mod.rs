@@ -27,7 +27,7 @@ mod tasks;
 mod tests;
 mod words;
 
-pub use acceptance::MAX_CHILD_DEPTH;
+pub use acceptance::{MAX_CHILD_DEPTH, holds_no_secret};
 pub use engine::{Engine, EngineConfig, MAX_UNFINISHED};
 pub use refusal::Refusal;
 pub use runner::Rest;

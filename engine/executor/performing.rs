@@ -103,6 +103,9 @@ async fn with_plugin(parts: &Parts, action: Perform, plugin: &Plugin) -> Perform
             return Performed::Ended { outcome: failed("plugin.unusable", e.to_string()), lines: Vec::new() };
         }
     };
+    if parts.inner.config.secrets.has_news() {
+        learn_secrets(&parts.inner).await;
+    }
     let site = Site { path, attempt, first_started_ms, deadline_ms };
     let context = Arc::clone(&parts.context);
     let performed =

@@ -36,6 +36,15 @@ pub(super) fn changes(mut changes: Vec<StateChange>) -> Vec<StateChange> {
     changes
 }
 
+/// The first value that stands where a change of state goes, which cannot be taken out there.
+pub(super) fn in_place(changes: &[StateChange]) -> Option<String> {
+    let found = changes.iter().find_map(|change| {
+        let (StateChange::Set { bucket, key, .. } | StateChange::Delete { bucket, key }) = change;
+        scrub::first(bucket).or_else(|| scrub::first(key))
+    });
+    found.map(|(_, words)| words)
+}
+
 /// What came of a call or an attempt.
 pub(super) fn outcome(outcome: &mut Outcome) {
     match outcome {

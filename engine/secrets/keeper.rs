@@ -23,6 +23,9 @@ use super::value::SecretValue;
 /// What is remembered at most, in bytes of values; then all of it is forgotten and decrypted again when used.
 const MAX_CACHED_BYTES: usize = 64 * 1024 * 1024;
 
+/// How many versions of a secret the scrubber knows, the newest.
+pub(super) const LEARNT_VERSIONS: usize = 3;
+
 /// How often a value is looked for again after a change took its file away in the very moment it was read.
 const LOOKS: usize = 5;
 
@@ -156,7 +159,21 @@ impl Keeper {
         !given && self.inner.own.index().is_ok_and(|index| index.is_some_and(|(_, index)| behind(&index)))
     }
 
-    /// Tells the scrubber the current value of every secret. No error where there is no store or no key.
+    /// Whether there is something in the own store that the scrubber may not know yet; one look at a file.
+    pub fn has_news(&self) -> bool {
+        let known = *self.inner.learnt.lock().unwrap_or_else(PoisonError::into_inner);
+        self.inner.own.stamp().is_ok_and(|index| index.is_some() && index != known)
+    }
+
+    /// Why the values of the own store cannot be known here, if there are any: whatever prints one is recorded as it is.
+    pub fn blind(&self) -> Option<Error> {
+        let (_, index) = self.inner.own.index().ok()??;
+        index.living().next()?;
+        self.inner.own.keys_of(&index).err()
+    }
+
+    /// Tells the scrubber the newest values of every secret, three of each at most: what was replaced is often
+    /// valid for a while. No error where there is no store or no key.
     ///
     /// # Errors
     /// The first of `TooOpen`, `Damaged`, `Io`, after all others were learnt.
@@ -186,7 +203,10 @@ impl Keeper {
 
     /// One value; an error that concerns all others, too, ends it.
     fn learn(&self, name: &SecretName, first: &mut Option<Error>) -> Result<(), Error> {
-        let learnt = self.current(name).and_then(|version| self.value(name, &version).map(drop));
+        let source = self.source(name);
+        let learnt = source
+            .newest(name)
+            .and_then(|versions| versions.iter().try_for_each(|version| self.value(name, version).map(drop)));
         match learnt {
             Err(error) if matches!(error.kind(), ErrorKind::Locked | ErrorKind::TooOpen) => Err(error),
             other => {
@@ -321,6 +341,13 @@ impl Source for Own {
     fn current(&self, name: &SecretName) -> Result<Version, Error> {
         let (_, index) = self.index()?.ok_or_else(|| absent(name, None))?;
         Ok(Version(kept(&index, name, None)?.version.to_string()))
+    }
+
+    fn newest(&self, name: &SecretName) -> Result<Vec<Version>, Error> {
+        let (_, index) = self.index()?.ok_or_else(|| absent(name, None))?;
+        let entry = index.entry(name).ok_or_else(|| absent(name, Some(&index)))?;
+        let newest = entry.versions.iter().rev().take(LEARNT_VERSIONS);
+        Ok(newest.map(|kept| Version(kept.version.to_string())).collect())
     }
 
     fn load(&self, name: &SecretName, version: &Version) -> Result<Arc<SecretValue>, Error> {

@@ -22,6 +22,10 @@ pub trait Source: Send + Sync {
     fn names(&self) -> Result<Vec<SecretName>, Error>;
     /// The version that is used now. Decrypts nothing.
     fn current(&self, name: &SecretName) -> Result<Version, Error>;
+    /// That and the ones before it, as far as they are kept and the scrubber is to know them.
+    fn newest(&self, name: &SecretName) -> Result<Vec<Version>, Error> {
+        Ok(vec![self.current(name)?])
+    }
     /// The value of a version.
     fn load(&self, name: &SecretName, version: &Version) -> Result<Arc<SecretValue>, Error>;
 }

@@ -2,8 +2,8 @@
 //!
 //! The first line is that plugins never get them. This one catches what the world gives back: a server that echoes, a
 //! container that prints its environment. It looks for each value, and for each line of one with several, as it is, in
-//! base64 (both alphabets, at each of three offsets, also broken into lines), in hex, URL-encoded and escaped for JSON; and
-//! writes `[secret NAME]` in its place. What else a program may make of a value (compress it, split it, reverse it) is not
+//! base64 (both alphabets, at each of three offsets), in hex, URL-encoded and escaped for JSON, all of them also broken into
+//! lines; and writes `[secret NAME]` in its place. What else a program may make of a value (compress it, reverse it) is not
 //! found, nor is one that is shorter than [`MIN_BYTES`]. A value that is an ordinary word is found wherever the word is.
 
 mod forms;

@@ -161,7 +161,17 @@ impl Store {
     }
 
     pub(super) fn index(&self) -> Result<Option<Index>, Error> {
-        Index::read(&self.dir)
+        let index = Index::read(&self.dir)?;
+        if index.is_none() && self.has_values() {
+            return Err(index::damaged(&self.dir.join(index::FILE), "it is missing, and there are values"));
+        }
+        Ok(index)
+    }
+
+    /// Whether there is any value, half-written ones apart.
+    fn has_values(&self) -> bool {
+        let whole = |entry: std::fs::DirEntry| !write::is_half(&entry.file_name().to_string_lossy());
+        std::fs::read_dir(self.dir.join(VALUES)).is_ok_and(|entries| entries.flatten().any(whole))
     }
 
     /// The keys that open it.
@@ -228,14 +238,6 @@ impl Store {
         if let Some(index) = self.index()? {
             let keys = self.keys(&index)?;
             return Ok((index, keys, None));
-        }
-        let values = self.dir.join(VALUES);
-        let any = std::fs::read_dir(&values)
-            .map_err(|error| Error::io("read", &values, &error))?
-            .flatten()
-            .any(|entry| !write::is_half(&entry.file_name().to_string_lossy()));
-        if any {
-            return Err(index::damaged(&self.dir.join(index::FILE), "it is missing, and there are values"));
         }
         let (keys, passphrase, made) = self.first_keys()?;
         let mut index = Index::new(keys.keys[0].public());

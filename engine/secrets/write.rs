@@ -127,6 +127,11 @@ pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
 
 /// The whole of a file of at most so many bytes; none if there is none. Zeroed when dropped.
 pub(super) fn read(path: &Path, max_bytes: u64) -> Result<Option<Plain>, Error> {
+    // Whoever opens a pipe waits for its other end.
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        let what = format!("`{}` is not a regular file", path.display());
+        return Err(Error::new(ErrorKind::Damaged, what).hint("put the file itself there"));
+    }
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -96,7 +96,10 @@ pub(super) fn check(
     }
     let json = parts.iter().any(|part| matches!(part.place, Place::JsonField(_)));
     let form = parts.iter().any(|part| matches!(part.place, Place::FormField(_)));
-    if json && form {
+    let object = body.is_some_and(|body| {
+        serde_json::from_str::<Value>(body).is_ok_and(|body| body.is_object() || body.is_array())
+    });
+    if form && (json || object) {
         return Err(invalid("a body is either JSON or a form".to_owned()));
     }
     if json && body.is_none_or(|body| serde_json::from_str::<Value>(body).is_err()) {

@@ -74,11 +74,44 @@ impl Scrubber {
     /// The same for bytes that need not be text.
     pub fn bytes<'t>(&self, bytes: &'t [u8]) -> Cow<'t, [u8]> {
         if matches!(self.patterns.find(bytes, 0, true), Found::None(_)) {
-            return Cow::Borrowed(bytes);
+            return self.across_lines(bytes).map_or(Cow::Borrowed(bytes), Cow::Owned);
         }
         let mut out = Vec::with_capacity(bytes.len());
         self.pass(bytes, true, &mut out);
-        Cow::Owned(out)
+        Cow::Owned(self.across_lines(&out).unwrap_or(out))
+    }
+
+    /// The same for what line breaks cut in pieces, as they are and indented: programs break what they write wherever their
+    /// line is full. None if there is none.
+    fn across_lines(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        if self.is_empty() || !bytes.contains(&b'\n') {
+            return None;
+        }
+        let broken = self.joined(bytes, &Joined::of(bytes, &[]));
+        let indented = bytes.windows(2).any(|pair| pair[0] == b'\n' && INDENT.contains(&pair[1]));
+        if !indented {
+            return broken;
+        }
+        let bytes = broken.as_deref().unwrap_or(bytes);
+        self.joined(bytes, &Joined::of(bytes, INDENT)).or(broken)
+    }
+
+    fn joined(&self, bytes: &[u8], joined: &Joined) -> Option<Vec<u8>> {
+        let (mut out, mut done, mut from) = (Vec::new(), 0, 0);
+        while let Found::Match(at, label) = self.patterns.find(&joined.bytes, from, true) {
+            from = at.end;
+            let (start, end) = (joined.origin(at.start), joined.origin(at.end - 1) + 1);
+            if end - start > at.len() {
+                out.extend_from_slice(&bytes[done..start]);
+                out.extend_from_slice(self.words_of(label).as_bytes());
+                done = end;
+            }
+        }
+        if done == 0 {
+            return None;
+        }
+        out.extend_from_slice(&bytes[done..]);
+        Some(out)
     }
 
     /// The same for a text whose end was cut off: what may be the beginning of a value, and is no shorter than
@@ -240,6 +273,38 @@ impl Scrubber {
     /// A stream through it.
     pub fn stream(self: &std::sync::Arc<Self>) -> Stream {
         Stream::through(std::sync::Arc::clone(self))
+    }
+}
+
+/// What lines are indented with.
+const INDENT: &[u8] = b" \t";
+
+/// A text without its line breaks, and perhaps what lines are indented with.
+struct Joined {
+    bytes: Vec<u8>,
+    /// Where a line begins here, and where it began.
+    lines: Vec<(usize, usize)>,
+}
+
+impl Joined {
+    fn of(text: &[u8], indent: &[u8]) -> Self {
+        let (mut bytes, mut lines) = (Vec::with_capacity(text.len()), Vec::new());
+        let mut began = 0;
+        for line in text.split(|byte| *byte == b'\n') {
+            let blanks = line.iter().take_while(|byte| began > 0 && indent.contains(byte)).count();
+            let kept = &line[blanks..];
+            let kept = kept.strip_suffix(b"\r").unwrap_or(kept);
+            lines.push((bytes.len(), began + blanks));
+            bytes.extend_from_slice(kept);
+            began += line.len() + 1;
+        }
+        Self { bytes, lines }
+    }
+
+    /// Where a byte stood.
+    fn origin(&self, at: usize) -> usize {
+        let line = self.lines.partition_point(|(here, _)| *here <= at).saturating_sub(1);
+        self.lines.get(line).map_or(at, |(here, there)| there + (at - here))
     }
 }
 

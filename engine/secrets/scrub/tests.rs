@@ -269,3 +269,34 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn lines_do_not_hide_a_value() {
+    let value = "a token of some length: 0123456789-abcdefghij-0123456789-ABCDEFGHIJ-0123456789";
+    let known = scrubber(&[("api/token", value)]);
+    let folded = |text: &str, width: usize, between: &str| -> String {
+        let pieces: Vec<String> =
+            text.as_bytes().chunks(width).map(|piece| String::from_utf8_lossy(piece).into_owned()).collect();
+        pieces.join(between)
+    };
+    for before in ["", "u", "us", "user:", "somebody:"] {
+        let whole = format!("{before}{value}\n");
+        let hex = encodings(&whole)[1].clone();
+        for written in [STANDARD.encode(&whole), hex, whole.trim_end().to_owned()] {
+            for (width, between) in [(76, "\n"), (64, "\r\n"), (60, "\n  "), (20, "\n")] {
+                let text = format!("first\n{}\nlast", folded(&written, width, between));
+                let scrubbed = known.text(&text);
+                assert!(scrubbed.contains("[secret api/token]"), "{before} {width}: {scrubbed}");
+                assert!(scrubbed.starts_with("first\n") && scrubbed.ends_with("\nlast"), "{scrubbed}");
+                let again = scrubbed.replace([' ', '\n', '\r'], "");
+                for form in encodings(value).into_iter().chain(inside(value)) {
+                    assert!(!again.contains(&form.replace(' ', "")), "{before} {width}: {scrubbed}");
+                }
+                assert_eq!(known.text(&scrubbed), scrubbed, "twice is once");
+            }
+        }
+    }
+    for text in ["", "\n", "a token of\nsome other", "one\r\n  two\n\nthree\n"] {
+        assert!(matches!(known.text(text), Cow::Borrowed(_)), "{text:?}");
+    }
+}

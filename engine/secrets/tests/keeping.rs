@@ -122,3 +122,35 @@ fn a_warm_use_is_cheap() {
     println!("a use: {took:?} warm, {cold:?} cold");
     assert!(took < Duration::from_micros(200), "{took:?}");
 }
+
+#[test]
+fn the_scrubber_learns_what_was_replaced_and_what_is_new() {
+    let bed = Bed::new();
+    let keeper = bed.keeper();
+    assert!(!keeper.has_news() && keeper.blind().is_none(), "there is no store");
+    for version in 1..=4 {
+        bed.set("rotated", &format!("rotated-value-{version}-of-keeping"));
+    }
+    assert!(keeper.has_news());
+    keeper.learn_all().unwrap();
+    assert!(!keeper.has_news());
+    let said = |version: u32| crate::secrets::scrub::string(format!("<rotated-value-{version}-of-keeping>"));
+    assert_eq!([2, 3, 4].map(said), ["<[secret rotated]>"; 3]);
+    assert_eq!(said(1), "<rotated-value-1-of-keeping>", "three are enough");
+    bed.set("fresh", "a-fresh-value-of-keeping");
+    assert!(keeper.has_news());
+}
+
+#[test]
+fn a_lost_index_and_a_pipe_are_told() {
+    let bed = Bed::new();
+    bed.set("a", "some value");
+    let index = bed.path("data").join("secrets/index.json");
+    let index = if index.exists() { index } else { bed.store().data_dir().join("secrets/index.json") };
+    std::fs::remove_file(&index).unwrap();
+    assert_eq!(bed.store().list().unwrap_err().kind(), ErrorKind::Damaged);
+    let made = std::process::Command::new("mkfifo").arg(&index).status().unwrap();
+    assert!(made.success());
+    let error = bed.store().list().unwrap_err();
+    assert!(error.to_string().contains("is not a regular file"), "{error}");
+}
