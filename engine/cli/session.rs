@@ -27,6 +27,9 @@ use crate::secrets::Keeper;
 /// How long an engine may take to begin or to end, during which it holds the lock and serves nobody.
 const PATIENCE: Duration = Duration::from_secs(8);
 
+/// How long a command waits for its turn while engines follow each other.
+const LONGEST_PATIENCE: Duration = Duration::from_mins(1);
+
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -57,7 +60,7 @@ impl Session {
         settings.data.ensure()?;
         let client = Client::new(&settings.data.path);
         let name = engine_name();
-        let until = Instant::now() + PATIENCE;
+        let mut wait = Wait::new(settings);
         let place = loop {
             let lock = lock_file::try_lock(&settings.data.path)
                 .map_err(|error| Error::file(&settings.data.path, "lock", &error))?;
@@ -69,10 +72,7 @@ impl Session {
             if client.health().await?.is_some() {
                 break Place::There(client);
             }
-            if Instant::now() >= until {
-                return Err(busy(settings));
-            }
-            tokio::time::sleep(PAUSE).await;
+            wait.pause().await?;
         };
         Ok(Self { place, actor: settings.actor.clone(), successor: Successor::of(context, settings) })
     }
@@ -83,18 +83,15 @@ impl Session {
         settings.data.ensure()?;
         let client = Client::new(&settings.data.path);
         let successor = Successor::of(context, settings);
-        let until = Instant::now() + PATIENCE;
+        let mut wait = Wait::new(settings);
         let mut begun: Option<Instant> = None;
         while client.health().await?.is_none() {
-            if Instant::now() >= until {
-                return Err(busy(settings));
-            }
             // The one that was there, or was begun, may have gone away just now.
             if begun.is_none_or(|begun| begun.elapsed() >= BEGIN_AGAIN) {
                 successor.begin()?;
                 begun = Some(Instant::now());
             }
-            tokio::time::sleep(PAUSE).await;
+            wait.pause().await?;
         }
         Ok(Self { place: Place::There(client), actor: settings.actor.clone(), successor })
     }
@@ -233,6 +230,34 @@ impl Session {
         if here.end().await && on {
             let _ = self.successor.begin();
         }
+    }
+}
+
+/// Waits for an engine that holds the data directory and answers nobody: it begins or ends. Many short-lived ones may follow
+/// each other; only one that stays silent is given up.
+struct Wait<'s> {
+    settings: &'s Settings,
+    holder: Option<u32>,
+    since: Instant,
+    began: Instant,
+}
+
+impl<'s> Wait<'s> {
+    fn new(settings: &'s Settings) -> Self {
+        let now = Instant::now();
+        Self { settings, holder: None, since: now, began: now }
+    }
+
+    async fn pause(&mut self) -> Result<(), Error> {
+        let holder = lock_file::holder(&self.settings.data.path);
+        if holder != self.holder {
+            (self.holder, self.since) = (holder, Instant::now());
+        }
+        if self.since.elapsed() >= PATIENCE || self.began.elapsed() >= LONGEST_PATIENCE {
+            return Err(busy(self.settings));
+        }
+        tokio::time::sleep(PAUSE).await;
+        Ok(())
     }
 }
 

@@ -18,6 +18,11 @@ fn it_is_a_store_beside_our_own() {
     home.engine
         .must(3, &["secret", "show", "team/mail/pasword"])
         .says(&["did you mean `team/mail/password`?"]);
+    for words in
+        [&["secret", "versions", "team/mail/password"][..], &["secret", "remove", "team/mail/password"]]
+    {
+        home.engine.must(3, words).says(&["outside store", "changed there"]);
+    }
     let refused = home.stdin(&["secret", "set", "team/x"], b"anything");
     assert_eq!(refused.code, 3);
     refused.says(&["directory `team`"]);

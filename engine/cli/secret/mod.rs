@@ -78,6 +78,18 @@ fn is_outside(context: &Context, name: &SecretName) -> Result<bool, Error> {
     Ok(directories.iter().any(|directory| of(&directory.name)))
 }
 
+/// The name of a secret that this program can change.
+fn own(context: &Context, text: &str) -> Result<SecretName, Error> {
+    let name = name(text)?;
+    if is_outside(context, &name)? {
+        return Err(Error::not_found(format!(
+            "`{name}` lies in an outside store, which keeps one version of it"
+        ))
+        .hint("its file is changed there; `runbook secret list` shows which store"));
+    }
+    Ok(name)
+}
+
 fn name(text: &str) -> Result<SecretName, Error> {
     Ok(SecretName::new(text)?)
 }

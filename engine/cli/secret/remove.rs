@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{Need, name, record, store};
+use super::{Need, own, record, store};
 use crate::cli::Ended;
 use crate::cli::context::Context;
 use crate::error::{Error, Kind, exit};
@@ -29,7 +29,7 @@ pub(in crate::cli) struct Remove {
 
 impl Remove {
     pub(super) fn run(self, context: &Context) -> Ended {
-        let name = name(&self.name)?;
+        let name = own(context, &self.name)?;
         let store = store(context, Need::Nothing)?;
         let found = store.find(&name)?;
         let what = match self.version {

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::list::document;
-use super::{Need, name, store};
+use super::{Need, own, store};
 use crate::cli::Ended;
 use crate::cli::context::Context;
 use crate::cli::output::table::Table;
@@ -22,7 +22,7 @@ pub(in crate::cli) struct Versions {
 
 impl Versions {
     pub(super) fn run(self, context: &Context) -> Ended {
-        let found = store(context, Need::Nothing)?.find(&name(&self.name)?)?;
+        let found = store(context, Need::Nothing)?.find(&own(context, &self.name)?)?;
         if context.out.is_json() {
             context.out.json(&document(&found)["versions"]);
             return Ok(exit::SUCCEEDED);

@@ -343,6 +343,11 @@ mod tests {
         assert_eq!(refused(&vec![header("a"); 17]), "secrets.too-many");
         let json = || part(Place::JsonField("/a".to_owned()), "");
         assert_eq!(refused(&[json(), part(Place::FormField("a".to_owned()), "")]), "http.secret-place");
+        let form = || part(Place::FormField("a".to_owned()), "");
+        assert_eq!(refused(&[form()]), "http.secret-place", "the body is JSON");
+        for body in ["a=b", "12", ""] {
+            assert!(check(&[form()], &plain, Some(&body.to_owned())).is_ok(), "{body}");
+        }
         assert!(check(&[json()], &plain, Some(&body)).is_ok());
         assert!(check(&[json()], &plain, None).is_err());
     }
