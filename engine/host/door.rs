@@ -131,8 +131,8 @@ impl Door {
         arguments: &Value,
         recorded: RecordedCall,
     ) -> Answered {
-        let same = |then: Value| then == *arguments || scrub::document(then) == *arguments;
-        if recorded.function != call.function() || !same(recorded.arguments.clone()) {
+        let same = |then: &Value| then == arguments || scrub::document(then.clone()) == *arguments;
+        if recorded.function != call.function() || !same(&recorded.arguments) {
             return Err(Stop::Diverged(format!(
                 "call {} of step `{}` was {} {}, and is {} {arguments} now",
                 id.ordinal,

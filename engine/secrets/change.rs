@@ -30,52 +30,37 @@ pub struct Fact {
 
 /// A change that is prepared. Dropped without [`Change::commit`] it never was.
 pub struct Change {
-    store: Store,
-    /// The state that will be.
-    index: Index,
+    draft: Draft,
     /// The index, written beside its place.
     half: Option<PathBuf>,
-    /// Files that only the new state names.
-    written: Vec<PathBuf>,
     facts: Vec<Fact>,
-    /// Where a new key was put, if the store was made by this change.
-    made: Option<Origin>,
-    /// What is left to be done to a file of keys.
-    finish: Option<Finish>,
-    _lock: Lock,
 }
 
 /// A change under way.
 pub(super) struct Draft {
-    pub(super) store: Store,
+    store: Store,
+    /// The state that will be.
     pub(super) index: Index,
+    /// Files that only the new state names.
     pub(super) written: Vec<PathBuf>,
-    pub(super) made: Option<Origin>,
+    /// Where a new key was put, if the store was made by this change.
+    made: Option<Origin>,
+    /// What is left to be done to a file of keys.
     pub(super) finish: Option<Finish>,
-    pub(super) lock: Option<Lock>,
+    _lock: Lock,
 }
 
 impl Draft {
     pub(super) fn new(store: &Store, lock: Lock, index: Index, made: Option<Origin>) -> Self {
         // What an earlier change left may be what fills the disk.
         store.sweep(&index);
-        Self { store: store.clone(), index, written: Vec::new(), made, finish: None, lock: Some(lock) }
+        Self { store: store.clone(), index, written: Vec::new(), made, finish: None, _lock: lock }
     }
 
     /// Writes the index beside its place: after this one rename is all that is missing.
-    pub(super) fn prepared(mut self, facts: Vec<Fact>) -> Result<Change, Error> {
+    pub(super) fn prepared(self, facts: Vec<Fact>) -> Result<Change, Error> {
         let half = write::half(&self.store.dir().join(index::FILE), &self.index.bytes()?)?;
-        let Some(lock) = self.lock.take() else { unreachable!("a draft is prepared once") };
-        Ok(Change {
-            store: self.store.clone(),
-            index: self.index.clone(),
-            half: Some(half),
-            written: std::mem::take(&mut self.written),
-            facts,
-            made: self.made.take(),
-            finish: self.finish.take(),
-            _lock: lock,
-        })
+        Ok(Change { draft: self, half: Some(half), facts })
     }
 }
 
@@ -95,7 +80,7 @@ impl Change {
 
     /// Where the key of a store that this change makes was put.
     pub fn made(&self) -> Option<&Origin> {
-        self.made.as_ref()
+        self.draft.made.as_ref()
     }
 
     /// Makes it so.
@@ -104,7 +89,7 @@ impl Change {
     /// `Io`: nothing was changed; or, where the message says "make safe", it was, but a power cut may undo it.
     pub fn commit(mut self) -> Result<(), Error> {
         let Some(half) = self.half.take() else { return Ok(()) };
-        let path = self.store.dir().join(index::FILE);
+        let path = self.draft.store.dir().join(index::FILE);
         let safe = match write::put(&half, &path) {
             Ok(safe) => safe,
             Err(error) => {
@@ -113,21 +98,19 @@ impl Change {
             }
         };
         // From here on the new files are named.
-        self.written.clear();
+        self.draft.written.clear();
         safe?;
-        if let Some(finish) = self.finish.take() {
+        if let Some(finish) = self.draft.finish.take() {
             finish.run();
         }
-        self.store.sweep(&self.index);
+        self.draft.store.sweep(&self.draft.index);
         Ok(())
     }
 }
 
 impl Drop for Change {
     fn drop(&mut self) {
-        for path in self.half.iter().chain(&self.written) {
-            write::remove(path);
-        }
+        self.half.iter().for_each(|half| write::remove(half));
     }
 }
 
@@ -164,10 +147,7 @@ impl Store {
 
     /// That a name is not one of an outside store, to be known before a person is asked for the value.
     pub fn may_set(&self, name: &SecretName) -> Result<(), Error> {
-        let of_other = |directory: &&super::settings::Directory| {
-            name.as_str().strip_prefix(directory.name.as_str()).is_some_and(|rest| rest.starts_with('/'))
-        };
-        match self.settings().directories.iter().find(of_other) {
+        match self.settings().directory_of(name) {
             None => Ok(()),
             Some(other) => {
                 let what = format!("`{name}` would belong to the directory `{}`", other.name);

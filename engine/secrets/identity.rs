@@ -73,12 +73,20 @@ impl Keyring {
             let origin = Origin::Credential(path);
             return Ok(Some(Self { keys: document(&bytes, &origin)?.keys(), origin }));
         }
+        // As `is_behind_passphrase` has it.
         if let Some(file) = index.and_then(|index| index.passphrase.as_deref()) {
             return Self::behind_passphrase(settings, &dir.join(file)).map(Some);
         }
         let Some(path) = &settings.identity else { return Ok(None) };
         let origin = Origin::File(path.clone());
         Ok(Document::read(path)?.map(|document| Self { keys: document.keys(), origin }))
+    }
+
+    /// Whether [`Keyring::find`] would have to open it with a passphrase: no key is given that comes first.
+    pub(super) fn is_behind_passphrase(settings: &SecretsSettings, index: &Index) -> Result<bool, Error> {
+        Ok(index.passphrase.is_some()
+            && settings.given.key.is_none()
+            && credential(settings, KEY_CREDENTIAL)?.is_none())
     }
 
     fn behind_passphrase(settings: &SecretsSettings, path: &Path) -> Result<Self, Error> {

@@ -9,9 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::crypt::Key;
 use super::error::{Error, ErrorKind};
-use super::identity;
+use super::identity::{self, Keyring};
 use super::index::{self, Index};
 use super::name::SecretName;
 use super::outside::{AgeDirectory, Source, Stamp};
@@ -62,10 +61,18 @@ pub struct Keeper {
 struct Inner {
     own: Arc<Own>,
     outside: Vec<AgeDirectory>,
-    /// The index whose values the scrubber knows, all of them.
-    learnt: Mutex<Option<Stamp>>,
+    learnt: Mutex<Learnt>,
     /// Forgotten when the index of the own store is another and names them no more.
     values: Mutex<Values>,
+}
+
+/// What the scrubber knows of the own store.
+#[derive(Default, Clone, Copy)]
+struct Learnt {
+    /// The index whose values were tried last.
+    tried: Option<Stamp>,
+    /// Whether all of them are known.
+    all: bool,
 }
 
 /// Where a value was found: a file of the own store is never changed, one of an outside store has another version then.
@@ -154,15 +161,15 @@ impl Keeper {
 
     /// Whether its key has to be stretched from a passphrase first, which takes about a second.
     pub fn is_slow(&self) -> bool {
-        let given = self.inner.own.store.settings().given.key.is_some();
-        let behind = |index: &Index| index.passphrase.is_some();
-        !given && self.inner.own.index().is_ok_and(|index| index.is_some_and(|(_, index)| behind(&index)))
+        let settings = self.inner.own.store.settings();
+        let behind = |index: &Index| Keyring::is_behind_passphrase(settings, index).unwrap_or(false);
+        self.inner.own.index().is_ok_and(|index| index.is_some_and(|(_, index)| behind(&index)))
     }
 
-    /// Whether there is something in the own store that the scrubber may not know yet; one look at a file.
+    /// Whether there is something in the own store that the scrubber was not told of yet; one look at a file.
     pub fn has_news(&self) -> bool {
-        let known = *self.inner.learnt.lock().unwrap_or_else(PoisonError::into_inner);
-        self.inner.own.stamp().is_ok_and(|index| index.is_some() && index != known)
+        let tried = self.learnt().tried;
+        self.inner.own.stamp().is_ok_and(|index| index.is_some() && index != tried)
     }
 
     /// Why the values of the own store cannot be known here, if there are any: whatever prints one is recorded as it is.
@@ -179,12 +186,12 @@ impl Keeper {
     /// The first of `TooOpen`, `Damaged`, `Io`, after all others were learnt.
     pub fn learn_all(&self) -> Result<(), Error> {
         let mut first = None;
-        let index = self.inner.own.stamp()?;
-        let known = *self.inner.learnt.lock().unwrap_or_else(PoisonError::into_inner);
-        if index.is_some() && index != known {
+        let tried = self.inner.own.stamp()?;
+        let known = *self.learnt();
+        if tried.is_some() && !(known.all && known.tried == tried) {
             let all = self.learn_of(&*self.inner.own, &mut first);
             // What changed meanwhile has another stamp.
-            *self.inner.learnt.lock().unwrap_or_else(PoisonError::into_inner) = index.filter(|_| all);
+            *self.learnt() = Learnt { tried, all };
         }
         for outside in &self.inner.outside {
             self.learn_of(outside, &mut first);
@@ -241,6 +248,10 @@ impl Keeper {
         }
     }
 
+    fn learnt(&self) -> MutexGuard<'_, Learnt> {
+        self.inner.learnt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn values(&self) -> MutexGuard<'_, Values> {
         self.inner.values.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -263,7 +274,7 @@ struct Own {
 #[derive(Default)]
 struct State {
     index: Option<(Stamp, Arc<Index>)>,
-    keys: Option<Arc<Vec<Key>>>,
+    keys: Option<Arc<Keyring>>,
 }
 
 impl Own {
@@ -293,34 +304,34 @@ impl Own {
         Ok(Some((stamp, index)))
     }
 
-    fn keys(&self, fresh: bool) -> Result<Arc<Vec<Key>>, Error> {
+    fn keys(&self, fresh: bool) -> Result<Arc<Keyring>, Error> {
         if let Some(keys) = self.state().keys.clone().filter(|_| !fresh) {
             return Ok(keys);
         }
         let index = self.index()?.map(|(_, index)| index);
         let found = self.store.keyring(index.as_deref())?;
-        let keys = Arc::new(found.ok_or_else(|| identity::keyless(self.store.settings()))?.keys);
-        self.state().keys = Some(Arc::clone(&keys));
-        Ok(keys)
+        Ok(self.found(found.ok_or_else(|| identity::keyless(self.store.settings()))?))
     }
 
     /// Those that open this index: looked for again if the ones that are known do not.
-    fn keys_of(&self, index: &Index) -> Result<Arc<Vec<Key>>, Error> {
-        let opens = |keys: &Arc<Vec<Key>>| keys.iter().any(|key| key.public() == index.recipient);
-        if let Some(keys) = self.state().keys.clone().filter(opens) {
+    fn keys_of(&self, index: &Index) -> Result<Arc<Keyring>, Error> {
+        if let Some(keys) = self.state().keys.clone().filter(|keys| keys.opens(index)) {
             return Ok(keys);
         }
-        let keyring = self.store.keys(index)?;
-        let keys = Arc::new(keyring.keys);
+        Ok(self.found(self.store.keys(index)?))
+    }
+
+    fn found(&self, keys: Keyring) -> Arc<Keyring> {
+        let keys = Arc::new(keys);
         self.state().keys = Some(Arc::clone(&keys));
-        Ok(keys)
+        keys
     }
 
     fn try_load(&self, name: &SecretName, version: &Version) -> Result<Arc<SecretValue>, Error> {
         let (_, index) = self.index()?.ok_or_else(|| absent(name, None))?;
         let kept = kept(&index, name, Some(number(name, version)?))?;
         let keys = self.keys_of(&index)?;
-        self.store.load(&keys, name, kept).map(Arc::new)
+        self.store.load(&keys.keys, name, kept).map(Arc::new)
     }
 }
 

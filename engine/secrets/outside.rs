@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 
-use super::crypt::{self, Closed, Key};
+use super::crypt::{self, Closed};
 use super::error::{Error, ErrorKind};
+use super::identity::Keyring;
 use super::keeper::Version;
 use super::name::SecretName;
 use super::settings::Directory;
@@ -43,12 +44,11 @@ const MAX_NAMES: usize = 10_000;
 const VERSION_DIGITS: usize = 12;
 
 /// The keys that are there now; `true` asks for a fresh look.
-pub(super) type Keys = dyn Fn(bool) -> Result<Arc<Vec<Key>>, Error> + Send + Sync;
+pub(super) type Keys = dyn Fn(bool) -> Result<Arc<Keyring>, Error> + Send + Sync;
 
 /// A directory of `NAME.age` files: names in clear, each value encrypted to our recipient.
 pub struct AgeDirectory {
-    name: String,
-    path: PathBuf,
+    directory: Directory,
     keys: Box<Keys>,
     /// What files hashed to when they were last seen.
     seen: Mutex<HashMap<SecretName, (Stamp, Version)>>,
@@ -81,24 +81,20 @@ impl Stamp {
 
 impl AgeDirectory {
     pub(super) fn new(directory: &Directory, keys: Box<Keys>) -> Self {
-        Self { name: directory.name.clone(), path: directory.path.clone(), keys, seen: Mutex::default() }
+        Self { directory: directory.clone(), keys, seen: Mutex::default() }
     }
 
     pub(super) fn name(&self) -> &str {
-        &self.name
+        &self.directory.name
     }
 
     /// Whether a name is one of its own.
     pub(super) fn has(&self, name: &SecretName) -> bool {
-        self.within(name).is_some()
-    }
-
-    fn within<'n>(&self, name: &'n SecretName) -> Option<&'n str> {
-        name.as_str().strip_prefix(self.name.as_str())?.strip_prefix('/')
+        self.directory.within(name).is_some()
     }
 
     fn file(&self, name: &SecretName) -> PathBuf {
-        self.path.join(format!("{}.age", self.within(name).unwrap_or_default()))
+        self.directory.path.join(format!("{}.age", self.directory.within(name).unwrap_or_default()))
     }
 
     fn absent(&self, name: &SecretName) -> Error {
@@ -124,7 +120,7 @@ impl AgeDirectory {
 impl Source for AgeDirectory {
     fn names(&self) -> Result<Vec<SecretName>, Error> {
         let mut names = Vec::new();
-        collect(&self.path, &self.name, 0, &mut names)?;
+        collect(&self.directory.path, &self.directory.name, 0, &mut names)?;
         names.sort();
         Ok(names)
     }
@@ -149,9 +145,9 @@ impl Source for AgeDirectory {
             return Err(Error::new(ErrorKind::NotFound, what)
                 .hint("a directory keeps only the newest; begin the run again, so that it uses that one"));
         }
-        let mut opened = crypt::open(&(self.keys)(false)?, &sealed);
+        let mut opened = crypt::open(&(self.keys)(false)?.keys, &sealed);
         if matches!(opened, Err(Closed::OtherKey)) {
-            opened = crypt::open(&(self.keys)(true)?, &sealed);
+            opened = crypt::open(&(self.keys)(true)?.keys, &sealed);
         }
         let shown = self.file(name).display().to_string();
         let plain = opened.map_err(|closed| match closed {

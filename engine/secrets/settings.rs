@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::name::SecretName;
 use super::value::SecretValue;
 
 /// What the environment handed over. Its `Debug` tells only whether there is something.
@@ -39,6 +40,13 @@ pub struct Directory {
     pub path: PathBuf,
 }
 
+impl Directory {
+    /// What a secret is called inside; none if it is not one of these.
+    pub fn within<'n>(&self, name: &'n SecretName) -> Option<&'n str> {
+        name.as_str().strip_prefix(self.name.as_str())?.strip_prefix('/')
+    }
+}
+
 /// Where the key comes from and which outside stores there are.
 #[derive(Debug, Clone, Default)]
 pub struct SecretsSettings {
@@ -48,6 +56,13 @@ pub struct SecretsSettings {
     pub identity: Option<PathBuf>,
     /// Outside stores.
     pub directories: Vec<Directory>,
+}
+
+impl SecretsSettings {
+    /// The outside store that a name belongs to.
+    pub fn directory_of(&self, name: &SecretName) -> Option<&Directory> {
+        self.directories.iter().find(|directory| directory.within(name).is_some())
+    }
 }
 
 #[cfg(test)]

@@ -88,8 +88,9 @@ impl Store {
 
     /// Whether it opens with a passphrase that nobody has given yet, so that a person has to be asked.
     pub fn wants_passphrase(&self) -> Result<bool, Error> {
-        let given = self.settings.given.key.is_some() || identity::passphrase(&self.settings)?.is_some();
-        Ok(!given && self.index()?.is_some_and(|index| index.passphrase.is_some()))
+        let Some(index) = self.index()? else { return Ok(false) };
+        Ok(Keyring::is_behind_passphrase(&self.settings, &index)?
+            && identity::passphrase(&self.settings)?.is_none())
     }
 
     /// The public key that everything is encrypted to; none if there is no store.

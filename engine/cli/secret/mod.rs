@@ -72,10 +72,7 @@ fn store(context: &Context, need: Need) -> Result<Store, Error> {
 
 /// Whether a name is one of an outside store.
 fn is_outside(context: &Context, name: &SecretName) -> Result<bool, Error> {
-    let directories = &context.settings()?.secrets.directories;
-    let of =
-        |directory: &str| name.as_str().strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'));
-    Ok(directories.iter().any(|directory| of(&directory.name)))
+    Ok(context.settings()?.secrets.directory_of(name).is_some())
 }
 
 /// The name of a secret that this program can change.

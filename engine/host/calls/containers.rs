@@ -5,7 +5,7 @@ use wasmtime::component::Resource;
 use super::super::bindings::runbook::containers::containers as wit;
 use super::super::bindings::runbook::types::types::Error;
 use super::super::instance::Guest;
-use super::super::secret::{Handle, Placed};
+use super::super::secret::Handle;
 use super::container_changes::Change;
 use super::container_probes::{Create, Exec};
 use super::container_reads::Look;
@@ -26,28 +26,6 @@ impl Guest {
 
     async fn change(&mut self, change: Change) -> Reply<wit::Container> {
         Ok(self.pass::<Container>(change).await?.map(container))
-    }
-
-    async fn make(
-        &mut self,
-        from: String,
-        name: String,
-        overrides: wit::Overrides,
-        (secret_env, secret_files): (Placed, Placed),
-    ) -> Reply<wit::Container> {
-        let wit::Overrides { env, labels, image, command, one_shot, replica } = overrides;
-        let overrides = Overrides { env, labels, image, command, one_shot, replica };
-        let create = Create { id: from, name, overrides, secret_env, secret_files };
-        Ok(self.pass::<Container>(create).await?.map(container))
-    }
-
-    async fn run(&mut self, exec: Exec) -> Reply<wit::ExecOutput> {
-        Ok(self.pass::<ExecOutput>(exec).await?.map(|output| wit::ExecOutput {
-            exit_code: output.exit_code,
-            stdout: output.stdout,
-            stderr: output.stderr,
-            truncated: output.truncated,
-        }))
     }
 }
 
@@ -104,7 +82,7 @@ impl wit::Host for Guest {
         name: String,
         overrides: wit::Overrides,
     ) -> Reply<wit::Container> {
-        self.make(from, name, overrides, (Placed::default(), Placed::default())).await
+        self.create_with_secrets(from, name, overrides, Vec::new(), Vec::new()).await
     }
 
     async fn create_with_secrets(
@@ -115,8 +93,11 @@ impl wit::Host for Guest {
         secret_env: Vec<(String, Resource<Handle>)>,
         secret_files: Vec<(String, Resource<Handle>)>,
     ) -> Reply<wit::Container> {
-        let secrets = (self.placed(&secret_env)?, self.placed(&secret_files)?);
-        self.make(from, name, overrides, secrets).await
+        let (secret_env, secret_files) = (self.placed(&secret_env)?, self.placed(&secret_files)?);
+        let wit::Overrides { env, labels, image, command, one_shot, replica } = overrides;
+        let overrides = Overrides { env, labels, image, command, one_shot, replica };
+        let create = Create { id: from, name, overrides, secret_env, secret_files };
+        Ok(self.pass::<Container>(create).await?.map(container))
     }
 
     async fn remove(&mut self, id: String, force: bool) -> Reply<()> {
@@ -141,9 +122,7 @@ impl wit::Host for Guest {
         input: Option<String>,
         timeout_ms: u64,
     ) -> Reply<wit::ExecOutput> {
-        let secret_env = Placed::default();
-        let (inert, deadline_ms) = (std::sync::OnceLock::new(), self.deadline_ms());
-        self.run(Exec { id, command, env, secret_env, input, timeout_ms, inert, deadline_ms }).await
+        self.exec_with_secrets(id, command, env, Vec::new(), input, timeout_ms).await
     }
 
     async fn exec_with_secrets(
@@ -157,7 +136,13 @@ impl wit::Host for Guest {
     ) -> Reply<wit::ExecOutput> {
         let secret_env = self.placed(&secret_env)?;
         let (inert, deadline_ms) = (std::sync::OnceLock::new(), self.deadline_ms());
-        self.run(Exec { id, command, env, secret_env, input, timeout_ms, inert, deadline_ms }).await
+        let exec = Exec { id, command, env, secret_env, input, timeout_ms, inert, deadline_ms };
+        Ok(self.pass::<ExecOutput>(exec).await?.map(|output| wit::ExecOutput {
+            exit_code: output.exit_code,
+            stdout: output.stdout,
+            stderr: output.stderr,
+            truncated: output.truncated,
+        }))
     }
 
     async fn logs(&mut self, id: String, lines: u32, previous: bool) -> Reply<String> {

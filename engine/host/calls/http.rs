@@ -382,28 +382,9 @@ impl Call for Connect {
     }
 }
 
-impl Guest {
-    async fn request(
-        &mut self,
-        request: wit::Request,
-        secrets: Vec<Part>,
-    ) -> wasmtime::Result<Result<wit::Response, Error>> {
-        let wit::Request { method, url, headers, body, timeout_ms, repeatable } = request;
-        let address = Address::of_url(&url).ok();
-        let deadline_ms = self.deadline_ms();
-        let call = Send { method, url, headers, body, timeout_ms, repeatable, secrets, address, deadline_ms };
-        Ok(self.pass::<Response>(call).await?.map(|r| wit::Response {
-            status: r.status,
-            headers: r.headers,
-            body: r.body,
-            truncated: r.truncated,
-        }))
-    }
-}
-
 impl wit::Host for Guest {
     async fn send(&mut self, request: wit::Request) -> wasmtime::Result<Result<wit::Response, Error>> {
-        self.request(request, Vec::new()).await
+        self.send_with_secrets(request, Vec::new()).await
     }
 
     async fn send_with_secrets(
@@ -422,7 +403,16 @@ impl wit::Host for Guest {
             Ok(Part { secret, place, prefix: given.prefix })
         };
         let secrets = secrets.into_iter().map(part).collect::<wasmtime::Result<_>>()?;
-        self.request(request, secrets).await
+        let wit::Request { method, url, headers, body, timeout_ms, repeatable } = request;
+        let address = Address::of_url(&url).ok();
+        let deadline_ms = self.deadline_ms();
+        let call = Send { method, url, headers, body, timeout_ms, repeatable, secrets, address, deadline_ms };
+        Ok(self.pass::<Response>(call).await?.map(|r| wit::Response {
+            status: r.status,
+            headers: r.headers,
+            body: r.body,
+            truncated: r.truncated,
+        }))
     }
 }
 

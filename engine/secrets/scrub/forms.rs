@@ -152,9 +152,9 @@ struct Style {
     slash: bool,
     /// `<`, `>`, `&` and `'` as `\u00XX`, for pages.
     html: bool,
-    /// Everything beyond ASCII as `\uXXXX`.
+    /// Everything beyond ASCII as `\u` and four hex digits.
     ascii: bool,
-    /// Every character as `\uXXXX`.
+    /// Every character as `\u` and four hex digits.
     all: bool,
     /// `\u00E4` rather than `\u00e4`.
     upper: bool,

@@ -139,6 +139,10 @@ fn the_scrubber_learns_what_was_replaced_and_what_is_new() {
     assert_eq!(said(1), "<rotated-value-1-of-keeping>", "three are enough");
     bed.set("fresh", "a-fresh-value-of-keeping");
     assert!(keeper.has_news());
+    std::fs::rename(bed.identity(), bed.path("elsewhere")).unwrap();
+    let blind = bed.keeper();
+    blind.learn_all().unwrap();
+    assert!(!blind.has_news() && blind.blind().is_some(), "what cannot be opened is not tried at every step");
 }
 
 #[test]
