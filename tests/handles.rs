@@ -1,5 +1,6 @@
 //! Secrets that plugins never see: the value arrives where it is meant to, and stands nowhere else.
 
+use crate::support::books;
 use crate::support::echo::Echo;
 use crate::support::engine::Engine;
 use crate::support::patience::until;
@@ -31,7 +32,7 @@ steps:
     )
 }
 
-const USE: &str = "  secrets: [{ names: [api/token, db/*], actions: [use] }]";
+const USE: &str = "  secrets: [{ names: [api/token, db/*], actions: [use] }]\n";
 
 fn request(url: &str, more: &str) -> String {
     format!("  - id: ask\n    uses: http.request\n    with:\n      url: {url}\n{more}")
@@ -139,8 +140,7 @@ outputs:
 "#;
 
 fn inside() -> String {
-    let book = crate::support::books::steps("read, exec, create, start, remove", INSIDE);
-    book.replace("steps:\n", &format!("{USE}\nsteps:\n"))
+    books::granted("read, exec, create, start, remove", USE, INSIDE)
 }
 
 #[test]
@@ -283,8 +283,8 @@ fn what_hides_a_value_does_not_hide_it() {
         "printf %s \"$PASSWORD\" | sha256sum'",
         "printf \"user:%s%s%s\" \"$PASSWORD\" \"$PASSWORD\" \"$PASSWORD\" | base64'",
     );
-    let book = crate::support::books::steps("read, exec, create, start, remove", &steps);
-    let book = engine.write("folded.yaml", &book.replace("steps:\n", &format!("{USE}\nsteps:\n")));
+    let book = books::granted("read, exec, create, start, remove", USE, &steps);
+    let book = engine.write("folded.yaml", &book);
     engine.must(0, &["run", &book, "-p", &service.parameter(), "--yes"]);
     let outputs = engine.last()["outputs"]["exec"].to_string();
     assert!(outputs.contains("[secret db/password]"), "{outputs}");

@@ -5,13 +5,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::support::engine::{Ended, Engine};
+use crate::support::vault;
 
 pub(super) use crate::support::engine::BINARY;
+pub(super) use crate::support::vault::files;
 
 /// A value that stands nowhere else.
 pub(super) const CANARY: &str = "cn4ry-7Qx!vZ0p-93kd+Lw";
@@ -65,42 +65,9 @@ impl Home {
     }
 }
 
-/// Everything below a folder.
-pub(super) fn files(dir: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir).expect("a folder").flatten() {
-        if entry.path().is_dir() {
-            found.extend(files(&entry.path()));
-        }
-        found.push(entry.path());
-    }
-    found
-}
-
-/// Where the canary is found: as it is, in hex, in base64 whatever stands before it.
+/// Where the canary is found.
 pub(super) fn hits(path: &Path) -> Vec<String> {
-    let hex = |upper: bool| {
-        let digits = |byte: u8| if upper { format!("{byte:02X}") } else { format!("{byte:02x}") };
-        CANARY.bytes().map(digits).collect::<String>()
-    };
-    let mut wanted = vec![CANARY.to_owned(), hex(false), hex(true)];
-    for before in 0..3 {
-        let text = STANDARD.encode([vec![b'x'; before].as_slice(), CANARY.as_bytes()].concat());
-        let inner = &text[4..text.len() - 4];
-        wanted.push(inner.to_owned());
-        wanted.push(inner.replace('+', "-").replace('/', "_"));
-    }
-    let all = if path.is_dir() { files(path) } else { vec![path.to_owned()] };
-    let mut found = Vec::new();
-    for file in all.iter().filter(|file| file.is_file()) {
-        let bytes = std::fs::read(file).unwrap_or_default();
-        for text in &wanted {
-            if bytes.windows(text.len()).any(|window| window == text.as_bytes()) {
-                found.push(format!("`{text}` in {}", file.display()));
-            }
-        }
-    }
-    found
+    vault::hits(path, &[CANARY])
 }
 
 /// Runs the program `age` with this on stdin.

@@ -47,6 +47,11 @@ outputs:
 
 /// A runbook of these steps, allowed to restart its service and to do what `grants` adds.
 pub(crate) fn steps(actions: &str, steps: &str) -> String {
+    granted(actions, "", steps)
+}
+
+/// The same with more lines under `grants`, each with its end.
+pub(crate) fn granted(actions: &str, more: &str, steps: &str) -> String {
     format!(
         r#"format: 1
 runbook: some-steps
@@ -60,7 +65,7 @@ grants:
     select: {{ service: "${{{{ parameters.service }}}}" }}
     actions: [{actions}]
     max_unavailable: 1
-steps:
+{more}steps:
 {steps}"#
     )
 }

@@ -1,6 +1,6 @@
 //! A store of secrets for tests, filled by the built binary itself, and the search for what must be nowhere.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -45,24 +45,34 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 /// Nothing of these is in any file of the data directory.
 pub(crate) fn clean(engine: &Engine, secrets: &[&str]) {
-    let mut files = 0;
-    let forms: Vec<String> = secrets.iter().flat_map(|secret| forms(secret)).collect();
-    search(engine.data(), &forms, &mut files);
-    assert!(files > 3, "the data directory has more than {files} files");
+    assert!(files(engine.data()).len() > 3, "a data directory has more files");
+    assert_eq!(hits(engine.data(), secrets), Vec::<String>::new());
 }
 
-fn search(folder: &Path, forms: &[String], files: &mut usize) {
-    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            search(&path, forms, files);
-        } else if path.is_file() {
-            *files += 1;
-            let bytes = std::fs::read(&path).unwrap_or_default();
-            for form in forms {
-                let found = bytes.windows(form.len()).any(|window| window == form.as_bytes());
-                assert!(!found, "{} holds `{form}`", path.display());
+/// Where any of these is found, in any form: in a file, or in the files below a folder.
+pub(crate) fn hits(path: &Path, secrets: &[&str]) -> Vec<String> {
+    let forms: Vec<String> = secrets.iter().flat_map(|secret| forms(secret)).collect();
+    let all = if path.is_dir() { files(path) } else { vec![path.to_owned()] };
+    let mut found = Vec::new();
+    for file in all.iter().filter(|file| file.is_file()) {
+        let bytes = std::fs::read(file).unwrap_or_default();
+        for form in &forms {
+            if bytes.windows(form.len()).any(|window| window == form.as_bytes()) {
+                found.push(format!("`{form}` in {}", file.display()));
             }
         }
     }
+    found
+}
+
+/// Everything below a folder.
+pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).expect("a folder").flatten() {
+        if entry.path().is_dir() {
+            found.extend(files(&entry.path()));
+        }
+        found.push(entry.path());
+    }
+    found
 }

@@ -122,7 +122,10 @@ pub(crate) const SHAPES: [Shape; 16] = [
     Shape {
         name: "commands",
         covers: &["container.exec", "container.run", "state.set", "state.delete"],
-        arguments: |bed| book(bed, "commands.yaml", COMMANDS),
+        arguments: |bed| {
+            let keep_it = "  state: [{ bucket: sweep, actions: [read, write] }]\n";
+            book(bed, "commands.yaml", &books::granted(RUN_COMMANDS, keep_it, COMMANDS))
+        },
         also: lines_written,
         ..WEB
     },
@@ -133,7 +136,11 @@ pub(crate) const SHAPES: [Shape; 16] = [
                 vault::set(&bed.engine, "sweep/token", SECRET);
             }
         },
-        arguments: |bed| book(bed, "secrets.yaml", &SECRETS.replace("HASH", &vault::sha256(SECRET))),
+        arguments: |bed| {
+            let steps = SECRETS.replace("HASH", &vault::sha256(SECRET));
+            let use_it = "  secrets: [{ names: [sweep/token], actions: [use] }]\n";
+            book(bed, "secrets.yaml", &books::granted(RUN_COMMANDS, use_it, &steps))
+        },
         also: lines_written,
         ..WEB
     },
@@ -159,20 +166,11 @@ pub(crate) const SHAPES: [Shape; 16] = [
     },
 ];
 
+/// What commands in containers and in clones of them need.
+const RUN_COMMANDS: &str = "read, exec, create, start, remove";
+
 /// Runs a command in a container, one in a one-shot clone, and keeps and forgets a value.
-const COMMANDS: &str = r#"format: 1
-runbook: commands
-summary: Run commands.
-risk: low
-parameters: { service: { type: string } }
-grants:
-  containers:
-    select: { service: "${{ parameters.service }}" }
-    actions: [read, exec, create, start, remove]
-    max_unavailable: 1
-  state: [{ bucket: sweep, actions: [read, write] }]
-steps:
-  - id: exec
+const COMMANDS: &str = r#"  - id: exec
     uses: container.exec
     with: { service: "${{ parameters.service }}", command: [sh, -c, "echo ran >>/tmp/ran"] }
   - { id: set, uses: state.set, with: { bucket: sweep, key: k, value: 1 } }
@@ -185,19 +183,7 @@ steps:
 const SECRET: &str = "kept in the sweep's store";
 
 /// Gives a secret to a command and, as a file, to a one-shot clone; both fail if they have not got it.
-const SECRETS: &str = r#"format: 1
-runbook: secrets
-summary: Use a secret.
-risk: low
-parameters: { service: { type: string } }
-grants:
-  containers:
-    select: { service: "${{ parameters.service }}" }
-    actions: [read, exec, create, start, remove]
-    max_unavailable: 1
-  secrets: [{ names: [sweep/token], actions: [use] }]
-steps:
-  - id: exec
+const SECRETS: &str = r#"  - id: exec
     uses: container.exec
     with:
       service: "${{ parameters.service }}"
