@@ -12,6 +12,7 @@ use bollard::models::{
 };
 
 use crate::containers::error::Error;
+use crate::containers::exec::check_identity;
 use crate::containers::files::NewSecrets;
 use crate::containers::labels::{CALL, Labels, NETWORKS, ONE_OFF, ORIGIN, REPLICA};
 use crate::containers::name;
@@ -68,6 +69,7 @@ pub(crate) fn check(overrides: &Overrides) -> Result<(), Error> {
             ));
         }
     }
+    check_identity(overrides.user.as_deref(), overrides.workdir.as_deref())?;
     if overrides.command.as_ref().is_some_and(|command| command.first().is_none_or(String::is_empty)) {
         return refuse("the command is empty".to_owned());
     }
@@ -118,6 +120,8 @@ pub(crate) fn clone(
         config.entrypoint = Some(command[..1].to_vec());
         config.cmd = Some(command[1..].to_vec());
     }
+    config.user = overrides.user.clone().or(config.user);
+    config.working_dir = overrides.workdir.clone().or(config.working_dir);
     if overrides.one_shot {
         one_shot(&mut config, &mut host);
     }

@@ -9,7 +9,7 @@ use bollard::models::{
 
 use crate::containers::error::Error;
 use crate::containers::labels::Labels;
-use crate::containers::types::{Container, Health, Limits, Port, State};
+use crate::containers::types::{Container, Health, Limits, Port, State, default_stop_signal};
 
 /// What Docker prints for `never`.
 const NEVER: &str = "0001-01-01T00:00:00Z";
@@ -42,6 +42,13 @@ pub(crate) fn narrow(raw: ContainerInspectResponse, host_address: &str) -> Conta
         id: raw.id.unwrap_or_default(),
         service: labels.service(&name),
         depends_on: labels.depends_on(),
+        restarts_with: labels.restarts_with(),
+        stop_timeout_ms: config.stop_timeout.map(stop_timeout_ms),
+        stop_signal: config
+            .stop_signal
+            .filter(|signal| !signal.is_empty())
+            .unwrap_or_else(default_stop_signal),
+        network_owner: network_owner(&host),
         state: doing(&state),
         health: health(&state),
         started_at: moment(state.started_at),
@@ -60,6 +67,18 @@ pub(crate) fn narrow(raw: ContainerInspectResponse, host_address: &str) -> Conta
         labels: labels.others(),
         name,
     }
+}
+
+/// The longest stop that is waited for, milliseconds. A negative stop timeout means without end.
+const LONGEST_STOP_MS: u64 = 3_600_000;
+
+fn stop_timeout_ms(seconds: i64) -> u64 {
+    u64::try_from(seconds).map_or(LONGEST_STOP_MS, |s| s.saturating_mul(1_000).min(LONGEST_STOP_MS))
+}
+
+/// `container:ID`, as the daemon writes the mode of a shared network.
+fn network_owner(host: &HostConfig) -> Option<String> {
+    host.network_mode.as_deref()?.strip_prefix("container:").map(str::to_owned)
 }
 
 fn doing(state: &ContainerState) -> State {

@@ -96,6 +96,11 @@ impl Daemon {
     /// The container that this call created, if it did. One that a crash left without some of its networks is
     /// completed first, or removed if the original is gone too; it has not been started yet.
     pub async fn find_by_call(&self, call_key: &str) -> Result<Option<Container>, Error> {
+        // The daemon's whole documents are held here: too much for every future that waits for this one.
+        Box::pin(self.made_by_call(call_key)).await
+    }
+
+    async fn made_by_call(&self, call_key: &str) -> Result<Option<Container>, Error> {
         let Some(found) = self.labelled(CALL, call_key).await?.into_iter().next() else { return Ok(None) };
         if found.state != State::Created {
             return Ok(Some(found));

@@ -128,11 +128,12 @@ impl Daemon {
     pub async fn exec_create(
         &self,
         id: &str,
-        command: &[String],
-        env: &[(String, String)],
+        command: &ExecCommand<'_>,
         secrets: &[(String, Arc<SecretValue>)],
     ) -> Result<String, Error> {
+        let ExecCommand { command, env, user, workdir } = *command;
         check_command(command, env)?;
+        check_identity(user, workdir)?;
         let secret = secrets.iter().map(|(name, value)| format!("{name}={}", value.expose()));
         let container = self.inspect(id).await?;
         let config = ExecConfig {
@@ -141,6 +142,8 @@ impl Daemon {
             attach_stderr: Some(true),
             env: Some(env.iter().map(|(name, value)| format!("{name}={value}")).chain(secret).collect()),
             cmd: Some(command.to_vec()),
+            user: user.map(str::to_owned),
+            working_dir: workdir.map(str::to_owned),
             ..ExecConfig::default()
         };
         // One that is never started changes nothing: it is made again if the answer is lost.
@@ -270,6 +273,43 @@ fn state(raw: &ExecInspectResponse) -> ExecState {
         exit_code: raw.exit_code.map(narrow),
         pid: raw.pid.and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0),
     }
+}
+
+/// A command, what it is told, and as whom and where it runs; none of the last two is as the container has it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ExecCommand<'a> {
+    /// The program and its arguments.
+    pub command: &'a [String],
+    /// Environment variables.
+    pub env: &'a [(String, String)],
+    /// `user`, `uid` or `uid:gid`.
+    pub user: Option<&'a str>,
+    /// An absolute path.
+    pub workdir: Option<&'a str>,
+}
+
+/// The longest name of a user, in bytes, and of a working directory.
+const MAX_USER_BYTES: usize = 256;
+/// See [`MAX_USER_BYTES`].
+const MAX_WORKDIR_BYTES: usize = 4_096;
+
+/// Refuses a user or a working directory that cannot be one.
+pub(crate) fn check_identity(user: Option<&str>, workdir: Option<&str>) -> Result<(), Error> {
+    if let Some(user) = user {
+        let legal = |c: char| !c.is_control() && !c.is_whitespace();
+        if user.is_empty() || user.len() > MAX_USER_BYTES || !user.chars().all(legal) {
+            let words =
+                format!("`{}` is not a user: write a name, a number, or `UID:GID`", user.escape_debug());
+            return Err(Error::invalid("containers.user", words));
+        }
+    }
+    if let Some(path) = workdir
+        && (!path.starts_with('/') || path.len() > MAX_WORKDIR_BYTES || path.contains('\0'))
+    {
+        let words = format!("`{}` is not an absolute path", path.escape_debug());
+        return Err(Error::invalid("containers.workdir", words));
+    }
+    Ok(())
 }
 
 fn check_command(command: &[String], env: &[(String, String)]) -> Result<(), Error> {

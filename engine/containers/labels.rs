@@ -62,12 +62,21 @@ impl<'a> Labels<'a> {
 
     /// `project/service` of what it needs first.
     pub(crate) fn depends_on(self) -> Vec<String> {
+        self.dependencies(|_| true)
+    }
+
+    /// Those of them whose restart must restart this one: Compose's `restart: true`.
+    pub(crate) fn restarts_with(self) -> Vec<String> {
+        self.dependencies(|restart| restart == "true")
+    }
+
+    fn dependencies(self, wanted: impl Fn(&str) -> bool) -> Vec<String> {
         let Some((project, list)) = self.project().zip(self.get(DEPENDS_ON)) else { return Vec::new() };
-        let service = |entry: &str| entry.split(':').next().unwrap_or_default().trim().to_owned();
         list.split(',')
-            .map(service)
-            .filter(|service| is_name(service))
-            .map(|service| format!("{project}/{service}"))
+            .map(|entry| entry.split(':').map(str::trim))
+            .filter_map(|mut parts| Some((parts.next()?, parts.nth(1).unwrap_or_default())))
+            .filter(|(service, restart)| is_name(service) && wanted(restart))
+            .map(|(service, _)| format!("{project}/{service}"))
             .collect()
     }
 
@@ -100,6 +109,9 @@ mod tests {
         assert_eq!(of("db"), ["shop/db"]);
         assert!(of("").is_empty());
         assert!(of("../x:service_started:false").is_empty());
+        let of = |list| Labels(&labels(&[(PROJECT, "shop"), (DEPENDS_ON, list)])).restarts_with();
+        assert_eq!(of("db:service_healthy:false, cache:service_started:true"), ["shop/cache"]);
+        assert!(of("db").is_empty());
     }
 
     #[test]

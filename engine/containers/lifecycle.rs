@@ -11,36 +11,60 @@ use bollard::query_parameters::{
 };
 use tokio::time::Instant;
 
+use crate::clock;
 use crate::containers::daemon::{Daemon, WRITE_DEADLINE, write};
 use crate::containers::error::{Call, Error};
 use crate::containers::name::{check_container, signal};
-use crate::containers::types::{Container, State};
+use crate::containers::types::{Container, State, Stopped};
 
 /// The longest grace of a stop.
 const MAX_GRACE: Duration = Duration::from_hours(1);
+/// The exit code of a container whose process was ended by KILL.
+const KILLED: i32 = 137;
 /// How long a removal may take that somebody else asked for.
 const REMOVAL: Duration = Duration::from_secs(20);
 /// The pause between two looks for its end.
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl Daemon {
-    /// The container's own stop signal, then after the grace KILL. Stopped already is a success.
-    pub async fn stop(&self, id: &str, grace: Duration) -> Result<Container, Error> {
-        if grace > MAX_GRACE {
+    /// The container's own stop signal, then after the grace KILL; without a grace, after the container's own stop timeout.
+    /// Stopped already is a success.
+    pub async fn stop(&self, id: &str, grace: impl Into<Option<Duration>>) -> Result<Stopped, Error> {
+        let asked: Option<Duration> = grace.into();
+        if asked.is_some_and(|grace| grace > MAX_GRACE) {
             let most = MAX_GRACE.as_secs();
             return Err(Error::invalid("containers.grace", format!("a grace is at most {most} s")));
         }
         let before = self.inspect(id).await?;
         refuse_auto_remove(&before)?;
-        // The daemon counts whole seconds; a grace is never cut short.
-        let seconds = grace.as_secs() + u64::from(grace.subsec_nanos() > 0);
-        let options =
-            StopContainerOptionsBuilder::default().t(i32::try_from(seconds).unwrap_or(i32::MAX)).build();
+        let mut options = StopContainerOptionsBuilder::default();
+        if let Some(grace) = asked {
+            // The daemon counts whole seconds; a grace is never cut short.
+            let seconds = grace.as_secs() + u64::from(grace.subsec_nanos() > 0);
+            options = options.t(i32::try_from(seconds).unwrap_or(i32::MAX));
+        }
+        let options = options.build();
+        let grace = asked.unwrap_or(Duration::from_millis(before.own_grace_ms()));
         let call = Call { deadline: grace + WRITE_DEADLINE, ..write("stop container", &before.name) };
+        let since_ms = clock::now_ms();
         let stop =
             async |docker: bollard::Docker| docker.stop_container(&before.id, Some(options.clone())).await;
         self.ask(call, stop).await?;
-        self.afterwards(&before).await
+        let container = self.afterwards(&before).await?;
+        let killed = self.was_killed(&container, since_ms).await.unwrap_or(true);
+        Ok(Stopped { container, killed })
+    }
+
+    /// Whether the daemon sent KILL to a container that somebody asked to stop since then, and not as its stop signal.
+    pub async fn was_killed(&self, stopped: &Container, since_ms: u64) -> Result<bool, Error> {
+        if stopped.exit_code != KILLED || stopped.stop_signal == "SIGKILL" {
+            return Ok(false);
+        }
+        // The daemon stamps events with its own clock, which may differ from ours a little.
+        let events =
+            self.events(Some(&stopped.id), since_ms.saturating_sub(1_000), clock::now_ms() + 1).await?;
+        let by_kill = |(name, value): &(String, String)| name == "signal" && value == "9";
+        Ok(events.iter().any(|event| event.action == "kill" && event.attributes.iter().any(by_kill)))
     }
 
     /// Started already is a success.

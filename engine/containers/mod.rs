@@ -29,5 +29,5 @@ mod wait;
 pub use connection::{Connection, Tls, UnusableAddress};
 pub use daemon::{Daemon, Info};
 pub use error::{Error, NOT_FOUND};
-pub use exec::{ExecState, ExecTrace};
+pub use exec::{ExecCommand, ExecState, ExecTrace};
 pub use files::{NewSecrets, check_file};

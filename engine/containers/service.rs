@@ -64,6 +64,28 @@ impl Daemon {
         self.inspect_all(project, ids).await
     }
 
+    /// The containers of other services that share the network of one of `owners`, or that Compose restarts with their
+    /// service; sorted.
+    pub async fn dependents(&self, owners: &[Container]) -> Result<Vec<Container>, Error> {
+        let mut ids = BTreeSet::new();
+        for summary in self.list(None).await? {
+            let mode = summary.host_config.as_ref().and_then(|host| host.network_mode.as_deref());
+            let shares = mode.and_then(|mode| mode.strip_prefix("container:"));
+            let labels = summary.labels.clone().unwrap_or_default();
+            let restarts_with = Labels(&labels).restarts_with();
+            let Some(one) = listed(summary.clone()).filter(|one| !one.one_off) else { continue };
+            let depends = |owner: &Container| {
+                owner.service != one.service
+                    && (shares.is_some_and(|id| id == owner.id) || restarts_with.contains(&owner.service))
+            };
+            if owners.iter().any(depends) {
+                ids.insert(one.id);
+            }
+        }
+        let what = owners.first().map_or("", |owner| owner.service.as_str());
+        self.inspect_all(&format!("what depends on {what}"), ids.into_iter().collect()).await
+    }
+
     /// Every container with this label, one-off ones too, sorted.
     pub async fn labelled(&self, name: &str, value: &str) -> Result<Vec<Container>, Error> {
         let ids: Vec<String> =

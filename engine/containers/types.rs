@@ -95,9 +95,38 @@ pub struct Container {
     pub replica: u32,
     /// Without Docker's and Compose's own; sorted.
     pub labels: Vec<(String, String)>,
+    /// Those of `depends_on` whose restart must restart this one too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restarts_with: Vec<String>,
+    /// How long it may take to stop before KILL; none is [`DEFAULT_STOP_TIMEOUT_MS`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_timeout_ms: Option<u64>,
+    /// The signal that asks it to stop.
+    #[serde(default = "default_stop_signal", skip_serializing_if = "is_default_stop_signal")]
+    pub stop_signal: String,
+    /// The id of the container whose network it shares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_owner: Option<String>,
+}
+
+/// What the daemon gives a container to stop that has no stop timeout of its own, milliseconds.
+pub const DEFAULT_STOP_TIMEOUT_MS: u64 = 10_000;
+
+/// What the daemon sends to a container that has no stop signal of its own.
+pub(crate) fn default_stop_signal() -> String {
+    "SIGTERM".to_owned()
+}
+
+fn is_default_stop_signal(signal: &str) -> bool {
+    signal == "SIGTERM"
 }
 
 impl Container {
+    /// How long it may take to stop by itself where nobody says otherwise, milliseconds.
+    pub fn own_grace_ms(&self) -> u64 {
+        self.stop_timeout_ms.unwrap_or(DEFAULT_STOP_TIMEOUT_MS)
+    }
+
     /// Whether it serves: running, and healthy if it has a health check.
     pub fn available(&self) -> bool {
         self.state == State::Running && matches!(self.health, Health::Healthy | Health::None)
@@ -131,6 +160,23 @@ pub struct Overrides {
     pub one_shot: bool,
     /// 0 for none. That of the original makes the new one its replacement.
     pub replica: u32,
+    /// None keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// None keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workdir: Option<String>,
+}
+
+/// A container after a stop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// As it is now.
+    #[serde(flatten)]
+    pub container: Container,
+    /// It did not end within the grace: the daemon sent KILL.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub killed: bool,
 }
 
 /// What a command printed.

@@ -1,4 +1,4 @@
-//! The host's side of the contract in `wit/`, generated.
+//! The host's side of the contract in `wit/`, generated; and of what version 0.1.0 of it had otherwise.
 
 wasmtime::component::bindgen!({
     path: [
@@ -17,3 +17,16 @@ wasmtime::component::bindgen!({
     imports: { default: async | trappable },
     exports: { default: async },
 });
+
+/// Interfaces of version 0.1.0 that a later version has otherwise.
+pub(super) mod first {
+    wasmtime::component::bindgen!({
+        path: ["wit/types", "wit/secrets", "engine/host/contract_0_1"],
+        world: "runbook:first/first",
+        with: {
+            "runbook:types/types": super::runbook::types::types,
+            "runbook:secrets/secrets": super::runbook::secrets::secrets,
+        },
+        imports: { default: async | trappable },
+    });
+}

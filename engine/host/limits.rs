@@ -56,6 +56,8 @@ pub const MAX_SLEEP_MS: u64 = 60_000;
 pub const MAX_WAIT_MS: u64 = 3_600_000;
 /// The longest grace of a stop, milliseconds.
 pub const MAX_GRACE_MS: u64 = 600_000;
+/// The longest stop timeout of its own that a container is waited for, milliseconds.
+pub const MAX_OWN_GRACE_MS: u64 = 3_600_000;
 /// The longest pause that a plugin may ask for before its step is tried again, milliseconds.
 pub const MAX_RETRY_AFTER_MS: u64 = 3_600_000;
 /// The body of a request or a response, bytes; a response is cut there.

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::Value;
-use wasmtime::component::types::ComponentItem;
+use wasmtime::component::types::{ComponentExtern, ComponentItem};
 use wasmtime::component::{Component, HasSelf, Linker};
 
 use super::bindings::{Plugin as Bindings, PluginPre};
+use super::calls::contract_0_1;
 use super::engine::{Error, Wasm, first_line};
 use super::instance::Guest;
 use crate::model::ids::{Digest, PluginName};
@@ -49,30 +50,37 @@ impl Plugin {
             |e: &wasmtime::Error| Error::NotAComponent { name: name.to_string(), why: first_line(e) };
         let mut linker = Linker::<Guest>::new(wasm.engine());
         Bindings::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest| guest).map_err(|e| refused(&e))?;
+        contract_0_1::add_to_linker(&mut linker).map_err(|e| refused(&e))?;
         let pre = linker.instantiate_pre(&component).map_err(|e| refused(&e))?;
         let pre = PluginPre::new(pre).map_err(|e| refused(&e))?;
         Ok(Self { name: name.clone(), digest: Digest::of(bytes), pre: Arc::new(pre) })
     }
 }
 
-/// The interfaces a component imports, without versions, sorted.
+/// The interfaces whose functions a component imports, without versions, sorted.
 fn imports(wasm: &Wasm, component: &Component) -> Vec<String> {
     let mut names: Vec<String> = component
         .component_type()
         .imports(wasm.engine())
+        .filter(|(_, item)| !only_types(wasm, item))
         .map(|(name, _)| name.split('@').next().unwrap_or(name).to_owned())
         .collect();
     names.sort();
     names
 }
 
+/// An interface of types alone grants nothing.
+fn only_types(wasm: &Wasm, import: &ComponentExtern) -> bool {
+    let is_type =
+        |item: &ComponentExtern| matches!(item.ty, ComponentItem::Type(_) | ComponentItem::Resource(_));
+    matches!(&import.ty, ComponentItem::ComponentInstance(instance)
+        if instance.exports(wasm.engine()).all(|(_, item)| is_type(&item)))
+}
+
 fn check_imports(wasm: &Wasm, name: &PluginName, component: &Component) -> Result<(), Error> {
     for (import, kind) in component.component_type().imports(wasm.engine()) {
         let interface = import.split('@').next().unwrap_or(import);
-        // An interface of types alone grants nothing.
-        let only_types = matches!(&kind, wasmtime::component::types::ComponentExtern { ty: ComponentItem::ComponentInstance(instance), .. }
-            if instance.exports(wasm.engine()).all(|(_, item)| matches!(item.ty, ComponentItem::Type(_))));
-        if !only_types && !OFFERED.contains(&interface) {
+        if !only_types(wasm, &kind) && !OFFERED.contains(&interface) {
             return Err(Error::UnknownImport {
                 name: name.to_string(),
                 what: format!("`{}`", import.escape_debug()),

@@ -102,6 +102,13 @@ impl World {
         Ok(self.seen_as(real, |made, _| made.service.starts_with(&prefix)))
     }
 
+    /// Those of other services that share the network of one of its containers or are restarted with it.
+    pub(super) async fn dependents(&self, service: &str) -> Result<Vec<Container>, Trouble> {
+        let owners = self.service(service).await?;
+        let real = self.daemon()?.dependents(&owners).await?;
+        Ok(self.seen_as(real, |_, _| false))
+    }
+
     fn seen_as(
         &self,
         real: Vec<Container>,

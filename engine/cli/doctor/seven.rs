@@ -121,6 +121,10 @@ mod tests {
             auto_remove: false,
             replica: 1,
             labels: labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            restarts_with: Vec::new(),
+            stop_timeout_ms: None,
+            stop_signal: "SIGTERM".to_owned(),
+            network_owner: None,
         }
     }
 

@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::containers::{Connection, Daemon};
+use crate::containers::{Connection, Daemon, Error, ExecCommand};
 
 static BEDS: AtomicU32 = AtomicU32::new(0);
 
@@ -73,6 +73,16 @@ impl Bed {
                 self.run(&format!("{service}-{number}"), &all)
             })
             .collect()
+    }
+
+    /// An inert command in a container.
+    pub(super) async fn exec(
+        &self,
+        id: &str,
+        command: &[String],
+        env: &[(String, String)],
+    ) -> Result<String, Error> {
+        self.daemon.exec_create(id, &ExecCommand { command, env, ..ExecCommand::default() }, &[]).await
     }
 
     /// What Docker says of a container, by a Go template.

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::containers::ExecTrace;
 use crate::containers::tests::bed::{Bed, docker};
+use crate::containers::{ExecCommand, ExecTrace};
 use crate::model::effect::FailureKind;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -18,7 +18,7 @@ async fn a_command_gets_its_environment_and_input_and_gives_its_code() {
     let id = bed.run("one", &[]);
     let env = [("NAME".to_owned(), "$(reboot) \"x\"".to_owned())];
     let script = "echo \"$NAME\"; cat; echo wrong >&2; exit 3";
-    let exec = bed.daemon.exec_create(&id, &sh(script), &env, &[]).await.unwrap();
+    let exec = bed.exec(&id, &sh(script), &env).await.unwrap();
     let inert = bed.daemon.exec_state(&exec).await.unwrap().unwrap();
     assert!(!inert.started());
     let output = bed.daemon.exec_start(&exec, Some("line\n"), PATIENCE).await.unwrap();
@@ -35,7 +35,7 @@ async fn a_command_gets_its_environment_and_input_and_gives_its_code() {
 async fn without_input_a_command_reads_its_end_at_once() {
     let bed = Bed::new();
     let id = bed.run("one", &[]);
-    let exec = bed.daemon.exec_create(&id, &sh("cat; echo done"), &[], &[]).await.unwrap();
+    let exec = bed.exec(&id, &sh("cat; echo done"), &[]).await.unwrap();
     assert_eq!(bed.daemon.exec_start(&exec, None, PATIENCE).await.unwrap().stdout, "done\n");
 }
 
@@ -43,7 +43,7 @@ async fn without_input_a_command_reads_its_end_at_once() {
 async fn a_flood_of_output_is_cut_and_the_command_still_ends() {
     let bed = Bed::new();
     let id = bed.run("one", &[]);
-    let exec = bed.daemon.exec_create(&id, &sh("head -c 8000000 /dev/zero; exit 4"), &[], &[]).await.unwrap();
+    let exec = bed.exec(&id, &sh("head -c 8000000 /dev/zero; exit 4"), &[]).await.unwrap();
     let output = bed.daemon.exec_start(&exec, None, PATIENCE).await.unwrap();
     assert!(output.truncated && output.exit_code == 4 && output.stdout.len() == 1 << 20);
 }
@@ -52,7 +52,7 @@ async fn a_flood_of_output_is_cut_and_the_command_still_ends() {
 async fn a_command_that_takes_too_long_is_in_doubt() {
     let bed = Bed::new();
     let id = bed.run("one", &[]);
-    let exec = bed.daemon.exec_create(&id, &sh("sleep 30"), &[], &[]).await.unwrap();
+    let exec = bed.exec(&id, &sh("sleep 30"), &[]).await.unwrap();
     let started = Instant::now();
     let late = bed.daemon.exec_start(&exec, None, Duration::from_secs(1)).await.unwrap_err();
     assert!(started.elapsed() < Duration::from_secs(5));
@@ -64,15 +64,15 @@ async fn a_command_that_takes_too_long_is_in_doubt() {
 async fn what_cannot_be_run_is_refused() {
     let bed = Bed::new();
     let id = bed.run("one", &[]);
-    assert!(bed.daemon.exec_create(&id, &[], &[], &[]).await.unwrap_err().certain);
+    assert!(bed.exec(&id, &[], &[]).await.unwrap_err().certain);
     let nameless = [("A=B".to_owned(), "x".to_owned())];
-    assert!(bed.daemon.exec_create(&id, &sh("true"), &nameless, &[]).await.unwrap_err().certain);
-    let exec = bed.daemon.exec_create(&id, &["/no/such".to_owned()], &[], &[]).await.unwrap();
+    assert!(bed.exec(&id, &sh("true"), &nameless).await.unwrap_err().certain);
+    let exec = bed.exec(&id, &["/no/such".to_owned()], &[]).await.unwrap();
     let missing = bed.daemon.exec_start(&exec, None, PATIENCE).await;
     // Docker 20.10 answers with an exit code, newer ones with an error.
     assert!(missing.is_err() || missing.is_ok_and(|output| output.exit_code != 0));
     docker(&["stop", "--time", "5", &id]);
-    let stopped = bed.daemon.exec_create(&id, &sh("true"), &[], &[]).await.unwrap_err();
+    let stopped = bed.exec(&id, &sh("true"), &[]).await.unwrap_err();
     assert!(stopped.certain && stopped.failure.kind == FailureKind::Conflict, "{stopped}");
 }
 
@@ -82,7 +82,7 @@ async fn the_end_of_a_command_that_lost_its_listener_is_in_its_event() {
     let id = bed.run("one", &[]);
     let since = crate::clock::now_ms().saturating_sub(1_000);
     let script = "sleep 1; echo 1; sleep 1; exit 5";
-    let exec = bed.daemon.exec_create(&id, &sh(script), &[], &[]).await.unwrap();
+    let exec = bed.exec(&id, &sh(script), &[]).await.unwrap();
     assert_eq!(bed.daemon.exec_trace(&id, &exec, since).await.unwrap(), ExecTrace::Nothing);
     // Dropping the request closes the connection, as an engine that is killed does.
     let listening = bed.daemon.exec_start(&exec, None, PATIENCE);
@@ -96,5 +96,25 @@ async fn the_end_of_a_command_that_lost_its_listener_is_in_its_event() {
         }
         assert!(trace == ExecTrace::Started && Instant::now() < deadline, "{trace:?}");
         tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn as_whom_and_where() {
+    let bed = Bed::new();
+    let id = bed.run("one", &[]);
+    let command = sh("id -un; pwd");
+    let request = ExecCommand {
+        command: &command,
+        user: Some("service"),
+        workdir: Some("/tmp"),
+        ..ExecCommand::default()
+    };
+    let exec = bed.daemon.exec_create(&id, &request, &[]).await.unwrap();
+    let output = bed.daemon.exec_start(&exec, None, PATIENCE).await.unwrap();
+    assert_eq!((output.exit_code, output.stdout.as_str()), (0, "service\n/tmp\n"));
+    for (user, workdir) in [(Some("a b"), None), (Some(""), None), (None, Some("tmp"))] {
+        let request = ExecCommand { user, workdir, ..request };
+        assert!(bed.daemon.exec_create(&id, &request, &[]).await.unwrap_err().certain);
     }
 }

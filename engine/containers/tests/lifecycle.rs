@@ -19,7 +19,10 @@ async fn a_service_of_three_is_restarted() {
     assert_eq!(before.iter().map(|one| one.replica).collect::<Vec<_>>(), [1, 2, 3]);
     for one in &before {
         let stopped = bed.daemon.stop(&one.id, GRACE).await.unwrap();
-        assert_eq!((stopped.state, stopped.exit_code), (State::Exited, 0));
+        assert_eq!(
+            (stopped.container.state, stopped.container.exit_code, stopped.killed),
+            (State::Exited, 0, false)
+        );
         bed.daemon.start(&one.id).await.unwrap();
         let healthy = bed.daemon.wait_until(&one.id, Condition::HealthyFor(300), PATIENCE).await.unwrap();
         assert!(healthy.available() && healthy.started_at > one.started_at);
@@ -54,7 +57,10 @@ async fn a_stop_waits_for_the_grace_then_kills() {
     let started = Instant::now();
     let stopped = bed.daemon.stop(&id, Duration::from_millis(1500)).await.unwrap();
     assert!(started.elapsed() >= Duration::from_millis(1500));
-    assert_eq!((stopped.state, stopped.exit_code), (State::Exited, 137));
+    assert_eq!(
+        (stopped.container.state, stopped.container.exit_code, stopped.killed),
+        (State::Exited, 137, true)
+    );
 }
 
 #[tokio::test]

@@ -61,3 +61,24 @@ async fn a_misspelt_service_is_not_found_with_a_suggestion() {
     assert_eq!(found[0].depends_on, [format!("{}/db", bed.name)]);
     assert!(bed.daemon.project(&bed.named("none")).await.unwrap_err().is_not_found());
 }
+
+#[tokio::test]
+async fn what_a_restart_breaks_or_must_restart() {
+    let bed = Bed::new();
+    let owner = bed.service("vpn", 1, &["--stop-timeout", "60", "--stop-signal", "SIGINT"]).remove(0);
+    let network = format!("container:{owner}");
+    let side = bed.service("side", 1, &["--network", &network]).remove(0);
+    let depends = |restart: &str| format!("com.docker.compose.depends_on=vpn:service_started:{restart}");
+    let restarted = bed.service("web", 1, &["--label", &depends("true")]).remove(0);
+    bed.service("calm", 1, &["--label", &depends("false")]);
+    let owners = bed.daemon.service(&format!("{}/vpn", bed.name)).await.unwrap();
+    assert_eq!((owners[0].stop_timeout_ms, owners[0].stop_signal.as_str()), (Some(60_000), "SIGINT"));
+    let found = bed.daemon.dependents(&owners).await.unwrap();
+    let mut ids: Vec<&str> = found.iter().map(|one| one.id.as_str()).collect();
+    ids.sort_unstable();
+    let mut wanted = [side.as_str(), restarted.as_str()];
+    wanted.sort_unstable();
+    assert_eq!(ids, wanted);
+    let shares: Vec<_> = found.iter().filter_map(|one| one.network_owner.as_deref()).collect();
+    assert_eq!(shares, [owner.as_str()]);
+}

@@ -104,7 +104,7 @@ async fn a_daemon_behind_tls_is_asked_and_changed() {
     let daemon = server.daemon("ca", "client");
     let stopped = daemon.stop(&id, Duration::from_secs(5)).await.unwrap();
     assert_eq!(Bed::look(&id, "{{.State.Status}}"), "exited");
-    assert_eq!(daemon.inspect(&stopped.name).await.unwrap(), stopped);
+    assert_eq!(daemon.inspect(&stopped.container.name).await.unwrap(), stopped.container);
 }
 
 #[tokio::test]

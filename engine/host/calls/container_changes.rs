@@ -11,7 +11,7 @@ use super::super::limits;
 use super::super::overlay::Overlay;
 use super::super::world::World;
 use crate::clock;
-use crate::containers::types::{Container, Health, Limits, State};
+use crate::containers::types::{Container, Health, Limits, State, Stopped};
 use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::model::grant::ContainerAction;
 use crate::model::ids::Digest;
@@ -20,14 +20,39 @@ use crate::model::ids::Digest;
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 pub(in crate::host) enum Change {
-    Stop { id: String, grace_ms: u64 },
-    Start { id: String },
-    Kill { id: String, signal: String },
-    Pause { id: String, pause: bool },
-    Unpause { id: String, unpause: bool },
-    Rename { id: String, name: String },
-    Update { id: String, limits: Limits },
-    Remove { id: String, force: bool },
+    Stop {
+        id: String,
+        /// None is the container's own stop timeout.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        grace_ms: Option<u64>,
+    },
+    Start {
+        id: String,
+    },
+    Kill {
+        id: String,
+        signal: String,
+    },
+    Pause {
+        id: String,
+        pause: bool,
+    },
+    Unpause {
+        id: String,
+        unpause: bool,
+    },
+    Rename {
+        id: String,
+        name: String,
+    },
+    Update {
+        id: String,
+        limits: Limits,
+    },
+    Remove {
+        id: String,
+        force: bool,
+    },
 }
 
 impl Change {
@@ -81,7 +106,7 @@ impl Change {
         intent: &Intent,
     ) -> Result<bool, Trouble> {
         let (id, grace_ms) = match self {
-            Self::Stop { id, grace_ms } => (id, *grace_ms),
+            Self::Stop { id, grace_ms } => (id, grace_ms.unwrap_or(before.own_grace_ms())),
             Self::Kill { id, .. } if self.is_kill() => (id, 0),
             _ => return Ok(false),
         };
@@ -108,6 +133,15 @@ impl Change {
         Ok(false)
     }
 
+    /// The answer of a call that was found done; of a stop it tells whether the daemon had to kill.
+    async fn answer(&self, world: &World, now: Container, intent: &Intent) -> Result<Value, Trouble> {
+        if !matches!(self, Self::Stop { .. }) {
+            return Ok(to_value(&now));
+        }
+        let killed = world.daemon()?.was_killed(&now, intent.at_ms).await?;
+        Ok(stopped_value(&Stopped { container: now, killed }))
+    }
+
     async fn look(&self, world: &World, intent: &Intent) -> Result<Found, Trouble> {
         let Ok(before) = serde_json::from_value::<Container>(intent.before.clone()) else {
             return Ok(Found::Doubt("what was seen before the call cannot be read".to_owned()));
@@ -129,7 +163,7 @@ impl Change {
             return Ok(Found::Done(Value::Null));
         }
         if self.reached(&before, &now) {
-            return Ok(Found::Done(to_value(&now)));
+            return Ok(Found::Done(self.answer(world, now, intent).await?));
         }
         if !self.untouched(&before, &now) {
             return Ok(Found::Doubt(format!(
@@ -138,7 +172,8 @@ impl Change {
             )));
         }
         if self.await_stop_under_way(world, &before, intent).await? {
-            return Ok(Found::Done(to_value(&world.inspect(self.id()).await?)));
+            let now = world.inspect(self.id()).await?;
+            return Ok(Found::Done(self.answer(world, now, intent).await?));
         }
         if matches!(self, Self::Kill { .. }) && !self.is_kill() {
             return Ok(Found::Doubt(format!("whether `{}` got its signal cannot be seen", before.name)));
@@ -157,6 +192,10 @@ fn as_wished(wished: &Limits, now: &Limits) -> bool {
 
 fn up(container: &Container) -> bool {
     matches!(container.state, State::Running | State::Paused | State::Restarting)
+}
+
+fn stopped_value(stopped: &Stopped) -> Value {
+    serde_json::to_value(stopped).unwrap_or(Value::Null)
 }
 
 /// A container as the journal keeps it.
@@ -203,18 +242,22 @@ impl Call for Change {
 
     fn time_ms(&self) -> u64 {
         match self {
-            Self::Stop { grace_ms, .. } => grace_ms.saturating_add(limits::READ_DEADLINE_MS),
+            Self::Stop { grace_ms, .. } => {
+                grace_ms.unwrap_or(limits::MAX_OWN_GRACE_MS).saturating_add(limits::READ_DEADLINE_MS)
+            }
             _ => limits::READ_DEADLINE_MS,
         }
     }
 
     fn check(&self) -> Result<(), Failure> {
         match self {
-            Self::Stop { grace_ms, .. } if *grace_ms > limits::MAX_GRACE_MS => Err(Failure::new(
-                FailureKind::Invalid,
-                "containers.grace",
-                format!("a grace of {grace_ms} ms is longer than {} ms", limits::MAX_GRACE_MS),
-            )),
+            Self::Stop { grace_ms: Some(grace_ms), .. } if *grace_ms > limits::MAX_GRACE_MS => {
+                Err(Failure::new(
+                    FailureKind::Invalid,
+                    "containers.grace",
+                    format!("a grace of {grace_ms} ms is longer than {} ms", limits::MAX_GRACE_MS),
+                ))
+            }
             _ => Ok(()),
         }
     }
@@ -223,7 +266,9 @@ impl Call for Change {
         async move {
             let daemon = world.daemon()?;
             let container = match self {
-                Self::Stop { id, grace_ms } => daemon.stop(id, Duration::from_millis(*grace_ms)).await?,
+                Self::Stop { id, grace_ms } => {
+                    return Ok(stopped_value(&daemon.stop(id, grace_ms.map(Duration::from_millis)).await?));
+                }
                 Self::Start { id } => daemon.start(id).await?,
                 Self::Kill { id, signal } => daemon.kill(id, signal).await?,
                 Self::Pause { id, .. } => daemon.pause(id).await?,

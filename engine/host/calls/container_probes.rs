@@ -15,7 +15,7 @@ use super::container_changes::to_value;
 use super::secrets::{check_placed, check_variables};
 use crate::clock;
 use crate::containers::types::{Container, ExecOutput, Health, Overrides, State};
-use crate::containers::{ExecTrace, NewSecrets, check_file};
+use crate::containers::{ExecCommand, ExecTrace, NewSecrets, check_file};
 use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::model::grant::ContainerAction;
 use crate::model::ids::Digest;
@@ -190,6 +190,10 @@ pub(in crate::host) struct Exec {
     #[serde(skip_serializing_if = "Placed::is_empty")]
     pub(super) secret_env: Placed,
     pub(super) input: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) workdir: Option<String>,
     pub(super) timeout_ms: u64,
     /// The daemon's id, once created by this very engine.
     #[serde(skip)]
@@ -203,7 +207,9 @@ impl Exec {
     /// An inert one; the secrets are in it from then on.
     async fn make(&self, world: &World) -> Result<String, Trouble> {
         let secrets = self.secret_env.values(world).await?;
-        Ok(world.daemon()?.exec_create(&self.id, &self.command, &self.env, &secrets).await?)
+        let (user, workdir) = (self.user.as_deref(), self.workdir.as_deref());
+        let command = ExecCommand { command: &self.command, env: &self.env, user, workdir };
+        Ok(world.daemon()?.exec_create(&self.id, &command, &secrets).await?)
     }
 
     /// How long this engine waits for a command that it starts.

@@ -20,6 +20,7 @@ use crate::model::ids::Digest;
 pub(in crate::host) enum Look {
     Service { service: String },
     Project { project: String },
+    Dependents { service: String },
     Inspect { id: String },
     WaitUntil { id: String, condition: Condition, timeout_ms: u64 },
     Logs { id: String, lines: u32, previous: bool },
@@ -37,6 +38,7 @@ impl Call for Look {
         match self {
             Self::Service { .. } => "containers.service",
             Self::Project { .. } => "containers.project",
+            Self::Dependents { .. } => "containers.dependents",
             Self::Inspect { .. } => "containers.inspect",
             Self::WaitUntil { .. } => "containers.wait-until",
             Self::Logs { .. } => "containers.logs",
@@ -53,7 +55,9 @@ impl Call for Look {
 
     fn need(&self) -> Need {
         match self {
-            Self::Service { .. } | Self::Project { .. } | Self::Inspect { .. } => Need::Answered,
+            Self::Service { .. } | Self::Project { .. } | Self::Dependents { .. } | Self::Inspect { .. } => {
+                Need::Answered
+            }
             Self::WaitUntil { id, .. }
             | Self::Logs { id, .. }
             | Self::Stats { id, .. }
@@ -88,6 +92,7 @@ impl Call for Look {
             match self {
                 Self::Service { service } => value(world.service(service).await?),
                 Self::Project { project } => value(world.project(project).await?),
+                Self::Dependents { service } => value(world.dependents(service).await?),
                 Self::Inspect { id } => value(world.inspect(id).await?),
                 Self::WaitUntil { id, condition, timeout_ms } => {
                     value(world.wait_until(id, *condition, Duration::from_millis(*timeout_ms)).await?)

@@ -1,19 +1,16 @@
 //! `runbook:containers`: from the contract's words to calls and back.
 
-use wasmtime::component::Resource;
-
 use super::super::bindings::runbook::containers::containers as wit;
 use super::super::bindings::runbook::types::types::Error;
 use super::super::instance::Guest;
-use super::super::secret::Handle;
 use super::container_changes::Change;
 use super::container_probes::{Create, Exec};
 use super::container_reads::Look;
 use crate::containers::types::{
-    Condition, Container, ContainerEvent, ExecOutput, Health, Limits, Overrides, Sample, State,
+    Condition, Container, ContainerEvent, ExecOutput, Health, Limits, Overrides, Sample, State, Stopped,
 };
 
-type Reply<T> = wasmtime::Result<Result<T, Error>>;
+pub(super) type Reply<T> = wasmtime::Result<Result<T, Error>>;
 
 impl Guest {
     async fn look(&mut self, look: Look) -> Reply<wit::Container> {
@@ -27,6 +24,10 @@ impl Guest {
     async fn change(&mut self, change: Change) -> Reply<wit::Container> {
         Ok(self.pass::<Container>(change).await?.map(container))
     }
+
+    pub(super) async fn stopped(&mut self, id: String, grace_ms: Option<u64>) -> Reply<Stopped> {
+        self.pass::<Stopped>(Change::Stop { id, grace_ms }).await
+    }
 }
 
 impl wit::Host for Guest {
@@ -36,6 +37,10 @@ impl wit::Host for Guest {
 
     async fn project(&mut self, project: String) -> Reply<Vec<wit::Container>> {
         self.look_at_all(Look::Project { project }).await
+    }
+
+    async fn dependents(&mut self, service: String) -> Reply<Vec<wit::Container>> {
+        self.look_at_all(Look::Dependents { service }).await
     }
 
     async fn inspect(&mut self, id: String) -> Reply<wit::Container> {
@@ -56,8 +61,11 @@ impl wit::Host for Guest {
         self.look(Look::WaitUntil { id, condition, timeout_ms }).await
     }
 
-    async fn stop(&mut self, id: String, grace_ms: u64) -> Reply<wit::Container> {
-        self.change(Change::Stop { id, grace_ms }).await
+    async fn stop(&mut self, id: String, grace_ms: Option<u64>) -> Reply<wit::Stopped> {
+        Ok(self
+            .stopped(id, grace_ms)
+            .await?
+            .map(|stopped| wit::Stopped { container: container(stopped.container), killed: stopped.killed }))
     }
 
     async fn start(&mut self, id: String) -> Reply<wit::Container> {
@@ -82,20 +90,10 @@ impl wit::Host for Guest {
         name: String,
         overrides: wit::Overrides,
     ) -> Reply<wit::Container> {
-        self.create_with_secrets(from, name, overrides, Vec::new(), Vec::new()).await
-    }
-
-    async fn create_with_secrets(
-        &mut self,
-        from: String,
-        name: String,
-        overrides: wit::Overrides,
-        secret_env: Vec<(String, Resource<Handle>)>,
-        secret_files: Vec<(String, Resource<Handle>)>,
-    ) -> Reply<wit::Container> {
-        let (secret_env, secret_files) = (self.placed(&secret_env)?, self.placed(&secret_files)?);
-        let wit::Overrides { env, labels, image, command, one_shot, replica } = overrides;
-        let overrides = Overrides { env, labels, image, command, one_shot, replica };
+        let wit::Overrides { env, labels, image, command, one_shot, replica, user, workdir, .. } = overrides;
+        let (secret_env, secret_files) =
+            (self.placed(&overrides.secret_env)?, self.placed(&overrides.secret_files)?);
+        let overrides = Overrides { env, labels, image, command, one_shot, replica, user, workdir };
         let create = Create { id: from, name, overrides, secret_env, secret_files };
         Ok(self.pass::<Container>(create).await?.map(container))
     }
@@ -114,29 +112,12 @@ impl wit::Host for Guest {
             .await
     }
 
-    async fn exec(
-        &mut self,
-        id: String,
-        command: Vec<String>,
-        env: Vec<(String, String)>,
-        input: Option<String>,
-        timeout_ms: u64,
-    ) -> Reply<wit::ExecOutput> {
-        self.exec_with_secrets(id, command, env, Vec::new(), input, timeout_ms).await
-    }
-
-    async fn exec_with_secrets(
-        &mut self,
-        id: String,
-        command: Vec<String>,
-        env: Vec<(String, String)>,
-        secret_env: Vec<(String, Resource<Handle>)>,
-        input: Option<String>,
-        timeout_ms: u64,
-    ) -> Reply<wit::ExecOutput> {
-        let secret_env = self.placed(&secret_env)?;
+    async fn exec(&mut self, id: String, request: wit::ExecRequest) -> Reply<wit::ExecOutput> {
+        let secret_env = self.placed(&request.secret_env)?;
+        let wit::ExecRequest { command, env, input, user, workdir, timeout_ms, .. } = request;
         let (inert, deadline_ms) = (std::sync::OnceLock::new(), self.deadline_ms());
-        let exec = Exec { id, command, env, secret_env, input, timeout_ms, inert, deadline_ms };
+        let exec =
+            Exec { id, command, env, secret_env, input, user, workdir, timeout_ms, inert, deadline_ms };
         Ok(self.pass::<ExecOutput>(exec).await?.map(|output| wit::ExecOutput {
             exit_code: output.exit_code,
             stdout: output.stdout,
@@ -186,7 +167,7 @@ impl wit::Host for Guest {
     }
 }
 
-fn container(c: Container) -> wit::Container {
+pub(super) fn container(c: Container) -> wit::Container {
     wit::Container {
         id: c.id,
         name: c.name,
@@ -233,5 +214,9 @@ fn container(c: Container) -> wit::Container {
         auto_remove: c.auto_remove,
         replica: c.replica,
         labels: c.labels,
+        restarts_with: c.restarts_with,
+        stop_timeout_ms: c.stop_timeout_ms,
+        stop_signal: c.stop_signal,
+        network_owner: c.network_owner,
     }
 }

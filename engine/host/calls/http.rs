@@ -383,11 +383,7 @@ impl Call for Connect {
 }
 
 impl wit::Host for Guest {
-    async fn send(&mut self, request: wit::Request) -> wasmtime::Result<Result<wit::Response, Error>> {
-        self.send_with_secrets(request, Vec::new()).await
-    }
-
-    async fn send_with_secrets(
+    async fn send(
         &mut self,
         request: wit::Request,
         secrets: Vec<wit::SecretPart>,

@@ -5,6 +5,7 @@ pub(super) mod container_changes;
 pub(super) mod container_probes;
 pub(super) mod container_reads;
 pub(super) mod containers;
+pub(super) mod contract_0_1;
 pub(super) mod http;
 pub(super) mod http_secrets;
 pub(super) mod notes;

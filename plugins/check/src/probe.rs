@@ -122,7 +122,7 @@ fn http(host: &impl Host, _: &Context, input: &Http) -> Result<Report, Error> {
             timeout_ms: input.timeout.as_ms(),
             repeatable: true,
         };
-        match host.send(&request) {
+        match host.send(&request, &[]) {
             Ok(response) => Ok(why_wrong(input, &response)),
             Err(error) => as_reason(error).map(Some),
         }

@@ -37,6 +37,12 @@ pub(crate) struct Input {
     secret_env: BTreeMap<String, SecretName>,
     /// What it reads on its standard input.
     stdin: Option<String>,
+    /// Whom it runs as, `user`, `uid` or `uid:gid`; else the user of the container.
+    #[schemars(length(min = 1, max = 256))]
+    user: Option<String>,
+    /// The absolute path it runs in; else the working directory of the container.
+    #[schemars(regex(pattern = "^/"))]
+    workdir: Option<String>,
     /// How long it may take.
     #[serde(default = "one_minute")]
     timeout: Duration,
@@ -52,6 +58,8 @@ fn exec(host: &impl Host, _: &Context, input: &Input) -> Result<Output, Error> {
         env: &input.env,
         secret_env: &input.secret_env,
         input: input.stdin.as_deref(),
+        user: input.user.as_deref(),
+        workdir: input.workdir.as_deref(),
         timeout: input.timeout,
     };
     task.run(host, &container)?.judge(input.expect_exit)

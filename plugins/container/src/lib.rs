@@ -11,7 +11,8 @@ mod script;
 use std::collections::BTreeMap;
 
 use runbook_plugin::{
-    Container, Error, ExecOutput, Host, JsonSchema, Secret, SecretName, Serialize, Step, select, text,
+    Container, Error, ExecOutput, ExecRequest, Host, JsonSchema, Secret, SecretName, Serialize, Step, select,
+    text,
 };
 
 /// What this plugin performs.
@@ -97,19 +98,19 @@ pub(crate) struct Task<'a> {
     pub(crate) env: &'a BTreeMap<String, String>,
     pub(crate) secret_env: &'a BTreeMap<String, SecretName>,
     pub(crate) input: Option<&'a str>,
+    pub(crate) user: Option<&'a str>,
+    pub(crate) workdir: Option<&'a str>,
     pub(crate) timeout: runbook_plugin::Duration,
 }
 
 impl Task<'_> {
     pub(crate) fn run(&self, host: &impl Host, container: &Container) -> Result<Output, Error> {
-        let Self { command, env, secret_env, input, timeout } = *self;
-        let env: Vec<(String, String)> = env.clone().into_iter().collect();
-        let printed = if secret_env.is_empty() {
-            host.exec(&container.id, command, &env, input, timeout)?
-        } else {
-            let secrets = handles(host, secret_env)?;
-            host.exec_with(&container.id, command, &env, &secrets, input, timeout)?
-        };
+        let Self { command, input, user, workdir, timeout, .. } = *self;
+        let env: Vec<(String, String)> = self.env.clone().into_iter().collect();
+        let secret_env = handles(host, self.secret_env)?;
+        let (env, secret_env) = (env.as_slice(), secret_env.as_slice());
+        let request = ExecRequest { command, env, secret_env, input, user, workdir, timeout };
+        let printed = host.exec(&container.id, &request)?;
         Ok(Output::new(container, &printed))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use runbook_plugin::{
     Condition, Container, Context, Deserialize, Duration, Error, ErrorKind, ExecOutput, Host, JsonSchema,
-    Overrides, SecretName, SecretOverrides, Step, select,
+    Overrides, SecretName, Step, select,
 };
 
 use crate::{Output, handles, zero};
@@ -45,6 +45,12 @@ pub(crate) struct Input {
     #[serde(default)]
     #[schemars(extend("maxProperties" = 16))]
     secret_files: BTreeMap<String, SecretName>,
+    /// Whom it runs as, `user`, `uid` or `uid:gid`; else the user of the service.
+    #[schemars(length(min = 1, max = 256))]
+    user: Option<String>,
+    /// The absolute path it runs in; else the working directory of the service.
+    #[schemars(regex(pattern = "^/"))]
+    workdir: Option<String>,
     /// How long it may take.
     #[serde(default = "ten_minutes")]
     timeout: Duration,
@@ -63,6 +69,8 @@ pub(crate) struct Job<'a> {
     pub(crate) env: &'a BTreeMap<String, String>,
     pub(crate) secret_env: &'a BTreeMap<String, SecretName>,
     pub(crate) secret_files: &'a BTreeMap<String, SecretName>,
+    pub(crate) user: Option<String>,
+    pub(crate) workdir: Option<String>,
     pub(crate) timeout: Duration,
 }
 
@@ -73,6 +81,8 @@ fn run(host: &impl Host, context: &Context, input: &Input) -> Result<Output, Err
         env: &input.env,
         secret_env: &input.secret_env,
         secret_files: &input.secret_files,
+        user: input.user.clone(),
+        workdir: input.workdir.clone(),
         timeout: input.timeout,
     };
     job.run(host, context, &source)?.judge(input.expect_exit)
@@ -101,20 +111,18 @@ impl Job<'_> {
         context: &Context,
         source: &Container,
     ) -> Result<Output, Error> {
+        let (env, files) = (handles(host, self.secret_env)?, handles(host, self.secret_files)?);
         let overrides = Overrides {
             env: self.env.iter().map(|(name, value)| format!("{name}={value}")).collect(),
             command: Some(self.command.clone()),
             one_shot: true,
+            user: self.user.clone(),
+            workdir: self.workdir.clone(),
+            secret_env: &env,
+            secret_files: &files,
             ..Overrides::default()
         };
-        let name = name(source, context);
-        let (env, files) = (handles(host, self.secret_env)?, handles(host, self.secret_files)?);
-        let secrets = SecretOverrides { env: &env, files: &files };
-        let container = if secrets.is_empty() {
-            host.create(&source.id, &name, &overrides)?
-        } else {
-            host.create_with(&source.id, &name, &overrides, secrets)?
-        };
+        let container = host.create(&source.id, &name(source, context), &overrides)?;
         let output = self.finish(host, &container);
         if let Err(error) = host.remove(&container.id, true) {
             host.warn(&format!("`{}` is left behind: {}", container.name, error.message));

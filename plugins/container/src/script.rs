@@ -52,6 +52,12 @@ pub(crate) struct Input {
     #[serde(default)]
     #[schemars(extend("maxProperties" = 16))]
     secret_files: BTreeMap<String, SecretName>,
+    /// Whom it runs as, `user`, `uid` or `uid:gid`; else the user of the container.
+    #[schemars(length(min = 1, max = 256))]
+    user: Option<String>,
+    /// The absolute path it runs in; else the working directory of the container.
+    #[schemars(regex(pattern = "^/"))]
+    workdir: Option<String>,
     /// How long it may take.
     #[serde(default = "ten_minutes")]
     timeout: Duration,
@@ -83,7 +89,9 @@ fn script(host: &impl Host, context: &Context, input: &Input) -> Result<Output, 
         }
         let source = source(host, service, container)?;
         let Input { env, secret_env, secret_files, timeout, .. } = input;
-        Job { command, env, secret_env, secret_files, timeout: *timeout }.run(host, context, &source)?
+        let (user, workdir) = (input.user.clone(), input.workdir.clone());
+        let job = Job { command, env, secret_env, secret_files, user, workdir, timeout: *timeout };
+        job.run(host, context, &source)?
     } else {
         if !input.secret_files.is_empty() {
             let words =
@@ -92,8 +100,10 @@ fn script(host: &impl Host, context: &Context, input: &Input) -> Result<Output, 
         }
         let container = running(host, service, container)?;
         let (env, secret_env, timeout) = (&input.env, &input.secret_env, input.timeout);
+        let (user, workdir) = (input.user.as_deref(), input.workdir.as_deref());
         let body = on_input.then_some(input.body.as_str());
-        Task { command: &command, env, secret_env, input: body, timeout }.run(host, &container)?
+        let task = Task { command: &command, env, secret_env, input: body, user, workdir, timeout };
+        task.run(host, &container)?
     };
     output.judge(input.expect_exit)
 }

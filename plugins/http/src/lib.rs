@@ -124,7 +124,7 @@ fn request(host: &impl Host, _: &Context, input: &Input) -> Result<Output, Error
         repeatable: input.repeatable,
     };
     let response = if input.secrets.is_empty() {
-        host.send(&request)?
+        host.send(&request, &[])?
     } else {
         secrets::send(host, &mut request, &input.secrets)?
     };

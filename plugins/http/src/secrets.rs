@@ -55,7 +55,7 @@ pub(crate) fn send(host: &impl Host, request: &mut Request, parts: &[Part]) -> R
         .zip(&secrets)
         .map(|((part, place), secret)| SecretPart { secret, place, prefix: part.prefix.clone() })
         .collect();
-    host.send_with(request, &put)
+    host.send(request, &put)
 }
 
 /// A body of nothing but secrets need not be written.

@@ -1,6 +1,6 @@
 //! What is often asked of a container.
 
-use crate::{Container, Error, Health, Host, JsonSchema, Overrides, Serialize, State, milliseconds};
+use crate::{Container, Error, Health, Host, JsonSchema, Serialize, State, milliseconds};
 
 impl Container {
     /// Whether its process is meant to be running: also while the daemon restarts it.
@@ -58,13 +58,6 @@ impl Health {
             Self::Healthy => "healthy",
             Self::Unhealthy => "unhealthy",
         }
-    }
-}
-
-#[expect(clippy::derivable_impls, reason = "the type is generated")]
-impl Default for Overrides {
-    fn default() -> Self {
-        Self { env: Vec::new(), labels: Vec::new(), image: None, command: None, one_shot: false, replica: 0 }
     }
 }
 

@@ -1,23 +1,24 @@
 //! Everything a plugin may ask of the engine. The contract with all limits is in `wit/`.
 
 use crate::{
-    Condition, Container, Duration, Error, Event, ExecOutput, Level, Limits, Overrides, Request, Response,
-    Sample, Secret, SecretOverrides, SecretPart,
+    Condition, Container, Duration, Error, Event, ExecOutput, ExecRequest, Level, Limits, Overrides, Request,
+    Response, Sample, Secret, SecretPart, Stopped,
 };
 
 /// The engine as a plugin sees it: [`Imports`](crate::Imports) in the sandbox, [`mock::World`](crate::mock) in tests.
-#[expect(clippy::too_many_arguments, reason = "`exec` is as wide as the contract")]
 pub trait Host {
     /// The containers of a service, sorted by replica number, then name.
     fn service(&self, service: &str) -> Result<Vec<Container>, Error>;
     /// The containers of every service of a Compose project.
     fn project(&self, project: &str) -> Result<Vec<Container>, Error>;
+    /// The containers of other services that share the network of one of its containers or are restarted with it.
+    fn dependents(&self, service: &str) -> Result<Vec<Container>, Error>;
     /// One container by id or name.
     fn inspect(&self, id: &str) -> Result<Container, Error>;
     /// Blocks until the condition holds.
     fn wait_until(&self, id: &str, condition: Condition, timeout: Duration) -> Result<Container, Error>;
-    /// The stop signal, then after the grace KILL.
-    fn stop(&self, id: &str, grace: Duration) -> Result<Container, Error>;
+    /// The stop signal, then after the grace KILL; without a grace, after the container's own stop timeout.
+    fn stop(&self, id: &str, grace: Option<Duration>) -> Result<Stopped, Error>;
     /// Starts a stopped container.
     fn start(&self, id: &str) -> Result<Container, Error>;
     /// A signal by name.
@@ -27,15 +28,7 @@ pub trait Host {
     /// Lets them run again.
     fn unpause(&self, id: &str) -> Result<Container, Error>;
     /// A new, stopped container with the spec of `from`.
-    fn create(&self, from: &str, name: &str, overrides: &Overrides) -> Result<Container, Error>;
-    /// The same with secrets in its environment and in files.
-    fn create_with(
-        &self,
-        from: &str,
-        name: &str,
-        overrides: &Overrides,
-        secrets: SecretOverrides<'_>,
-    ) -> Result<Container, Error>;
+    fn create(&self, from: &str, name: &str, overrides: &Overrides<'_>) -> Result<Container, Error>;
     /// Never a running one unless `force`.
     fn remove(&self, id: &str, force: bool) -> Result<(), Error>;
     /// Gives a container another name.
@@ -43,24 +36,7 @@ pub trait Host {
     /// Live limits.
     fn update(&self, id: &str, limits: Limits) -> Result<Container, Error>;
     /// A command in a running container.
-    fn exec(
-        &self,
-        id: &str,
-        command: &[String],
-        env: &[(String, String)],
-        input: Option<&str>,
-        timeout: Duration,
-    ) -> Result<ExecOutput, Error>;
-    /// The same with secrets as further environment variables.
-    fn exec_with(
-        &self,
-        id: &str,
-        command: &[String],
-        env: &[(String, String)],
-        secret_env: &[(String, Secret)],
-        input: Option<&str>,
-        timeout: Duration,
-    ) -> Result<ExecOutput, Error>;
+    fn exec(&self, id: &str, request: &ExecRequest<'_>) -> Result<ExecOutput, Error>;
     /// The last lines, oldest first; `previous` asks for the life before the last start.
     fn logs(&self, id: &str, lines: u32, previous: bool) -> Result<String, Error>;
     /// Use of resources now.
@@ -72,10 +48,8 @@ pub trait Host {
     /// The daemon's own document as JSON text.
     fn document(&self, id: &str) -> Result<String, Error>;
 
-    /// A request; an error status is a response, not an error.
-    fn send(&self, request: &Request) -> Result<Response, Error>;
-    /// The same with secrets, which the engine puts in.
-    fn send_with(&self, request: &Request, secrets: &[SecretPart<'_>]) -> Result<Response, Error>;
+    /// A request, into which the engine puts the secrets; an error status is a response, not an error.
+    fn send(&self, request: &Request, secrets: &[SecretPart<'_>]) -> Result<Response, Error>;
     /// Opens a TCP connection and closes it; the milliseconds it took.
     fn connect(&self, host: &str, port: u16, timeout: Duration) -> Result<u64, Error>;
 

@@ -10,8 +10,8 @@ use crate::bindings::runbook::{
     state::{artifacts, state},
 };
 use crate::{
-    Condition, Container, Duration, Error, Event, ExecOutput, Host, Level, Limits, Overrides, Request,
-    Response, Sample, Secret, SecretOverrides, SecretPart,
+    Condition, Container, Duration, Error, Event, ExecOutput, ExecRequest, Host, Level, Limits, Overrides,
+    Request, Response, Sample, Secret, SecretPart, Stopped,
 };
 
 /// Calls the engine; only of use inside it.
@@ -25,14 +25,17 @@ impl Host for Imports {
     fn project(&self, project: &str) -> Result<Vec<Container>, Error> {
         containers::project(project)
     }
+    fn dependents(&self, service: &str) -> Result<Vec<Container>, Error> {
+        containers::dependents(service)
+    }
     fn inspect(&self, id: &str) -> Result<Container, Error> {
         containers::inspect(id)
     }
     fn wait_until(&self, id: &str, condition: Condition, timeout: Duration) -> Result<Container, Error> {
         containers::wait_until(id, condition, timeout.as_ms())
     }
-    fn stop(&self, id: &str, grace: Duration) -> Result<Container, Error> {
-        containers::stop(id, grace.as_ms())
+    fn stop(&self, id: &str, grace: Option<Duration>) -> Result<Stopped, Error> {
+        containers::stop(id, grace.map(Duration::as_ms))
     }
     fn start(&self, id: &str) -> Result<Container, Error> {
         containers::start(id)
@@ -46,18 +49,20 @@ impl Host for Imports {
     fn unpause(&self, id: &str) -> Result<Container, Error> {
         containers::unpause(id)
     }
-    fn create(&self, from: &str, name: &str, overrides: &Overrides) -> Result<Container, Error> {
-        containers::create(from, name, overrides)
-    }
-    fn create_with(
-        &self,
-        from: &str,
-        name: &str,
-        overrides: &Overrides,
-        secrets: SecretOverrides<'_>,
-    ) -> Result<Container, Error> {
-        let (env, files) = (borrowed(secrets.env), borrowed(secrets.files));
-        containers::create_with_secrets(from, name, overrides, &env, &files)
+    fn create(&self, from: &str, name: &str, overrides: &Overrides<'_>) -> Result<Container, Error> {
+        let overrides = containers::Overrides {
+            env: overrides.env.clone(),
+            labels: overrides.labels.clone(),
+            image: overrides.image.clone(),
+            command: overrides.command.clone(),
+            one_shot: overrides.one_shot,
+            replica: overrides.replica,
+            user: overrides.user.clone(),
+            workdir: overrides.workdir.clone(),
+            secret_env: borrowed(overrides.secret_env),
+            secret_files: borrowed(overrides.secret_files),
+        };
+        containers::create(from, name, &overrides)
     }
     fn remove(&self, id: &str, force: bool) -> Result<(), Error> {
         containers::remove(id, force)
@@ -68,26 +73,17 @@ impl Host for Imports {
     fn update(&self, id: &str, limits: Limits) -> Result<Container, Error> {
         containers::update(id, limits)
     }
-    fn exec(
-        &self,
-        id: &str,
-        command: &[String],
-        env: &[(String, String)],
-        input: Option<&str>,
-        timeout: Duration,
-    ) -> Result<ExecOutput, Error> {
-        containers::exec(id, command, env, input, timeout.as_ms())
-    }
-    fn exec_with(
-        &self,
-        id: &str,
-        command: &[String],
-        env: &[(String, String)],
-        secret_env: &[(String, Secret)],
-        input: Option<&str>,
-        timeout: Duration,
-    ) -> Result<ExecOutput, Error> {
-        containers::exec_with_secrets(id, command, env, &borrowed(secret_env), input, timeout.as_ms())
+    fn exec(&self, id: &str, request: &ExecRequest<'_>) -> Result<ExecOutput, Error> {
+        let request = containers::ExecRequest {
+            command: request.command.to_vec(),
+            env: request.env.to_vec(),
+            secret_env: borrowed(request.secret_env),
+            input: request.input.map(str::to_owned),
+            user: request.user.map(str::to_owned),
+            workdir: request.workdir.map(str::to_owned),
+            timeout_ms: request.timeout.as_ms(),
+        };
+        containers::exec(id, &request)
     }
     fn logs(&self, id: &str, lines: u32, previous: bool) -> Result<String, Error> {
         containers::logs(id, lines, previous)
@@ -104,10 +100,7 @@ impl Host for Imports {
     fn document(&self, id: &str) -> Result<String, Error> {
         containers::document(id)
     }
-    fn send(&self, request: &Request) -> Result<Response, Error> {
-        http::send(request)
-    }
-    fn send_with(&self, request: &Request, secrets: &[SecretPart<'_>]) -> Result<Response, Error> {
+    fn send(&self, request: &Request, secrets: &[SecretPart<'_>]) -> Result<Response, Error> {
         let parts: Vec<_> = secrets
             .iter()
             .map(|part| http::SecretPart {
@@ -116,7 +109,7 @@ impl Host for Imports {
                 prefix: part.prefix.clone(),
             })
             .collect();
-        http::send_with_secrets(request, &parts)
+        http::send(request, &parts)
     }
     fn secret(&self, name: &str) -> Result<Secret, Error> {
         secrets::get(name).map(Secret::of)

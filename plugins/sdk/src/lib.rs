@@ -42,6 +42,7 @@ mod error;
 pub mod guest;
 mod host;
 mod imports;
+mod request;
 mod secret;
 mod size;
 mod step;
@@ -70,14 +71,14 @@ pub mod bindings {
         pub_export_macro: true,
         default_bindings_module: "runbook_plugin::bindings",
         additional_derives: [PartialEq],
-        additional_derives_ignore: ["secret-part"],
+        additional_derives_ignore: ["secret-part", "overrides", "exec-request"],
         generate_all,
     });
 }
 
 pub use bindings::exports::runbook::step::step::Context;
 pub use bindings::runbook::containers::containers::{
-    Condition, Container, Event, ExecOutput, Health, Limits, Overrides, Port, Sample, State,
+    Condition, Container, Event, ExecOutput, Health, Limits, Port, Sample, State, Stopped,
 };
 pub use bindings::runbook::http::http::{Request, Response};
 pub use bindings::runbook::log::log::Level;
@@ -86,8 +87,9 @@ pub use container::{Facts, select};
 pub use duration::Duration;
 pub use host::Host;
 pub use imports::Imports;
+pub use request::{ExecRequest, Overrides};
 pub use schemars::JsonSchema;
-pub use secret::{Secret, SecretName, SecretOverrides, SecretPart, SecretPlace};
+pub use secret::{Secret, SecretName, SecretPart, SecretPlace};
 pub use serde::{Deserialize, Serialize};
 pub use size::Size;
 pub use step::Step;

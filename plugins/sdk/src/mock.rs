@@ -8,7 +8,7 @@
 //! let world = World::new().with_service("shop/web", 2);
 //! world.behave("shop-web-2", Behaviour::NeverHealthy);
 //! let web = world.service("shop/web").unwrap();
-//! world.stop(&web[0].id, Duration::from_secs(10)).unwrap();
+//! world.stop(&web[0].id, Some(Duration::from_secs(10))).unwrap();
 //! assert_eq!(world.writes(), ["stop shop-web-1"]);
 //! ```
 
@@ -76,6 +76,10 @@ pub struct Exec {
     pub env: Vec<(String, String)>,
     /// Its standard input.
     pub input: Option<String>,
+    /// The user it ran as, if one was asked for.
+    pub user: Option<String>,
+    /// Its working directory, if one was asked for.
+    pub workdir: Option<String>,
 }
 
 /// A secret that was put somewhere.

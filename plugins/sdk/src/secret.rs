@@ -67,22 +67,6 @@ pub struct SecretPart<'a> {
 
 pub use crate::bindings::runbook::http::http::SecretPlace;
 
-/// Secrets of a new container.
-#[derive(Clone, Copy, Default)]
-pub struct SecretOverrides<'a> {
-    /// Environment variables by name.
-    pub env: &'a [(String, Secret)],
-    /// Files by absolute path.
-    pub files: &'a [(String, Secret)],
-}
-
-impl SecretOverrides<'_> {
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.env.is_empty() && self.files.is_empty()
-    }
-}
-
 /// The name of a secret in an input. As a type of its own the engine knows that a step uses the secret, and can tell
 /// before it runs whether that is granted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

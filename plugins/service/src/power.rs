@@ -99,7 +99,7 @@ fn stop(host: &impl Host, _: &Context, input: &Stop) -> Result<StopOutput, Error
     let running: Vec<&Container> = replicas.iter().rev().filter(|c| c.up()).collect();
     let mut stopped = Vec::new();
     for container in &running {
-        host.stop(&container.id, input.grace)?;
+        host.stop(&container.id, Some(input.grace))?;
         stopped.push(container.name.clone());
         host.progress(count(stopped.len()), count(running.len()), &container.name);
     }

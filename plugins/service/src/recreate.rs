@@ -141,7 +141,7 @@ fn replace(host: &impl Host, old: &Container, input: &Input) -> Result<(), (Erro
     let new = host
         .create(&old.id, &format!("{}{NEW}", old.name), &overrides(old, input))
         .map_err(|error| (error, Fate::Untouched))?;
-    if let Err(error) = host.stop(&old.id, input.grace) {
+    if let Err(error) = host.stop(&old.id, Some(input.grace)) {
         discard(host, &new);
         return Err((error, Fate::Untouched));
     }
@@ -197,14 +197,13 @@ fn discard(host: &impl Host, container: &Container) {
     }
 }
 
-fn overrides(old: &Container, input: &Input) -> Overrides {
+fn overrides(old: &Container, input: &Input) -> Overrides<'static> {
     Overrides {
         env: changes(&input.env, &input.remove_env),
         labels: changes(&input.labels, &input.remove_labels),
         image: input.image.clone(),
-        command: None,
-        one_shot: false,
         replica: old.replica,
+        ..Overrides::default()
     }
 }
 

@@ -181,7 +181,7 @@ impl<H: Host> Restart<'_, H> {
             return Ok(());
         }
         if !self.input.force {
-            return self.host.stop(&container.id, self.input.grace).map(drop);
+            return self.host.stop(&container.id, Some(self.input.grace)).map(drop);
         }
         if let Some(digest) = keep_evidence(self.host, container)? {
             self.evidence.push(digest);

@@ -171,7 +171,7 @@ fn scale_in(
     let mut removed = Vec::new();
     for container in &old {
         if container.up() {
-            host.stop(&container.id, input.grace)?;
+            host.stop(&container.id, Some(input.grace))?;
         }
         host.remove(&container.id, false)?;
         removed.push(container.name.clone());

@@ -15,6 +15,8 @@ pub enum Behaviour {
     Unchecked,
     /// It ends with this exit code after this many milliseconds.
     Exits(i32, u64),
+    /// It does not end by itself when it is asked to stop; its health check passes after a second.
+    IgnoresStop,
 }
 
 #[derive(Debug, Clone)]
@@ -53,12 +55,16 @@ impl Simulated {
             auto_remove: false,
             replica: number,
             labels: Vec::new(),
+            restarts_with: Vec::new(),
+            stop_timeout_ms: None,
+            stop_signal: "SIGTERM".to_owned(),
+            network_owner: None,
         };
         Self { container, behaviour: Behaviour::HealthyAfter(PROMPT_MS), started_ms: None }
     }
 
     /// A stopped clone.
-    pub(super) fn cloned(&self, name: &str, number: u32, overrides: &Overrides, now_ms: u64) -> Self {
+    pub(super) fn cloned(&self, name: &str, number: u32, overrides: &Overrides<'_>, now_ms: u64) -> Self {
         let mut clone = self.clone();
         clone.started_ms = None;
         let container = &mut clone.container;
@@ -85,6 +91,12 @@ impl Simulated {
             if self.behaviour == Behaviour::Unchecked { Health::None } else { Health::Starting };
     }
 
+    /// Its exit code when it is asked to stop, and whether it had to be killed.
+    pub(super) fn stop(&self) -> (i32, bool) {
+        let up = matches!(self.container.state, State::Running | State::Paused | State::Restarting);
+        if up && self.behaviour == Behaviour::IgnoresStop { (137, true) } else { (0, false) }
+    }
+
     pub(super) fn end(&mut self, now_ms: u64, exit_code: i32) {
         self.container.state = State::Exited;
         self.container.exit_code = exit_code;
@@ -97,6 +109,9 @@ impl Simulated {
         if let Some(started_ms) = self.started_ms.filter(|_| self.container.state == State::Running) {
             match self.behaviour {
                 Behaviour::HealthyAfter(ms) if now_ms >= started_ms + ms => {
+                    self.container.health = Health::Healthy;
+                }
+                Behaviour::IgnoresStop if now_ms >= started_ms + PROMPT_MS => {
                     self.container.health = Health::Healthy;
                 }
                 Behaviour::NeverHealthy if now_ms >= started_ms + PROMPT_MS => {

@@ -3,8 +3,8 @@
 use super::container::Simulated;
 use super::{Exec, Inner, PutIn, World};
 use crate::{
-    Condition, Container, Duration, Error, Event, ExecOutput, Host, Level, Limits, Overrides, Request,
-    Response, Sample, Secret, SecretOverrides, SecretPart, SecretPlace, State,
+    Condition, Container, Duration, Error, Event, ExecOutput, ExecRequest, Host, Level, Limits, Overrides,
+    Request, Response, Sample, Secret, SecretPart, SecretPlace, State, Stopped,
 };
 
 /// How far the clock goes at once while something is waited for.
@@ -88,6 +88,15 @@ impl Host for World {
         Ok(found)
     }
 
+    fn dependents(&self, service: &str) -> Result<Vec<Container>, Error> {
+        let owners = self.service(service)?;
+        let mut found = self.inner.borrow_mut().now();
+        let shares = |c: &Container| owners.iter().any(|owner| c.network_owner.as_ref() == Some(&owner.id));
+        let restarts = |c: &Container| owners.iter().any(|owner| c.restarts_with.contains(&owner.service));
+        found.retain(|c| owners.iter().all(|owner| owner.service != c.service) && (shares(c) || restarts(c)));
+        Ok(found)
+    }
+
     fn inspect(&self, id: &str) -> Result<Container, Error> {
         let mut inner = self.inner.borrow_mut();
         let now_ms = inner.now_ms;
@@ -129,13 +138,14 @@ impl Host for World {
         }
     }
 
-    fn stop(&self, id: &str, _: Duration) -> Result<Container, Error> {
+    fn stop(&self, id: &str, _: Option<Duration>) -> Result<Stopped, Error> {
         let mut inner = self.inner.borrow_mut();
         inner.write("stop", id, "")?;
         inner.now_ms += TICK_MS;
         let now_ms = inner.now_ms;
-        inner.find(id)?.end(now_ms, 0);
-        inner.answer(id)
+        let (exit_code, killed) = inner.find(id)?.stop();
+        inner.find(id)?.end(now_ms, exit_code);
+        Ok(Stopped { container: inner.answer(id)?, killed })
     }
 
     fn start(&self, id: &str) -> Result<Container, Error> {
@@ -168,7 +178,7 @@ impl Host for World {
         inner.answer(id)
     }
 
-    fn create(&self, from: &str, name: &str, overrides: &Overrides) -> Result<Container, Error> {
+    fn create(&self, from: &str, name: &str, overrides: &Overrides<'_>) -> Result<Container, Error> {
         let mut inner = self.inner.borrow_mut();
         inner.write("create", from, &format!(" as {name}"))?;
         inner.created += 1;
@@ -176,21 +186,9 @@ impl Host for World {
         let mut clone = inner.find(from)?.cloned(name, number, overrides, now_ms);
         let container = clone.at(now_ms);
         inner.add(clone);
+        inner.put_all("env", overrides.secret_env);
+        inner.put_all("file", overrides.secret_files);
         Ok(container)
-    }
-
-    fn create_with(
-        &self,
-        from: &str,
-        name: &str,
-        overrides: &Overrides,
-        secrets: SecretOverrides<'_>,
-    ) -> Result<Container, Error> {
-        let made = self.create(from, name, overrides)?;
-        let mut inner = self.inner.borrow_mut();
-        inner.put_all("env", secrets.env);
-        inner.put_all("file", secrets.files);
-        Ok(made)
     }
 
     fn remove(&self, id: &str, force: bool) -> Result<(), Error> {
@@ -222,36 +220,23 @@ impl Host for World {
         inner.answer(id)
     }
 
-    fn exec(
-        &self,
-        id: &str,
-        command: &[String],
-        env: &[(String, String)],
-        input: Option<&str>,
-        _: Duration,
-    ) -> Result<ExecOutput, Error> {
+    fn exec(&self, id: &str, request: &ExecRequest<'_>) -> Result<ExecOutput, Error> {
         let mut inner = self.inner.borrow_mut();
         inner.write("exec", id, "")?;
-        let container = inner.find(id)?.container.name.clone();
-        let (command, env, input) = (command.to_vec(), env.to_vec(), input.map(str::to_owned));
-        inner.execs.push(Exec { container, command, env, input });
+        inner.put_all("env", request.secret_env);
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        let exec = Exec {
+            container: inner.find(id)?.container.name.clone(),
+            command: request.command.to_vec(),
+            env: request.env.to_vec(),
+            input: text(request.input),
+            user: text(request.user),
+            workdir: text(request.workdir),
+        };
+        inner.execs.push(exec);
         let silent =
             || ExecOutput { exit_code: 0, stdout: String::new(), stderr: String::new(), truncated: false };
         Ok(inner.answer_exec.clone().unwrap_or_else(silent))
-    }
-
-    fn exec_with(
-        &self,
-        id: &str,
-        command: &[String],
-        env: &[(String, String)],
-        secret_env: &[(String, Secret)],
-        input: Option<&str>,
-        timeout: Duration,
-    ) -> Result<ExecOutput, Error> {
-        let output = self.exec(id, command, env, input, timeout)?;
-        self.inner.borrow_mut().put_all("env", secret_env);
-        Ok(output)
     }
 
     fn logs(&self, id: &str, lines: u32, previous: bool) -> Result<String, Error> {
@@ -289,16 +274,9 @@ impl Host for World {
         Ok(serde_json::json!({ "Id": inner.find(id)?.container.id }).to_string())
     }
 
-    fn send(&self, request: &Request) -> Result<Response, Error> {
+    fn send(&self, request: &Request, secrets: &[SecretPart<'_>]) -> Result<Response, Error> {
         let mut inner = self.inner.borrow_mut();
         inner.check("send", &request.url)?;
-        inner.sent.push(request.clone());
-        inner.responses.get(&request.url).cloned().unwrap_or_else(|| {
-            Err(Error::unavailable("http.connect", format!("`{}` does not answer", request.url)))
-        })
-    }
-
-    fn send_with(&self, request: &Request, secrets: &[SecretPart<'_>]) -> Result<Response, Error> {
         for part in secrets {
             let place = match &part.place {
                 SecretPlace::Header(name) => format!("header {name} {:?}", part.prefix),
@@ -306,9 +284,12 @@ impl Host for World {
                 SecretPlace::FormField(name) => format!("form-field {name} {:?}", part.prefix),
                 SecretPlace::BasicAuth(user) => format!("basic-auth {user}"),
             };
-            self.inner.borrow_mut().put(part.secret, place);
+            inner.put(part.secret, place);
         }
-        self.send(request)
+        inner.sent.push(request.clone());
+        inner.responses.get(&request.url).cloned().unwrap_or_else(|| {
+            Err(Error::unavailable("http.connect", format!("`{}` does not answer", request.url)))
+        })
     }
 
     fn secret(&self, name: &str) -> Result<Secret, Error> {
