@@ -2,7 +2,8 @@
 //! as a Merkle tree with signed checkpoints that anyone can verify.
 //!
 //! One writer thread takes everything that waits, commits it once with `synchronous = FULL`, and wakes everyone. What an
-//! append returned as done is durable and stays so; what it refused was not written. State changes and run rows commit in
+//! append returned as done is durable and stays so; what it refused was not written. An append carries its conditions, which
+//! the writer looks at in the commit itself. State changes and run rows commit in
 //! the transaction of their entry and can be made again from the entries alone.
 //!
 //! Deliberately knows nothing of what a run is or does: kinds and data are given and kept, never understood.
@@ -11,6 +12,7 @@ mod archive;
 mod body;
 mod checkpoint;
 mod checkpoint_files;
+mod condition;
 mod entry;
 mod error;
 mod export;
@@ -37,6 +39,7 @@ pub use archive::{ARCHIVED, ArchiveError, Archived, CARRIED, archive};
 pub use body::{MAX_ACTOR_BYTES, MAX_ENTRY_BYTES, MAX_KIND_BYTES};
 pub use checkpoint::{Checkpoint, InvalidNote, MAX_CHECKPOINT_BYTES};
 pub use checkpoint_files::{CHECKPOINT_DIR, MAX_CHECKPOINT_FILES};
+pub use condition::{Claim, Condition, Taken, Unmet};
 pub use entry::{Appended, Draft, Entry, KeptNote, Note, RunRow, StateChange};
 pub use error::{Error, ErrorKind};
 pub use export::{
@@ -44,7 +47,7 @@ pub use export::{
 };
 pub use join::{JOINED, JOINED_BUCKET, JoinError, Joined, join};
 pub use key::{InvalidKey, PRIVATE_KEY_FILE, PUBLIC_KEY_FILE, VerifierKey, public_key};
-pub use log::{Audit, MAX_NOTE_BYTES, Options, Ticket};
+pub use log::{Append, Audit, MAX_NOTE_BYTES, Options, Ready, Ticket};
 pub use mark::MARK_FILE;
 pub use moved::MAX_BLOB_BYTES;
 pub use opening::examine;

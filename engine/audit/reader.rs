@@ -109,7 +109,7 @@ impl Reader {
         Ok(Self { db: schema::open_reader(&path)?, path })
     }
 
-    /// Entries, what was moved to blobs put back.
+    /// Entries, what was moved to blobs put back. Of one that cannot be read the data says why.
     pub fn entries(&self, filter: &EntryFilter) -> Result<Vec<Entry>, Error> {
         let mut query = Query::new("SELECT seq, body FROM entry WHERE seq > ?", signed(filter.after_seq));
         if let Some(before) = filter.before_seq {
@@ -128,7 +128,7 @@ impl Reader {
         let bodies: Vec<(i64, Vec<u8>)> = query.rows(&self.db, |row| {
             Ok((row.get(0)?, row.get_ref(1)?.as_bytes().unwrap_or_default().to_vec()))
         })?;
-        bodies.into_iter().map(|(seq, body)| self.entry_of(unsigned(seq)?, &body)).collect()
+        bodies.into_iter().map(|(seq, body)| self.shown(unsigned(seq)?, &body)).collect()
     }
 
     /// The journal of a run, each entry as it was hashed: what is to be acted on is looked at first.
@@ -141,7 +141,8 @@ impl Reader {
             let seq = unsigned(row.get(0)?)?;
             let body = row.get_ref(1)?.as_bytes().unwrap_or_default();
             if row.get_ref(2)?.as_bytes() != Ok(&tree::leaf(body)[..]) {
-                return Err(Error::damaged(format!("entry {seq}: the body does not match its hash")));
+                let why = "its body does not match its hash".to_owned();
+                return Err(Error::Unreadable { entry: seq, why, changed: true });
             }
             journal.push(self.entry_of(seq, body)?);
         }
@@ -150,7 +151,7 @@ impl Reader {
 
     /// One entry.
     pub fn entry(&self, seq: u64) -> Result<Option<Entry>, Error> {
-        self.body(seq)?.map(|body| self.entry_of(seq, body.as_bytes())).transpose()
+        self.body(seq)?.map(|body| self.shown(seq, body.as_bytes())).transpose()
     }
 
     /// The exact bytes of one entry that are hashed.
@@ -320,6 +321,13 @@ impl Reader {
         let bytes_per_day = u128::from(bytes) * u128::from(DAY_MS) / u128::from(days_ms);
         let bytes_per_day = u64::try_from(bytes_per_day).unwrap_or(u64::MAX);
         Ok(Growth { bytes, entries: self.last_seq()?, first_ms, last_ms, bytes_per_day })
+    }
+
+    fn shown(&self, seq: u64, body: &[u8]) -> Result<Entry, Error> {
+        match self.entry_of(seq, body) {
+            Err(Error::Unreadable { why, .. }) => Entry::unreadable(seq, body, &why),
+            other => other,
+        }
     }
 
     fn entry_of(&self, seq: u64, body: &[u8]) -> Result<Entry, Error> {

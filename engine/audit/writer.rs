@@ -13,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 use crate::model::ids::RunId;
 
 use super::checkpoint_files::CheckpointFiles;
+use super::condition::Pending;
 use super::entry::{Appended, Note};
 use super::error::Error;
 use super::key::SignerKey;
@@ -135,7 +136,8 @@ impl Writer {
         }
     }
 
-    /// Gives each entry its version, and turns away whoever knows an old one.
+    /// Looks at the conditions of each append, in order: turns away those whose do not hold, and gives each entry of the
+    /// others its version.
     fn admit(
         &mut self,
         members: Vec<Member>,
@@ -145,11 +147,15 @@ impl Writer {
         if self.ledger.versions.len() > MAX_KNOWN_VERSIONS {
             self.ledger.versions.clear();
         }
+        let mut pending = Pending::default();
         let mut members = members.into_iter();
-        while let Some(member) = members.next() {
-            match self.versions_of(&member) {
-                Ok(Ok(versions)) => admitted.push((member, versions)),
-                Ok(Err(stale)) => refused.push((member.reply, stale)),
+        while let Some(mut member) = members.next() {
+            match self.versions_of(&mut member, &pending) {
+                Ok(Ok(versions)) => {
+                    pending.take(&member);
+                    admitted.push((member, versions));
+                }
+                Ok(Err(unmet)) => refused.push((member.reply, unmet)),
                 Err(error) => {
                     // The caller answers those admitted; the others are answered here.
                     for member in std::iter::once(member).chain(members) {
@@ -162,11 +168,14 @@ impl Writer {
         Ok(())
     }
 
-    fn versions_of(&mut self, member: &Member) -> Result<Result<Vec<Option<u32>>, Error>, Error> {
-        if let Some((run, expected)) = &member.expect {
-            let found = self.version(run)?;
-            if found != *expected {
-                return Ok(Err(Error::Stale { run: run.clone(), expected: *expected, found }));
+    fn versions_of(
+        &mut self,
+        member: &mut Member,
+        pending: &Pending,
+    ) -> Result<Result<Vec<Option<u32>>, Error>, Error> {
+        for condition in std::mem::take(&mut member.conditions) {
+            if let Err(unmet) = pending.holds(&self.db, condition, |run| self.version(run))? {
+                return Ok(Err(unmet));
             }
         }
         let mut versions = Vec::with_capacity(member.entries.len());

@@ -125,6 +125,8 @@ impl From<Refusal> for Error {
             Refusal::UnknownRun(_) => Kind::NotFound,
             Refusal::Exhausted(_) => Kind::Environment,
             Refusal::Fenced => Kind::Directory,
+            Refusal::SetAside { aside, .. } if aside.damaged => Kind::Directory,
+            Refusal::SetAside { .. } => Kind::Conflict,
             Refusal::Internal(_) => Kind::Internal,
             Refusal::Runbook(_) | Refusal::Target(_) | Refusal::Audit(_) | Refusal::Plugin(_) => {
                 let told = match refusal {

@@ -3,6 +3,7 @@
 //! Decides nothing: what a run does next is [`run::next`](crate::run::next)'s, what it may do is the door's.
 
 mod acceptance;
+mod admission;
 mod commands;
 mod dedupe;
 pub mod emergency;
@@ -21,13 +22,17 @@ pub mod replay;
 pub mod request;
 mod runner;
 mod scrubbed;
+mod set_aside;
 mod shelf;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod words;
 
 pub use acceptance::{MAX_CHILD_DEPTH, holds_no_secret};
+pub use dedupe::DEDUPE_DAYS;
 pub use engine::{Engine, EngineConfig, MAX_UNFINISHED};
 pub use refusal::Refusal;
 pub use runner::Rest;
+pub use set_aside::{Aside, why_set_aside};

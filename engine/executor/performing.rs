@@ -158,7 +158,10 @@ pub(super) async fn await_child(inner: Arc<Inner>, path: StepPath, attempt: u32,
             let end = handle.journal.with(|state| state.end().cloned());
             end.filter(|_| ended).map(|end| child_outcome(&run, &end))
         }
-        None => inner.ended_child(&run),
+        None => {
+            inner.until_not_aside(&run).await;
+            inner.ended_child(&run)
+        }
     };
     Done::ChildEnded { path, attempt, outcome }
 }

@@ -15,7 +15,7 @@ use super::refusal::Refusal;
 use super::request::{Plan, PlannedStep, PlannedWrite, Request};
 use crate::clock;
 use crate::host::{
-    Attempt, ImaginedWrite, Mode, Overlay, Performed, RunContext, RunParts, Site, Stop, perform,
+    Attempt, HaltSwitch, ImaginedWrite, Mode, Overlay, Performed, RunContext, RunParts, Site, Stop, perform,
 };
 use crate::model::ids::{Digest, RunId, RunbookName, StepPath};
 use crate::model::runbook::Runbook;
@@ -99,7 +99,7 @@ impl<'e> Simulation<'e> {
             target: accepted.target.clone(),
             grants: accepted.grants.clone(),
             mode: Mode::Plan,
-            halted: Arc::default(),
+            halt: HaltSwitch::default(),
             ledger: Arc::clone(&sketch) as Arc<dyn crate::host::Ledger>,
             world: inner.world(daemon).through(Arc::clone(&overlay)),
             planned: None,
@@ -209,9 +209,9 @@ impl<'e> Simulation<'e> {
         };
         match performed {
             Performed::Ended { outcome, lines } => self.ended(Ended { path, attempt, outcome, lines }),
-            Performed::Stopped(Stop::Left(why) | Stop::InDoubt(why) | Stop::Diverged(why)) => {
-                Err(Refusal::Conflict(why))
-            }
+            Performed::Stopped(
+                Stop::Left(why) | Stop::InDoubt(why) | Stop::Diverged(why) | Stop::Unwritable(why),
+            ) => Err(Refusal::Conflict(why)),
             Performed::Stopped(stop) => Err(Refusal::Internal(stop.to_string())),
         }
     }

@@ -21,7 +21,7 @@ pub(super) fn context(inner: &Arc<Inner>, journal: &Journal) -> RunContext {
             target: accepted.target.clone(),
             grants: accepted.grants.clone(),
             mode: Mode::Live,
-            halted: Arc::clone(&inner.halted),
+            halt: inner.halt.clone(),
             ledger: Arc::new(journal.clone()),
             world: inner.world(daemon),
             planned: accepted.plan.as_ref().map(|plan| plan.writes.clone()),

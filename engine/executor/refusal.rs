@@ -1,5 +1,6 @@
 //! Why an engine does not do what it is asked for. Nothing was changed.
 
+use super::set_aside::Aside;
 use crate::audit;
 use crate::model::effect::{Failure, FailureKind};
 use crate::model::ids::RunId;
@@ -65,6 +66,14 @@ pub enum Refusal {
     /// There is no such run, or it is not in this engine's hands.
     #[error("there is no unfinished run `{0}`")]
     UnknownRun(RunId),
+    /// The run cannot be read.
+    #[error("run `{run}` is set aside, since it cannot be read: {}", .aside.why)]
+    SetAside {
+        /// Which.
+        run: RunId,
+        /// Why.
+        aside: Aside,
+    },
     /// The run is not in a state for it.
     #[error("{0}")]
     Conflict(String),
@@ -103,6 +112,10 @@ impl Refusal {
                 "`runbook audit join` takes the emergency's segment in and opens the fence".to_owned()
             }
             Self::Conflict(_) => "`runbook runs list --unfinished` shows how each run stands".to_owned(),
+            Self::SetAside { run, .. } => format!(
+                "look at what it changed, then `runbook runs cancel {run}` ends it and gives up its locks; \
+                 `runbook audit verify` tells whether it was changed; what is urgent: `run --emergency --reason WHY`"
+            ),
             Self::UnknownRun(_) => "`runbook runs list` shows all".to_owned(),
             Self::Target(failure) if failure.kind == FailureKind::Unavailable => {
                 "`runbook doctor` tells whether the daemon answers".to_owned()

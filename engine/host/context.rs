@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 use tokio::sync::Notify;
 
+use super::halt::HaltSwitch;
 use super::held::Held;
 use super::seen::Sights;
 use super::signal::aftermath;
@@ -43,6 +44,9 @@ pub enum Stop {
     /// An emergency run has taken over.
     #[error("an emergency run has fenced this engine")]
     Fenced,
+    /// What the attempt did or was told cannot be written down; everything else can.
+    #[error("{0}")]
+    Unwritable(String),
     /// The audit log could not be written: nothing may be done any more.
     #[error("the audit log cannot be written: {0}")]
     Audit(String),
@@ -53,7 +57,7 @@ pub trait Ledger: Send + Sync {
     /// Appends, and returns when it is durable.
     fn announce(&self, event: Event, local: LocalChanges) -> BoxFuture<'_, Result<(), Stop>>;
     /// Hands over at once; order is kept.
-    fn record(&self, event: Event) -> Result<(), Stop>;
+    fn record(&self, event: &Event) -> Result<(), Stop>;
     /// Tells people something that is no entry.
     fn note(&self, path: &StepPath, attempt: u32, level: &'static str, text: String);
 }
@@ -170,8 +174,8 @@ pub struct RunContext {
     pub grants: RunGrants,
     /// How calls are answered.
     pub mode: Mode,
-    /// The engine's halt switch: the reason while it is on.
-    pub halted: Arc<Mutex<Option<String>>>,
+    /// The engine's halt switch.
+    pub halt: HaltSwitch,
     /// Wishes.
     pub control: Arc<Control>,
     /// Where things are written down.
@@ -201,14 +205,14 @@ pub(super) struct Memory {
 impl RunContext {
     /// `planned`: the writes this run is held to. Everything recorded before `replayed` was done by an earlier engine.
     pub fn new(parts: RunParts) -> Self {
-        let RunParts { run, file, target, grants, mode, halted, ledger, world, planned, is_child } = parts;
+        let RunParts { run, file, target, grants, mode, halt, ledger, world, planned, is_child } = parts;
         Self {
             run,
             file,
             target,
             grants,
             mode,
-            halted,
+            halt,
             control: Arc::default(),
             ledger,
             world,
@@ -329,7 +333,7 @@ pub struct RunParts {
     pub target: TargetName,
     pub grants: RunGrants,
     pub mode: Mode,
-    pub halted: Arc<Mutex<Option<String>>>,
+    pub halt: HaltSwitch,
     pub ledger: Arc<dyn Ledger>,
     pub world: World,
     /// The plan's writes, in order.

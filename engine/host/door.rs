@@ -222,7 +222,7 @@ impl Door {
     }
 
     async fn write(&self, call: &dyn Call, id: CallId, arguments: Value) -> Answered {
-        if let Some(reason) = lock(&self.context.halted).clone() {
+        if let Some(reason) = self.context.halt.reason() {
             return Err(Stop::Halted(reason));
         }
         let mut leave = match self.granted(call).await {
@@ -324,7 +324,7 @@ impl Door {
                     if self.held_back(call) {
                         return self.finish(call, id, Err(cancelled()), None);
                     }
-                    if let Some(reason) = lock(&self.context.halted).clone() {
+                    if let Some(reason) = self.context.halt.reason() {
                         return Err(Stop::Halted(reason));
                     }
                     return Box::pin(self.act(call, id, intent, Some(Established::Redone))).await;
@@ -350,7 +350,10 @@ impl Door {
     async fn settle(&self, call: &dyn Call, id: CallId, intent: &Intent, settlement: Settlement) -> Answered {
         self.context.trust(&intent.before);
         let outcome = match settlement {
-            Settlement::Retry => return self.act(call, id, intent, Some(Established::Redone)).await,
+            Settlement::Retry => match self.context.halt.reason() {
+                Some(reason) => return Err(Stop::Halted(reason)),
+                None => return self.act(call, id, intent, Some(Established::Redone)).await,
+            },
             Settlement::Done(Value::Null) => {
                 self.bounded(call.settled_answer(&self.context.world)).await.map_err(|t| t.failure)
             }
@@ -415,10 +418,20 @@ impl Door {
         outcome: Result<Value, Failure>,
     ) -> Answered {
         let function = function.to_owned();
-        let event =
+        let mut event =
             Event::CallFinished { call, function, arguments, outcome: to_outcome(&outcome), established };
-        self.context.ledger.record(event)?;
-        Ok(outcome)
+        match self.context.ledger.record(&event) {
+            // An answer that nobody could read later is none.
+            Err(Stop::Unwritable(why)) => {
+                let failure = Failure::new(FailureKind::Exhausted, "host.unwritable-answer", why);
+                if let Event::CallFinished { outcome, .. } = &mut event {
+                    *outcome = Outcome::Error(failure.clone());
+                }
+                self.context.ledger.record(&event)?;
+                Ok(Err(failure))
+            }
+            recorded => recorded.map(|()| outcome),
+        }
     }
 
     /// Remembers the containers in an answer; those this engine wrote to are as it knows them.

@@ -39,7 +39,7 @@ impl Door {
             Ok(imagined) => imagined,
             Err(failure) => return refused(failure),
         };
-        self.context.ledger.record(Event::CallIntended {
+        self.context.ledger.record(&Event::CallIntended {
             call: id.clone(),
             function: call.function().to_owned(),
             arguments: arguments.clone(),
