@@ -124,7 +124,7 @@ impl From<Refusal> for Error {
             Refusal::Halted(_) => Kind::Halted,
             Refusal::UnknownRun(_) => Kind::NotFound,
             Refusal::Exhausted(_) => Kind::Environment,
-            Refusal::Fenced => Kind::Directory,
+            Refusal::Fenced | Refusal::Leaving => Kind::Directory,
             Refusal::SetAside { aside, .. } if aside.damaged => Kind::Directory,
             Refusal::SetAside { .. } => Kind::Conflict,
             Refusal::Internal(_) => Kind::Internal,

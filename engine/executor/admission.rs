@@ -33,7 +33,7 @@ struct Wish {
 impl Engine {
     /// Accepts a request: when this returns, the run is durable. Nothing has been done yet.
     pub async fn submit(&self, request: Request) -> Result<RunId, Refusal> {
-        let _asked = Asked::of(self.inner());
+        let _asked = Asked::from_outside(self.inner())?;
         self.accept(request, None).await
     }
 

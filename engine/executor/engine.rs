@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -28,6 +29,8 @@ use crate::secrets::Keeper;
 
 /// The most unfinished runs an engine takes: what more is asked for is refused, not queued without end.
 pub const MAX_UNFINISHED: usize = 20_000;
+/// For so long an engine that ends answers what it was asked before.
+const FAREWELL: Duration = Duration::from_secs(10);
 /// Commands that may wait for one run.
 const INBOX: usize = 64;
 /// Bucket of what the engine itself keeps.
@@ -73,6 +76,8 @@ pub(super) struct Inner {
     pub(super) aside: SetAside,
     /// Requests that are being answered: to plan may take many seconds.
     asked: AtomicUsize,
+    /// It ends and takes nothing further.
+    leaving: AtomicBool,
     daemons: Mutex<HashMap<TargetName, Daemon>>,
     runs: Mutex<HashMap<RunId, Handle>>,
     changed: watch::Sender<u64>,
@@ -84,6 +89,13 @@ pub(super) struct Inner {
 pub(super) struct Asked(Arc<Inner>);
 
 impl Asked {
+    /// Refused by an engine that ends.
+    pub(super) fn from_outside(inner: &Arc<Inner>) -> Result<Self, Refusal> {
+        // First counted, then looked: an engine that ends waits for whoever it did not refuse.
+        let asked = Self::of(inner);
+        if inner.leaving.load(Ordering::SeqCst) { Err(Refusal::Leaving) } else { Ok(asked) }
+    }
+
     pub(super) fn of(inner: &Arc<Inner>) -> Self {
         inner.asked.fetch_add(1, Ordering::SeqCst);
         Self(Arc::clone(inner))
@@ -130,6 +142,7 @@ impl Engine {
             tasks: Tasks::default(),
             shelf: Shelf::default(),
             asked: AtomicUsize::default(),
+            leaving: AtomicBool::default(),
             daemons: Mutex::default(),
             runs: Mutex::default(),
             changed: watch::Sender::new(0),
@@ -149,25 +162,31 @@ impl Engine {
 
     /// What a run would do. Changes nothing.
     pub async fn plan(&self, request: Request) -> Result<Plan, Refusal> {
-        let _asked = Asked::of(&self.inner);
+        let _asked = Asked::from_outside(&self.inner)?;
         super::planner::plan(self, &request.printable()).await.map(|(plan, _)| plan)
     }
 
     /// Passes a command on to a run.
     pub async fn command(&self, run: &RunId, command: Command, actor: &str) -> Result<(), Refusal> {
+        let _asked = Asked::from_outside(&self.inner)?;
         if let Some(why) = self.inner.aside.why(run) {
             return self.command_aside(run, command, actor, why).await;
         }
         let handle = self.inner.handle(run).ok_or_else(|| Refusal::UnknownRun(run.clone()))?;
         let (reply, answer) = oneshot::channel();
         let message = Message::Command { command: command.printable(), actor: actor.to_owned(), reply };
-        handle.inbox.send(message).await.map_err(|_| Refusal::UnknownRun(run.clone()))?;
-        answer.await.map_err(|_| Refusal::UnknownRun(run.clone()))?
+        // Its task has ended: with the run, or with this engine, which has then not done it.
+        let gone = || {
+            if self.is_leaving() { Refusal::Leaving } else { Refusal::UnknownRun(run.clone()) }
+        };
+        handle.inbox.send(message).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
     }
 
     /// Sets the halt switch: while it is on, no run that may change anything is accepted, and no call that changes anything
     /// is made. What was announced before it stands before it in the log.
     pub async fn halt(&self, on: bool, reason: &str, actor: &str) -> Result<(), Refusal> {
+        let _asked = Asked::from_outside(&self.inner)?;
         let reason = &printable(reason);
         let words = format!("{reason} ({actor})");
         let value = json!({ "reason": words, "at_ms": clock::now_ms() });
@@ -189,6 +208,7 @@ impl Engine {
         data: Value,
         state: Vec<StateChange>,
     ) -> Result<(), Refusal> {
+        let _asked = Asked::from_outside(&self.inner)?;
         self.inner.audit.submit_ready(fact(actor, kind, data, state)?).durable().await?;
         Ok(())
     }
@@ -228,24 +248,27 @@ impl Engine {
         }
     }
 
-    /// Stops every run at its next safe point, leaving it to be carried on by another engine, and writes down the end.
-    pub async fn drain(&self) {
+    /// Whether it ends and takes nothing further.
+    pub fn is_leaving(&self) -> bool {
+        self.inner.leaving.load(Ordering::SeqCst)
+    }
+
+    /// Takes nothing further from outside, answers what was asked before for at most [`FAREWELL`], and stops every run at its
+    /// next safe point, leaving it to be carried on by another engine.
+    pub async fn leave(&self) {
+        self.inner.leaving.store(true, Ordering::SeqCst);
         self.inner.aside.close();
         self.inner.tell();
-        // What is being accepted is begun first, or it would go on under the next engine's feet.
-        let mut changed = self.inner.changed();
-        while self.inner.asked.load(Ordering::SeqCst) > 0 {
-            if changed.changed().await.is_err() {
-                break;
-            }
-        }
-        let handles: Vec<Handle> = self.inner.runs().values().cloned().collect();
-        for handle in &handles {
-            let _ = handle.inbox.send(Message::Drain).await;
-        }
-        for mut handle in handles {
-            while handle.rest.changed().await.is_ok() {}
-        }
+        let _ = tokio::time::timeout(FAREWELL, self.answered()).await;
+        self.rest_all().await;
+    }
+
+    /// The same, and writes down the end. Nobody may ask anything meanwhile.
+    pub async fn drain(&self) {
+        self.leave().await;
+        // What was being accepted when its asker was given up is begun first: it must not go on beside the next engine.
+        self.answered().await;
+        self.rest_all().await;
         let stopped = Draft::fact(
             &self.inner.config.actor,
             "engine.stopped",
@@ -254,6 +277,25 @@ impl Engine {
         let _ = self.inner.audit.append(vec![stopped], None).await;
         // Whoever still holds a handle: nothing is written once the directory is another engine's.
         let _ = self.inner.audit.close();
+    }
+
+    async fn answered(&self) {
+        let mut changed = self.inner.changed();
+        while self.inner.asked.load(Ordering::SeqCst) > 0 {
+            if changed.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn rest_all(&self) {
+        let handles: Vec<Handle> = self.inner.runs().values().cloned().collect();
+        for handle in &handles {
+            let _ = handle.inbox.send(Message::Drain).await;
+        }
+        for mut handle in handles {
+            while handle.rest.changed().await.is_ok() {}
+        }
     }
 
     /// The audit log, for those who follow runs in this process.

@@ -86,6 +86,9 @@ pub enum Refusal {
     /// A plugin cannot be used.
     #[error(transparent)]
     Plugin(#[from] crate::host::Error),
+    /// The engine ends; the next one takes requests again.
+    #[error("the engine ends and takes nothing further")]
+    Leaving,
     /// An emergency run has fenced this data directory.
     #[error("an emergency run has fenced this data directory: its engine must not act")]
     Fenced,
@@ -108,6 +111,7 @@ impl Refusal {
             }
             Self::PlanChanged { .. } => "look at the new plan with `runbook plan`".to_owned(),
             Self::Halted(_) => "`runbook halt off --reason WHY` ends it".to_owned(),
+            Self::Leaving => "try again in a moment".to_owned(),
             Self::Fenced => {
                 "`runbook audit join` takes the emergency's segment in and opens the fence".to_owned()
             }
