@@ -2,6 +2,7 @@
 
 mod support;
 
+mod at_once;
 mod audit;
 mod canary;
 mod corpus;
@@ -20,6 +21,7 @@ mod quota;
 mod replay;
 mod restart;
 mod secret;
+mod set_aside;
 mod sweep;
 #[path = "sweep/quick.rs"]
 mod sweep_quick;

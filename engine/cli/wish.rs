@@ -60,7 +60,7 @@ pub(super) struct Manner {
     /// The data directory is full, damaged, or its engine hangs: fence it, and write to a segment of its own
     #[arg(long, requires = "reason", conflicts_with_all = ["detach", "plan", "step"])]
     pub(super) emergency: bool,
-    /// A second request with the same key is the same run
+    /// A second request with the same key within 7 days is the same run
     #[arg(long, value_name = "KEY", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     dedupe: Option<String>,
 }

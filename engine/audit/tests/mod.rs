@@ -2,6 +2,7 @@
 
 mod appending;
 mod archiving;
+mod conditions;
 mod crashing;
 mod exporting;
 mod opening;

@@ -8,7 +8,7 @@ use super::super::context::Context;
 use super::super::follow::{Follower, Happening};
 use super::super::output::time;
 use super::super::render::{card, story};
-use super::{find, reader};
+use super::{aside, find, reader};
 use crate::error::exit;
 use crate::executor::request::Card;
 
@@ -33,7 +33,15 @@ impl Show {
         let run = find(&reader, &self.run)?;
         let row = reader.run(&run)?;
         let mut follower = Follower::new(&context.settings()?.data.path, run)?;
-        let happenings = follower.read(&context.catalogue()?)?;
+        let happenings = match (follower.read(&context.catalogue()?), &row) {
+            (Err(error), Some(row)) => return aside::show(context, row, &error.message),
+            (read, _) => read?,
+        };
+        if let Some(row) = &row
+            && let Some(aside) = aside::set_aside(context, std::slice::from_ref(row))?.get(&row.run)
+        {
+            return aside::show(context, row, &aside.why);
+        }
         let view = follower.view();
         let told = follower.told(&view);
         let out = &context.out;
