@@ -132,7 +132,7 @@ fn of_a_hundred_equal_requests_over_the_socket_one_becomes_a_run_whoever_dies() 
             }
             std::thread::sleep(Duration::from_millis(50));
             post(&engine, "/v1/plans", &request("a look")).map(drop)
-        })
+        });
     };
     begin();
     let runs: Vec<String> = std::thread::scope(|scope| {

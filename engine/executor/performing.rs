@@ -152,16 +152,13 @@ pub(super) async fn start_child(parts: Parts, action: StartChild) -> Done {
 
 /// Waits for a child run to end.
 pub(super) async fn await_child(inner: Arc<Inner>, path: StepPath, attempt: u32, run: RunId) -> Done {
-    let outcome = match inner.handle(&run) {
-        Some(mut handle) => {
-            let ended = handle.rest.wait_for(|rest| matches!(rest, Rest::Ended(_))).await.is_ok();
-            let end = handle.journal.with(|state| state.end().cloned());
-            end.filter(|_| ended).map(|end| child_outcome(&run, &end))
-        }
-        None => {
-            inner.until_not_aside(&run).await;
-            inner.ended_child(&run)
-        }
+    let outcome = if let Some(mut handle) = inner.handle(&run) {
+        let ended = handle.rest.wait_for(|rest| matches!(rest, Rest::Ended(_))).await.is_ok();
+        let end = handle.journal.with(|state| state.end().cloned());
+        end.filter(|_| ended).map(|end| child_outcome(&run, &end))
+    } else {
+        inner.until_not_aside(&run).await;
+        inner.ended_child(&run)
     };
     Done::ChildEnded { path, attempt, outcome }
 }

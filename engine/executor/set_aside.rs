@@ -87,9 +87,8 @@ impl Engine {
         actor: &str,
         aside: Aside,
     ) -> Result<(), Refusal> {
-        let reason = match command.printable() {
-            Command::Cancel { reason, undo: false } => reason,
-            _ => return Err(Refusal::SetAside { run: run.clone(), aside }),
+        let Command::Cancel { reason, undo: false } = command.printable() else {
+            return Err(Refusal::SetAside { run: run.clone(), aside });
         };
         let reader = Reader::open(&self.inner().config.data_dir)?;
         let mut row = reader.run(run)?.ok_or_else(|| Refusal::UnknownRun(run.clone()))?;

@@ -64,7 +64,7 @@ fn the_number_of_unfinished_runs_is_never_over_its_limit() {
         hand_over(&audit, vec![draft], vec![version, Condition::Unfinished { below: 3 }])
     };
     let tickets: Vec<_> = (0..20).map(begin).collect();
-    let taken = tickets.into_iter().map(Ticket::wait).filter(Result::is_ok).count();
+    let taken = tickets.into_iter().filter_map(|ticket| ticket.wait().ok()).count();
     assert_eq!(taken, 3);
     let over = Draft { row: Some(row(&run(0), "succeeded")), ..of_run(&run(0), "run.finished") };
     audit.append_blocking(vec![over], Some((run(0), 1))).unwrap();

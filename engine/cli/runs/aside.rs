@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::super::Ended;
 use super::super::context::Context;
 use super::super::output::time;
 use super::reader;
 use crate::audit::RunRow;
-use crate::error::{Error, exit, printable};
+use crate::error::{Error, printable};
 use crate::executor::{Aside, Refusal, why_set_aside};
 use crate::model::ids::RunId;
 
@@ -34,13 +33,13 @@ pub(super) fn refused(run: RunId, aside: Aside) -> Error {
 }
 
 /// What can be shown of a run that cannot be read: its row, why, and the way out.
-pub(super) fn show(context: &Context, row: &RunRow, why: &str) -> Ended {
+pub(super) fn show(context: &Context, row: &RunRow, why: &str) {
     let out = &context.out;
     if out.is_json() {
         out.json(
             &json!({ "run": row.run, "runbook": row.runbook, "row": row, "set_aside": why, "steps": [] }),
         );
-        return Ok(exit::SUCCEEDED);
+        return;
     }
     let status = if row.finished_ms.is_none() { SET_ASIDE } else { row.status.as_str() };
     out.line(format!("{} {} {} {}", out.paint.red(status), row.runbook, row.run, row.subject));
@@ -56,5 +55,4 @@ pub(super) fn show(context: &Context, row: &RunRow, why: &str) -> Ended {
             "  runbook runs cancel {run}   ends it as stuck and gives up its locks; nothing is undone"
         ));
     }
-    Ok(exit::SUCCEEDED)
 }

@@ -9,6 +9,7 @@ use super::super::follow::{Follower, Happening};
 use super::super::output::time;
 use super::super::render::{card, story};
 use super::{aside, find, reader};
+use crate::audit::RunRow;
 use crate::error::exit;
 use crate::executor::request::Card;
 
@@ -27,6 +28,12 @@ pub(in crate::cli) struct Show {
     log: bool,
 }
 
+fn asked_by(row: &RunRow) -> String {
+    let reason = row.reason.as_ref().map(|reason| format!(": {}", crate::error::printable(reason)));
+    let (actor, date, target) = (&row.actor, time::date(row.started_ms), &row.target);
+    format!("\n  asked by {actor} on {date}, target {target}{}", reason.unwrap_or_default())
+}
+
 impl Show {
     pub(super) fn run(self, context: &Context) -> Ended {
         let reader = reader(context)?;
@@ -34,13 +41,17 @@ impl Show {
         let row = reader.run(&run)?;
         let mut follower = Follower::new(&context.settings()?.data.path, run)?;
         let happenings = match (follower.read(&context.catalogue()?), &row) {
-            (Err(error), Some(row)) => return aside::show(context, row, &error.message),
+            (Err(error), Some(row)) => {
+                aside::show(context, row, &error.message);
+                return Ok(exit::SUCCEEDED);
+            }
             (read, _) => read?,
         };
         if let Some(row) = &row
             && let Some(aside) = aside::set_aside(context, std::slice::from_ref(row))?.get(&row.run)
         {
-            return aside::show(context, row, &aside.why);
+            aside::show(context, row, &aside.why);
+            return Ok(exit::SUCCEEDED);
         }
         let view = follower.view();
         let told = follower.told(&view);
@@ -60,17 +71,8 @@ impl Show {
         {
             out.line(format!("\n  {}", crate::error::printable(why)));
         }
-        if let Some(row) = row {
-            let reason = row
-                .reason
-                .map(|reason| format!(": {}", crate::error::printable(&reason)))
-                .unwrap_or_default();
-            out.line(format!(
-                "\n  asked by {} on {}, target {}{reason}",
-                row.actor,
-                time::date(row.started_ms),
-                row.target
-            ));
+        if let Some(row) = &row {
+            out.line(asked_by(row));
         }
         if let (Some(accepted), Some(runbook)) = (follower.accepted(), follower.runbook()) {
             let risk = runbook.risk;
