@@ -9,6 +9,7 @@ mod crash;
 mod disk;
 mod docs;
 mod emergency;
+mod forged;
 mod grants;
 mod handles;
 mod hostile;

@@ -13,6 +13,7 @@ use crate::model::ids::{Digest, RunId};
 use super::entry::{Blob, Draft, Entry, RunRow, StateChange};
 use super::error::Error;
 use super::moved::{self, Load};
+use super::standing::Standing;
 
 /// No body is longer, in bytes. What does not fit is moved to blobs.
 pub const MAX_ENTRY_BYTES: usize = 64 * 1024;
@@ -36,6 +37,8 @@ pub(super) struct Prepared {
     pub(super) state: Vec<StateChange>,
     pub(super) blobs: Vec<Blob>,
     pub(super) prune: Vec<Digest>,
+    /// The draft, where a list of what stands is to be added when its place is known.
+    pub(super) listing: Option<Box<Draft>>,
     /// From the opening brace up to `"seq":`.
     head: String,
     /// Between the sequence and `,"time_ms":`.
@@ -44,7 +47,9 @@ pub(super) struct Prepared {
 
 impl Prepared {
     pub(super) fn new(draft: Draft) -> Result<Self, Error> {
-        let Draft { actor, run, kind, data, row, state, blobs, prune } = draft;
+        let listing =
+            draft.lists_unfinished.then(|| Box::new(Draft { lists_unfinished: false, ..draft.clone() }));
+        let Draft { actor, run, kind, data, row, state, blobs, prune, lists_unfinished: _ } = draft;
         check_words(&actor, &kind, run.as_ref(), row.as_ref())?;
         let mut blobs =
             blobs.into_iter().map(|bytes| moved::blob("a blob", bytes)).collect::<Result<Vec<_>, _>>()?;
@@ -85,7 +90,22 @@ impl Prepared {
         }
         head.push_str(",\"seq\":");
         let middle = state_json.map_or_else(String::new, |state| format!(",\"state\":{state}"));
-        Ok(Self { actor, run, kind, row, state, blobs, prune, head, middle })
+        Ok(Self { actor, run, kind, row, state, blobs, prune, listing, head, middle })
+    }
+
+    /// The same with a list of what stands; none if it is to have no list. `last` is the blob of the list before, which nobody needs
+    /// any more. Also gives the blob of this one.
+    pub(super) fn listing(
+        &self,
+        standing: &Standing,
+        last: Option<&Digest>,
+    ) -> Result<Option<(Self, Option<Digest>)>, Error> {
+        let Some(mut draft) = self.listing.clone() else { return Ok(None) };
+        let blob = standing.list(&mut draft.data)?;
+        let digest = blob.as_ref().map(Digest::of);
+        draft.prune.extend(last.filter(|last| Some(*last) != digest.as_ref()).cloned());
+        draft.blobs.splice(0..0, blob);
+        Ok(Some((Self::new(*draft)?, digest)))
     }
 
     /// How much memory it takes while it waits.

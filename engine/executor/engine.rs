@@ -72,6 +72,8 @@ pub(super) struct Inner {
     pub(super) shelf: Shelf,
     /// Requests that are being answered: to plan may take many seconds.
     asked: AtomicUsize,
+    /// Unfinished runs whose journals are not what was signed.
+    pub(super) aside: Mutex<HashMap<RunId, crate::audit::Error>>,
     daemons: Mutex<HashMap<TargetName, Daemon>>,
     runs: Mutex<HashMap<RunId, Handle>>,
     changed: watch::Sender<u64>,
@@ -113,9 +115,9 @@ impl Engine {
         }
         emergency::prepare(&config.data_dir);
         let audit = Audit::open(&config.data_dir, &Options::default())?;
-        let reader = Reader::open(&config.data_dir)?;
+        let reader = Reader::open(&config.data_dir)?.with_key(audit.public_key());
         let halted =
-            reader.state_get(BUCKET, "halt")?.and_then(|halt| Some(halt.get("reason")?.as_str()?.to_owned()));
+            audit.found_engine_state("halt").and_then(|halt| Some(halt.get("reason")?.as_str()?.to_owned()));
         let last_ms = reader.entry(reader.last_seq()?)?.map_or(0, |entry| entry.time_ms);
         let now_ms = clock::now_ms();
         let inner = Arc::new(Inner {
@@ -128,6 +130,7 @@ impl Engine {
             tasks: Tasks::default(),
             shelf: Shelf::default(),
             asked: AtomicUsize::default(),
+            aside: Mutex::default(),
             daemons: Mutex::default(),
             runs: Mutex::default(),
             changed: watch::Sender::new(0),
@@ -276,7 +279,7 @@ impl Engine {
 
     /// Passes a command on to a run.
     pub async fn command(&self, run: &RunId, command: Command, actor: &str) -> Result<(), Refusal> {
-        let handle = self.inner.handle(run).ok_or_else(|| Refusal::UnknownRun(run.clone()))?;
+        let handle = self.inner.handle(run).ok_or_else(|| self.inner.missing(run))?;
         let (reply, answer) = oneshot::channel();
         let message = Message::Command { command: command.printable(), actor: actor.to_owned(), reply };
         handle.inbox.send(message).await.map_err(|_| Refusal::UnknownRun(run.clone()))?;
@@ -365,11 +368,11 @@ impl Engine {
         for mut handle in handles {
             while handle.rest.changed().await.is_ok() {}
         }
-        let stopped = Draft::fact(
-            &self.inner.config.actor,
-            "engine.stopped",
-            json!({ "engine": self.inner.config.name }),
-        );
+        let data = json!({ "engine": self.inner.config.name });
+        let stopped = Draft {
+            lists_unfinished: true,
+            ..Draft::fact(&self.inner.config.actor, crate::audit::STOPPED, data)
+        };
         let _ = self.inner.audit.append(vec![stopped], None).await;
     }
 
@@ -395,6 +398,12 @@ impl Engine {
 impl Inner {
     fn runs(&self) -> MutexGuard<'_, HashMap<RunId, Handle>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why a run is not in this engine's hands.
+    fn missing(&self, run: &RunId) -> Refusal {
+        let aside = self.aside.lock().unwrap_or_else(PoisonError::into_inner);
+        aside.get(run).map_or_else(|| Refusal::UnknownRun(run.clone()), |error| Refusal::Audit(error.clone()))
     }
 
     pub(super) fn handle(&self, run: &RunId) -> Option<Handle> {
@@ -427,7 +436,7 @@ impl Inner {
 
     /// What came of a child that ended under an earlier engine.
     pub(super) fn ended_child(&self, run: &RunId) -> Option<crate::run::event::Outcome> {
-        let reader = Reader::open(&self.config.data_dir).ok()?;
+        let reader = Reader::open(&self.config.data_dir).ok()?.with_key(self.audit.public_key());
         let state = fold(&reader, run).ok()?;
         state.end().map(|end| crate::run::next::child_outcome(run, end))
     }

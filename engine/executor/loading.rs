@@ -1,12 +1,12 @@
 //! What an engine does when it begins: it takes every unfinished run of the data directory into its hands.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use super::acceptance;
 use super::engine::Engine;
-use super::journal::{Journal, fold};
+use super::journal::{Journal, unfinished};
 use super::refusal::Refusal;
-use crate::audit::{Reader, RunRow};
+use crate::audit::{self, Reader, RunRow};
 use crate::model::ids::RunId;
 use crate::model::parse::parse_accepted;
 use crate::run::state::State;
@@ -16,13 +16,23 @@ impl Engine {
     /// first, so that locks are queued for as they were.
     pub(super) fn load(&self, reader: &Reader) -> Result<(), Refusal> {
         let (mut begun, mut waiting) = (Vec::new(), Vec::new());
-        for row in reader.unfinished()? {
-            match fold(reader, &row.run) {
-                Ok(state) if state.started_ms().is_none() => waiting.push((row, state)),
-                Ok(state) => begun.push((row, state)),
-                // What is damaged is not acted upon, and neither is the rest of it.
+        for (run, version) in self.inner().audit.found_unfinished() {
+            match unfinished(reader, run, version) {
+                Ok((row, state)) => {
+                    if !matches!(reader.run(run), Ok(Some(found)) if found == row) {
+                        tracing::error!(%run, "lists show this run otherwise than its entries tell: `runbook audit verify`");
+                    }
+                    let begins = if state.started_ms().is_none() { &mut waiting } else { &mut begun };
+                    begins.push((row, state));
+                }
+                // What is not as it was signed is not acted upon; the other runs go on.
+                Err(Refusal::Audit(error @ audit::Error::Damaged { .. })) => {
+                    cannot_go_on(run, &Refusal::Audit(error.clone()));
+                    let mut aside = self.inner().aside.lock().unwrap_or_else(PoisonError::into_inner);
+                    aside.insert(run.clone(), error);
+                }
                 Err(Refusal::Audit(error)) => return Err(Refusal::Audit(error)),
-                Err(error) => cannot_go_on(&row.run, &error),
+                Err(error) => cannot_go_on(run, &error),
             }
         }
         for (row, state) in begun.into_iter().chain(waiting) {
