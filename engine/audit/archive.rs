@@ -120,7 +120,7 @@ impl Cut {
         let base = base(&db)?;
         let tree = frontier(&db, base.clone(), self.last)?;
         let checkpoint = opening::checkpoint_of(&tree, key);
-        export::export_part(&db, (&checkpoint, self.last), key.public(), After::of(&base), to)?;
+        export::export_part(&db, (&checkpoint, self.last), key, After::of(&base), to)?;
         Ok((checkpoint, tree))
     }
 

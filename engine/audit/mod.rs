@@ -15,11 +15,13 @@ mod entry;
 mod error;
 mod export;
 mod fold;
+mod folder_blobs;
 mod join;
 mod key;
 mod log;
 mod mark;
 mod moved;
+mod note;
 mod opening;
 mod proofs;
 mod prune;
@@ -43,8 +45,10 @@ pub use checkpoint_files::{CHECKPOINT_DIR, MAX_CHECKPOINT_FILES};
 pub use entry::{Appended, Draft, Entry, KeptNote, Note, RunRow, StateChange};
 pub use error::{Error, ErrorKind};
 pub use export::{
-    BLOBS_DIR, CHECKPOINT_FILE, ENTRIES_FILE, EXPORT_FORMAT, Exported, export, verify_export, verify_stream,
+    BLOBS_DIR, CHECKPOINT_FILE, ENTRIES_FILE, EXPORT_FORMAT, Exported, export, verify_export, verify_folder,
+    verify_stream,
 };
+pub use folder_blobs::FolderBlobs;
 pub use join::{JOINED, JOINED_BUCKET, JoinError, Joined, join};
 pub use key::{InvalidKey, PRIVATE_KEY_FILE, PUBLIC_KEY_FILE, VerifierKey, public_key};
 pub use log::{Audit, MAX_NOTE_BYTES, Options, Ticket};
