@@ -17,6 +17,7 @@ mod input;
 mod journals;
 mod output;
 mod plan;
+mod planted;
 mod quota;
 mod replay;
 mod restart;

@@ -7,6 +7,7 @@
 //!
 //! Deliberately knows nothing of what a run is or does: kinds and data are given and kept, never understood.
 
+mod announcement;
 mod archive;
 mod body;
 mod checkpoint;
@@ -38,6 +39,7 @@ mod verify;
 mod witness;
 mod writer;
 
+pub use announcement::{ANNOUNCEMENT_FILE, announce, announced};
 pub use archive::{ARCHIVED, ArchiveError, Archived, CARRIED, archive};
 pub use body::{MAX_ACTOR_BYTES, MAX_ENTRY_BYTES, MAX_KIND_BYTES};
 pub use checkpoint::{Checkpoint, InvalidNote, MAX_CHECKPOINT_BYTES};

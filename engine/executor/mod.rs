@@ -21,6 +21,7 @@ pub mod replay;
 pub mod request;
 mod runner;
 mod scrubbed;
+pub mod segment;
 mod shelf;
 mod tasks;
 #[cfg(test)]
