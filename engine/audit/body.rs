@@ -15,6 +15,7 @@ use crate::model::ids::{Digest, RunId};
 use super::entry::{Blob, Draft, Entry, RunRow, StateChange};
 use super::error::Error;
 use super::moved::{self, Load};
+use super::standing::Standing;
 
 /// No body is longer, in bytes. What does not fit is moved to blobs.
 pub const MAX_ENTRY_BYTES: usize = 64 * 1024;
@@ -41,6 +42,8 @@ pub(super) struct Prepared {
     pub(super) state: Vec<StateChange>,
     pub(super) blobs: Vec<Blob>,
     pub(super) prune: Vec<Digest>,
+    /// The draft, where a list of what stands is to be added when its place is known.
+    pub(super) listing: Option<Box<Draft>>,
     /// From the opening brace up to the row.
     head: String,
     /// The row, or nothing.
@@ -53,7 +56,9 @@ pub(super) struct Prepared {
 
 impl Prepared {
     pub(super) fn new(draft: Draft) -> Result<Self, Error> {
-        let Draft { actor, run, kind, data, row, state, blobs, prune } = draft;
+        let listing =
+            draft.lists_unfinished.then(|| Box::new(Draft { lists_unfinished: false, ..draft.clone() }));
+        let Draft { actor, run, kind, data, row, state, blobs, prune, lists_unfinished: _ } = draft;
         check_words(&actor, &kind, run.as_ref(), row.as_ref())?;
         let mut blobs =
             blobs.into_iter().map(|bytes| moved::blob("a blob", bytes)).collect::<Result<Vec<_>, _>>()?;
@@ -94,7 +99,8 @@ impl Prepared {
         }
         tail.push_str(",\"seq\":");
         let middle = state_json.map_or_else(String::new, |state| format!(",\"state\":{state}"));
-        let prepared = Self { actor, run, kind, row, state, blobs, prune, head, row_json, tail, middle };
+        let prepared =
+            Self { actor, run, kind, row, state, blobs, prune, listing, head, row_json, tail, middle };
         prepared.read_back().map_err(|why| Error::Unwritable { kind: prepared.kind.clone(), why })?;
         Ok(prepared)
     }
@@ -127,6 +133,21 @@ impl Prepared {
         let read = Body::<Value, StateChange>::read(body.as_bytes())
             .and_then(|body| body.into_entry(&mut { kept }).map_err(|error| error.to_string()));
         read.map(drop)
+    }
+
+    /// The same with a list of what stands; none if it is to have no list. `last` is the blob of the list before, which nobody needs
+    /// any more. Also gives the blob of this one.
+    pub(super) fn listing(
+        &self,
+        standing: &Standing,
+        last: Option<&Digest>,
+    ) -> Result<Option<(Self, Option<Digest>)>, Error> {
+        let Some(mut draft) = self.listing.clone() else { return Ok(None) };
+        let blob = standing.list(&mut draft.data)?;
+        let digest = blob.as_ref().map(Digest::of);
+        draft.prune.extend(last.filter(|last| Some(*last) != digest.as_ref()).cloned());
+        draft.blobs.splice(0..0, blob);
+        Ok(Some((Self::new(*draft)?, digest)))
     }
 
     /// How much memory it takes while it waits.

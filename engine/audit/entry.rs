@@ -33,6 +33,8 @@ pub struct Draft {
     pub blobs: Vec<Vec<u8>>,
     /// Blobs to be forgotten; their digests stay in the entries that named them, and this entry tells who forgot them.
     pub prune: Vec<Digest>,
+    /// Whether the log adds to the data, an object, which runs are unfinished, each with its version.
+    pub lists_unfinished: bool,
 }
 
 impl Draft {

@@ -1,6 +1,6 @@
 //! What the entries say all the other columns and tables must hold: the fold that `verify` compares with what is there.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
@@ -95,7 +95,12 @@ impl Fold {
         Digest::new(digest.to_owned()).is_ok_and(|digest| self.blobs.contains_key(&digest))
     }
 
-    fn take(&mut self, seq: u64, body: Outline) {
+    /// The blobs that the entries name and did not forget.
+    pub(super) fn named(&self) -> BTreeSet<Digest> {
+        self.blobs.keys().cloned().collect()
+    }
+
+    pub(super) fn take(&mut self, seq: u64, body: Outline) {
         for digest in body.blobs {
             self.pruned.remove(&digest);
             self.blobs.entry(digest).or_insert(seq);

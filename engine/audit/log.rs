@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake};
 use std::thread::{self, JoinHandle, Thread};
 
+use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
 use crate::clock;
@@ -23,6 +24,7 @@ use super::mark::Mark;
 use super::opening::{self, Opened};
 use super::queue::{Member, Queue, Urgency};
 use super::reserve::Reserve;
+use super::standing::Standing;
 use super::writer::{Health, Ledger, Writer};
 
 /// The longest text of a note, in bytes; the rest is cut off.
@@ -86,16 +88,18 @@ struct Shared {
     health: Arc<Health>,
     committed: watch::Receiver<u64>,
     key: VerifierKey,
+    found: Standing,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Audit {
     /// Opens the log in this data directory and makes it if there is none. The caller holds the directory's lock.
     pub fn open(dir: &Path, options: &Options) -> Result<Self, Error> {
-        let Opened { db, key, tree, last_ms, clean } = opening::open(dir)?;
+        let Opened { db, key, tree, last_ms, clean, tail } = opening::open(dir)?;
         if let Some(pages) = options.max_pages {
             db.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
         }
+        let found = tail.standing.clone();
         let queue = Arc::new(Queue::new(last_ms));
         let health = Arc::new(Health::default());
         let (sender, committed) = watch::channel(tree.size());
@@ -111,14 +115,15 @@ impl Audit {
             reserve,
             files: CheckpointFiles::new(dir),
             mark: Mark::open(dir),
-            ledger: Ledger::new(tree, clean),
+            ledger: Ledger::new(tree, clean, tail),
         };
         let thread = thread::Builder::new().name("audit-writer".to_owned()).spawn(move || writer.run());
         let thread = thread.map_err(|error| {
             Error::environment("start the thread that writes the audit log", error.to_string())
         })?;
         let dir = dir.to_owned();
-        let shared = Shared { dir, queue, health, committed, key: public, thread: Mutex::new(Some(thread)) };
+        let thread = Mutex::new(Some(thread));
+        let shared = Shared { dir, queue, health, committed, key: public, found, thread };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -205,6 +210,17 @@ impl Audit {
     /// Bytes of blobs that were new since the log was opened; goes on counting.
     pub fn kept_since(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.shared.health.kept)
+    }
+
+    /// The runs that were unfinished when the log was opened, each with its version, the oldest first: from entries that the
+    /// signature covers.
+    pub fn found_unfinished(&self) -> impl ExactSizeIterator<Item = (&RunId, u32)> {
+        self.shared.found.runs()
+    }
+
+    /// What the engine kept under this key when the log was opened: from entries that the signature covers.
+    pub fn found_engine_state(&self, key: &str) -> Option<&Value> {
+        self.shared.found.engine(key)
     }
 
     /// What the log's checkpoints are verified with.

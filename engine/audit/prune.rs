@@ -15,12 +15,14 @@ use super::error::Error;
 use super::join::JOINED;
 use super::log::{Audit, Options};
 use super::schema::{self, signed, unsigned};
+use super::standing::{STANDING, STOPPED};
 
 /// The kind of the entries that say what was forgotten.
 pub const PRUNED: &str = "audit.pruned";
 
-/// Kinds whose blobs are not forgotten: the texts and plugins of runs, which replays need, and joined segments.
-const KEPT: [&str; 2] = ["run.accepted", JOINED];
+/// Kinds whose blobs are not forgotten: the texts and plugins of runs, which replays need, joined segments, and the lists of
+/// unfinished runs, of which each forgets the one before.
+const KEPT: [&str; 4] = ["run.accepted", JOINED, STANDING, STOPPED];
 
 /// How many digests one entry names.
 const DIGESTS_PER_ENTRY: usize = 500;

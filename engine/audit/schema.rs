@@ -3,6 +3,7 @@
 //! Knows nothing of what the rows mean.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -83,9 +84,6 @@ CREATE TABLE tree (
     clean INTEGER NOT NULL
 );
 ";
-
-/// What [`TABLES`] makes. A tamperer may drop any of them.
-const TABLE_NAMES: [&str; 7] = ["blob", "entry", "note", "run", "state", "tile", "tree"];
 
 /// Where the database of a data directory is.
 pub(super) fn database(dir: &Path) -> PathBuf {
@@ -224,18 +222,58 @@ fn version(db: &Connection) -> Result<Option<u32>, Error> {
         (found, 0) => {
             Err(Error::damaged(format!("`audit.db` says it has format {found}, but it has no tables")))
         }
-        (found, _) => match missing_table(db)? {
+        (found, _) => match difference(db)? {
             None => Ok(Some(found)),
-            Some(name) => Err(Error::damaged(format!("`audit.db` has no table `{name}` any more"))),
+            Some(what) => Err(Error::damaged(what)),
         },
     }
 }
 
-/// A table that was there when the database was made.
-fn missing_table(db: &Connection) -> Result<Option<&'static str>, Error> {
-    let mut statement = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
-    let there: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    Ok(TABLE_NAMES.into_iter().find(|name| !there.iter().any(|there| there == name)))
+/// One row of SQLite's own table of what a database holds: kind, name, table, SQL.
+type Thing = (String, String, String, Option<String>);
+
+/// What in the schema is not as [`TABLES`] made it, to the letter. Someone who may write the file but has no key could add
+/// an index, a view or a trigger that answers with other rows than those that were signed.
+fn difference(db: &Connection) -> Result<Option<String>, Error> {
+    let (expected, found) = (made()?, things(db)?);
+    for (kind, name, ..) in expected {
+        if !found.iter().any(|(is, called, ..)| (is, called) == (kind, name)) {
+            return Ok(Some(format!("`audit.db` has no {kind} `{name}` any more")));
+        }
+    }
+    for thing in &found {
+        let (kind, name, ..) = thing;
+        let (kind, shown) = (kind.escape_debug(), name.escape_debug());
+        if !expected.iter().any(|(_, expected, ..)| expected == name) {
+            return Ok(Some(format!("`audit.db` has the {kind} `{shown}`, which does not belong to it")));
+        }
+        if !expected.contains(thing) {
+            return Ok(Some(format!("the {kind} `{shown}` of `audit.db` is not the one that was made")));
+        }
+    }
+    // The same number, and none that is not expected: one that stands twice takes the place of another.
+    let roots = "SELECT count(*) = count(DISTINCT rootpage) AND min(rootpage) > 1 FROM sqlite_schema";
+    let sound = found.len() == expected.len() && db.query_row(roots, [], |row| row.get(0))?;
+    Ok((!sound).then(|| "two tables or indexes of `audit.db` stand in the same place".to_owned()))
+}
+
+fn things(db: &Connection) -> Result<Vec<Thing>, Error> {
+    let mut statement =
+        db.prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type DESC, name")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// What [`TABLES`] makes, as this SQLite writes it down.
+fn made() -> Result<&'static [Thing], Error> {
+    static MADE: OnceLock<Vec<Thing>> = OnceLock::new();
+    if let Some(made) = MADE.get() {
+        return Ok(made);
+    }
+    let db = Connection::open_in_memory()?;
+    db.execute_batch(TABLES)?;
+    let made = things(&db)?;
+    Ok(MADE.get_or_init(|| made))
 }
 
 fn at(path: &Path, error: rusqlite::Error) -> Error {

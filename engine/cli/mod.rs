@@ -37,6 +37,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use rustix::fs::Mode;
 use serde_json::json;
 
 use crate::config::{Environment, Flags};
@@ -139,6 +140,14 @@ impl Command {
         !matches!(self, Self::Secret(_) | Self::Schema(_) | Self::Completions(_))
     }
 
+    /// Whether it writes nothing into the data directory, but files for people, who have a umask for that.
+    fn writes_for_others(&self) -> bool {
+        matches!(
+            self,
+            Self::New(_) | Self::Plugin(plugin::Plugin::New(_)) | Self::Audit(audit::Audit::Export(_))
+        )
+    }
+
     fn run(self, context: &Context) -> Ended {
         match self {
             Self::Run(command) => command.run(context),
@@ -177,6 +186,10 @@ pub fn main() -> ExitCode {
     let context = Context::new(flags, Output::new(cli.global.output, cli.global.color, &environment));
     if cli.command.tells_of_the_world() {
         guard::learn(&context);
+    }
+    if !cli.command.writes_for_others() {
+        // Whatever the person's umask is: what is made in the data directory is nobody else's.
+        rustix::process::umask(Mode::RWXG | Mode::RWXO);
     }
     let code = match cli.command.run(&context) {
         Ok(code) => code,

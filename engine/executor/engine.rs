@@ -126,9 +126,9 @@ impl Engine {
         }
         emergency::prepare(&config.data_dir);
         let audit = Audit::open(&config.data_dir, &Options::default())?;
-        let reader = Reader::open(&config.data_dir)?;
+        let reader = Reader::open(&config.data_dir)?.with_key(audit.public_key());
         let halted =
-            reader.state_get(BUCKET, HALT)?.and_then(|halt| Some(halt.get("reason")?.as_str()?.to_owned()));
+            audit.found_engine_state("halt").and_then(|halt| Some(halt.get("reason")?.as_str()?.to_owned()));
         let last_ms = reader.entry(reader.last_seq()?)?.map_or(0, |entry| entry.time_ms);
         let now_ms = clock::now_ms();
         let inner = Arc::new(Inner {
@@ -269,11 +269,11 @@ impl Engine {
         // What was being accepted when its asker was given up is begun first: it must not go on beside the next engine.
         self.answered().await;
         self.rest_all().await;
-        let stopped = Draft::fact(
-            &self.inner.config.actor,
-            "engine.stopped",
-            json!({ "engine": self.inner.config.name }),
-        );
+        let data = json!({ "engine": self.inner.config.name });
+        let stopped = Draft {
+            lists_unfinished: true,
+            ..Draft::fact(&self.inner.config.actor, crate::audit::STOPPED, data)
+        };
         let _ = self.inner.audit.append(vec![stopped], None).await;
         // Whoever still holds a handle: nothing is written once the directory is another engine's.
         let _ = self.inner.audit.close();

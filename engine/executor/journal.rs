@@ -8,7 +8,7 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use super::emergency;
 use super::refusal::Refusal;
 use super::scrubbed;
-use crate::audit::{Append, Audit, Condition, Draft, Note, Reader, Ready, RunRow, Ticket, Urgency};
+use crate::audit::{Append, Audit, Condition, Draft, Entry, Note, Reader, Ready, RunRow, Ticket, Urgency};
 use crate::clock;
 use crate::host::{HaltSwitch, Ledger, LocalChanges, Stop};
 use crate::model::ids::{RunId, StepPath};
@@ -185,10 +185,30 @@ impl Ledger for Journal {
     }
 }
 
-/// The state of a run, from its journal.
+/// The state of a run, from its journal as it was signed.
 pub(super) fn fold(reader: &Reader, run: &RunId) -> Result<State, Refusal> {
+    folded(run, &reader.journal(run)?.entries)
+}
+
+/// The row and the state of an unfinished run whose journal has so many entries, both from what was signed.
+pub(super) fn unfinished(reader: &Reader, run: &RunId, version: u32) -> Result<(RunRow, State), Refusal> {
+    let found = reader.journal(run)?;
+    let changed = |why: String| {
+        let entry = found.entries.last().map_or(0, |entry| entry.seq);
+        Refusal::Audit(crate::audit::Error::Unreadable { entry, why, changed: true })
+    };
+    if found.entries.len() != version as usize {
+        let what = format!("the journal of run `{run}` has {} entries of {version}", found.entries.len());
+        return Err(changed(what));
+    }
+    let state = folded(run, &found.entries)?;
+    let row = found.row.clone().ok_or_else(|| changed(format!("no entry tells of run `{run}`")))?;
+    Ok((row, state))
+}
+
+fn folded(run: &RunId, entries: &[Entry]) -> Result<State, Refusal> {
     let mut state = State::of(run.clone());
-    for entry in reader.journal(run)? {
+    for entry in entries {
         let event = entry.event()?;
         state.apply(entry.time_ms, &event).map_err(|e| Refusal::Internal(e.to_string()))?;
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::acceptance;
 use super::engine::Engine;
-use super::journal::{Journal, fold};
+use super::journal::{Journal, unfinished};
 use super::refusal::Refusal;
 use super::set_aside::Aside;
 use crate::audit::{self, EntryFilter, Reader, RunRow};
@@ -38,21 +38,29 @@ impl Engine {
     /// first, so that locks are queued for as they were. One that cannot be read is set aside and keeps its locks.
     pub(super) fn load(&self, reader: &Reader) -> Result<(), Refusal> {
         let (mut begun, mut waiting) = (Vec::new(), Vec::new());
-        for row in reader.unfinished()? {
-            match fold(reader, &row.run) {
-                Ok(state) if state.started_ms().is_none() => waiting.push((row, state)),
-                Ok(state) => begun.push((row, state)),
+        for (run, version) in self.inner().audit.found_unfinished() {
+            match unfinished(reader, run, version) {
+                Ok((row, state)) => {
+                    if !matches!(reader.run(run), Ok(Some(found)) if found == row) {
+                        tracing::error!(%run, "lists show this run otherwise than its entries tell: `runbook audit verify`");
+                    }
+                    let begins = if state.started_ms().is_none() { &mut waiting } else { &mut begun };
+                    begins.push((row, state));
+                }
                 // Where the database itself is damaged nothing is acted upon.
                 Err(Refusal::Audit(error)) if !matches!(error, audit::Error::Unreadable { .. }) => {
                     return Err(Refusal::Audit(error));
                 }
-                Err(refusal) => self.put_aside(reader, &row, &refusal),
+                Err(refusal) => {
+                    let parent = reader.run(run).ok().flatten().and_then(|row| row.parent);
+                    self.put_aside(reader, run, parent.as_ref(), &refusal);
+                }
             }
         }
         for (row, state) in begun.into_iter().chain(waiting) {
             match read(reader, &state, self.inner().plugins.catalogue()) {
                 Ok(kept) => self.take_over(row, state, kept),
-                Err(refusal) => self.put_aside(reader, &row, &refusal),
+                Err(refusal) => self.put_aside(reader, &row.run, row.parent.as_ref(), &refusal),
             }
         }
         Ok(())
@@ -68,12 +76,12 @@ impl Engine {
         self.inner().begin(journal, self.inner().shelf.share(Arc::new(runbook), texts), parent);
     }
 
-    fn put_aside(&self, reader: &Reader, row: &RunRow, refusal: &Refusal) {
+    fn put_aside(&self, reader: &Reader, run: &RunId, parent: Option<&RunId>, refusal: &Refusal) {
         let aside = Aside::of(refusal);
-        tracing::error!(run = %row.run, why = %aside.why, "an unfinished run cannot be read and is set aside");
-        let ancestors = self.inner().ancestors(row.parent.as_ref());
-        self.inner().locks.enter(&row.run, &locks_of(reader, &row.run), ancestors, false);
-        self.inner().aside.put(row.run.clone(), aside);
+        tracing::error!(%run, why = %aside.why, "an unfinished run cannot be read and is set aside");
+        let ancestors = self.inner().ancestors(parent);
+        self.inner().locks.enter(run, &locks_of(reader, run), ancestors, false);
+        self.inner().aside.put(run.clone(), aside);
     }
 }
 

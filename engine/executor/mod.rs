@@ -22,6 +22,7 @@ pub mod replay;
 pub mod request;
 mod runner;
 mod scrubbed;
+pub mod segment;
 mod set_aside;
 mod shelf;
 mod tasks;

@@ -7,6 +7,7 @@ mod crashing;
 mod exporting;
 mod opening;
 mod reading;
+mod starting;
 mod tampering;
 
 use std::path::Path;
