@@ -12,6 +12,7 @@ mod emergency;
 mod grants;
 mod handles;
 mod hostile;
+mod hidden;
 mod input;
 mod journals;
 mod output;

@@ -89,7 +89,7 @@ impl Get {
         let found = reader(context)?.state_get(&self.bucket, &self.key)?;
         let found = found.ok_or_else(|| absent(&self.bucket, &self.key))?;
         match &found {
-            Value::String(text) if !context.out.is_json() => context.out.line(text),
+            Value::String(text) if !context.out.is_json() => context.out.exact(&format!("{text}\n")),
             other => context.out.json(other),
         }
         Ok(exit::SUCCEEDED)
