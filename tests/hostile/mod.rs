@@ -6,6 +6,7 @@
 pub(crate) mod arena;
 pub(crate) mod component;
 mod contract;
+mod daemon;
 mod down;
 mod excess;
 mod grants;
