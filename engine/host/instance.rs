@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use wasmtime::component::ResourceTable;
-use wasmtime::{Store, StoreLimits, StoreLimitsBuilder, Trap, UpdateDeadline};
+use wasmtime::{Store, Trap, UpdateDeadline};
 
 use super::bindings::exports::runbook::step::step::{Context, StepType};
 use super::bindings::runbook::types::types as wit;
@@ -14,6 +14,7 @@ use super::context::{Mode, RunContext, Stop};
 use super::door::{Door, Site};
 use super::engine::{Wasm, first_line};
 use super::limits;
+use super::memory::{Pool, Share, UsedUp};
 use super::plugin::Plugin;
 use super::secret::SecretRef;
 use crate::clock;
@@ -29,7 +30,7 @@ const PLANNED_TEXT: &str = "planned";
 pub(super) struct Guest {
     /// None while a plugin describes itself: then every import traps.
     door: Option<Door>,
-    limits: StoreLimits,
+    memory: Share,
     stop: Option<Stop>,
     /// Why the attempt is ended, if it took more than it may.
     overspent: Option<Failure>,
@@ -73,20 +74,12 @@ pub struct Attempt<'a> {
 }
 
 impl Guest {
-    fn new(door: Option<Door>, deadline_ms: u64) -> Self {
-        let limits = StoreLimitsBuilder::new()
-            .memory_size(limits::MAX_MEMORY_BYTES)
-            .table_elements(limits::MAX_TABLE_ELEMENTS)
-            .instances(limits::CORE_INSTANCES as usize)
-            .tables(limits::TABLES as usize)
-            .memories(limits::MEMORIES as usize)
-            .trap_on_grow_failure(true)
-            .build();
+    fn new(door: Option<Door>, deadline_ms: u64, pool: &Pool) -> Self {
         let mut handles = ResourceTable::new();
         handles.set_max_capacity(limits::MAX_HANDLES);
         Self {
             door,
-            limits,
+            memory: Share::of(pool.clone()),
             stop: None,
             overspent: None,
             calls: 0,
@@ -256,7 +249,7 @@ fn clean_line(message: &str) -> String {
 
 fn store(wasm: &Wasm, guest: Guest) -> Result<Store<Guest>, String> {
     let mut store = Store::new(wasm.engine(), guest);
-    store.limiter(|guest| &mut guest.limits);
+    store.limiter(|guest| &mut guest.memory);
     store.set_fuel(limits::FUEL).map_err(|e| first_line(&e))?;
     store.set_hostcall_fuel(limits::HOSTCALL_FUEL);
     store.set_max_component_handles(limits::MAX_HANDLES);
@@ -289,7 +282,7 @@ pub async fn perform(wasm: &Wasm, plugin: &Plugin, attempt: Attempt<'_>) -> Perf
         attempt: site.attempt,
         first_started_ms: site.first_started_ms,
     };
-    let guest = Guest::new(Some(Door::new(context, site, cursor)), deadline_ms);
+    let guest = Guest::new(Some(Door::new(context, site, cursor)), deadline_ms, wasm.memory());
     let mut store = match store(wasm, guest) {
         Ok(store) => store,
         Err(why) => return ended(internal("host.store", why), Vec::new()),
@@ -365,7 +358,13 @@ fn trapped(plugin: &str, error: &wasmtime::Error, last_line: Option<&String>) ->
         Some(trap) => (FailureKind::Internal, "plugin.trapped", format!("trapped: {trap}")),
         None => {
             let words = format!("{error:#}");
-            if words.contains("forcing trap when growing") {
+            if error.downcast_ref::<UsedUp>().is_some() {
+                let most = limits::MAX_ALL_MEMORY_BYTES >> 20;
+                let what = format!(
+                    "needs more memory than is left: all plugins together have {most} MiB, and others use them now"
+                );
+                (FailureKind::Exhausted, "plugin.memory-all", what)
+            } else if words.contains("forcing trap when growing") {
                 (FailureKind::Exhausted, "plugin.memory", "used up its memory".to_owned())
             } else if words.contains("fuel allocated for hostcalls") {
                 (FailureKind::Exhausted, "plugin.handed-over", "handed the host too much at once".to_owned())
@@ -384,7 +383,7 @@ fn trapped(plugin: &str, error: &wasmtime::Error, last_line: Option<&String>) ->
 /// Asks a plugin to describe itself; an error is one sentence.
 pub(super) async fn describe(wasm: &Wasm, plugin: &Plugin) -> Result<Vec<StepType>, String> {
     let deadline_ms = clock::now_ms().saturating_add(limits::MAX_DESCRIBE_MS);
-    let mut store = store(wasm, Guest::new(None, deadline_ms))?;
+    let mut store = store(wasm, Guest::new(None, deadline_ms, wasm.memory()))?;
     let described = async {
         let bindings = plugin.pre.instantiate_async(&mut store).await?;
         bindings.runbook_step_step().call_describe(&mut store).await

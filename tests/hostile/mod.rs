@@ -10,6 +10,7 @@ mod daemon;
 mod down;
 mod excess;
 mod grants;
+mod memory;
 mod network;
 mod schema;
 mod secrets;
