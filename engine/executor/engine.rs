@@ -14,6 +14,7 @@ use super::emergency;
 use super::journal::{Journal, fold, into_refusal};
 use super::lock_table::LockTable;
 use super::plugins::Plugins;
+use super::planner::Planned;
 use super::refusal::Refusal;
 use super::request::{Command, LockWish, Plan, Request};
 use super::runner::{Message, Rest, Runner};
@@ -206,7 +207,10 @@ impl Engine {
 
     async fn hold_to_plan(&self, request: &Request, asked: &Digest) -> Result<PlannedWrites, Refusal> {
         let request = Request { plan: None, ..request.clone() };
-        let (plan, held) = super::planner::plan(self, &request).await?;
+        let Planned { plan, held, cut } = super::planner::plan(self, &request).await?;
+        if let Some(why) = cut {
+            return Err(Refusal::PlanNotWhole { why });
+        }
         if plan.digest != *asked {
             return Err(Refusal::PlanChanged {
                 asked: asked.short().to_owned(),
@@ -271,7 +275,7 @@ impl Engine {
     /// What a run would do. Changes nothing.
     pub async fn plan(&self, request: Request) -> Result<Plan, Refusal> {
         let _asked = Asked::of(&self.inner);
-        super::planner::plan(self, &request.printable()).await.map(|(plan, _)| plan)
+        super::planner::plan(self, &request.printable()).await.map(|planned| planned.plan)
     }
 
     /// Passes a command on to a run.

@@ -31,3 +31,4 @@ pub use acceptance::{MAX_CHILD_DEPTH, holds_no_secret};
 pub use engine::{Engine, EngineConfig, MAX_UNFINISHED};
 pub use refusal::Refusal;
 pub use runner::Rest;
+pub use planner::{MAX_PLAN_DECISIONS, MAX_PLAN_TIME, MAX_PLANNED_ATTEMPTS, MAX_PLANNED_WRITES};
