@@ -3,6 +3,7 @@
 mod support;
 
 mod audit;
+mod bounds;
 mod canary;
 mod corpus;
 mod crash;
@@ -11,8 +12,8 @@ mod docs;
 mod emergency;
 mod grants;
 mod handles;
-mod hostile;
 mod hidden;
+mod hostile;
 mod input;
 mod journals;
 mod output;

@@ -9,12 +9,13 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::acceptance::{self, Prepared};
+use super::bounds;
 use super::dedupe;
 use super::emergency;
 use super::journal::{Journal, fold, into_refusal};
 use super::lock_table::LockTable;
-use super::plugins::Plugins;
 use super::planner::Planned;
+use super::plugins::Plugins;
 use super::refusal::Refusal;
 use super::request::{Command, LockWish, Plan, Request};
 use super::runner::{Message, Rest, Runner};
@@ -153,6 +154,7 @@ impl Engine {
     }
 
     pub(super) async fn accept(&self, request: Request, parent: Option<RunId>) -> Result<RunId, Refusal> {
+        bounds::request(&request)?;
         let request = request.printable();
         if emergency::is_closed(&self.inner.config.data_dir) {
             return Err(Refusal::Fenced);
@@ -280,6 +282,7 @@ impl Engine {
 
     /// Passes a command on to a run.
     pub async fn command(&self, run: &RunId, command: Command, actor: &str) -> Result<(), Refusal> {
+        bounds::command(&command)?;
         let handle = self.inner.handle(run).ok_or_else(|| Refusal::UnknownRun(run.clone()))?;
         let (reply, answer) = oneshot::channel();
         let message = Message::Command { command: command.printable(), actor: actor.to_owned(), reply };
@@ -290,6 +293,7 @@ impl Engine {
     /// Sets the halt switch: while it is on, no run that may change anything is accepted, and no call that changes anything
     /// is made.
     pub async fn halt(&self, on: bool, reason: &str, actor: &str) -> Result<(), Refusal> {
+        bounds::words("reason", &reason.to_owned())?;
         let reason = &printable(reason);
         let value = json!({ "reason": format!("{reason} ({actor})"), "at_ms": clock::now_ms() });
         let (bucket, key) = (BUCKET.to_owned(), "halt".to_owned());
@@ -315,6 +319,7 @@ impl Engine {
         data: Value,
         state: Vec<StateChange>,
     ) -> Result<(), Refusal> {
+        bounds::fact(&data, &state)?;
         if let Some(name) = super::scrubbed::in_place(&state) {
             let words = format!("the name of a bucket or a key holds the value of a secret: {name}");
             return Err(Refusal::Input(vec![words]));

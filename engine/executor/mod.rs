@@ -3,6 +3,7 @@
 //! Decides nothing: what a run does next is [`run::next`](crate::run::next)'s, what it may do is the door's.
 
 mod acceptance;
+mod bounds;
 mod commands;
 mod dedupe;
 pub mod emergency;
@@ -28,7 +29,8 @@ mod tests;
 mod words;
 
 pub use acceptance::{MAX_CHILD_DEPTH, holds_no_secret};
+pub use bounds::MAX_WORDS_BYTES;
 pub use engine::{Engine, EngineConfig, MAX_UNFINISHED};
+pub use planner::{MAX_PLAN_DECISIONS, MAX_PLAN_TIME, MAX_PLANNED_ATTEMPTS, MAX_PLANNED_WRITES};
 pub use refusal::Refusal;
 pub use runner::Rest;
-pub use planner::{MAX_PLAN_DECISIONS, MAX_PLAN_TIME, MAX_PLANNED_ATTEMPTS, MAX_PLANNED_WRITES};

@@ -19,6 +19,7 @@ use super::plugin::Plugin;
 use super::secret::SecretRef;
 use crate::clock;
 use crate::model::effect::{Failure, FailureKind};
+use crate::model::json::{self, Unreadable};
 use crate::run::event::{MAX_KEPT_LINES, Outcome};
 use crate::run::state::RecordedCall;
 use crate::secrets::scrub;
@@ -266,6 +267,7 @@ fn store(wasm: &Wasm, guest: Guest) -> Result<Store<Guest>, String> {
 /// Performs one attempt.
 pub async fn perform(wasm: &Wasm, plugin: &Plugin, attempt: Attempt<'_>) -> Performed {
     let Attempt { context, site, cursor, step, input } = attempt;
+    let mode = context.mode;
     let shared = Arc::clone(&context);
     let deadline_ms = match context.mode {
         Mode::Live => site.deadline_ms,
@@ -306,7 +308,7 @@ pub async fn perform(wasm: &Wasm, plugin: &Plugin, attempt: Attempt<'_>) -> Perf
     }
     let lines = store.data_mut().last_lines();
     match result {
-        Ok(Ok(output)) => ended_with_output(&output, lines),
+        Ok(Ok(output)) => ended_with_output(&output, lines, mode),
         Ok(Err(error)) => ended(from_wit(&error), lines),
         Err(error) => {
             let failure =
@@ -329,14 +331,24 @@ fn ended(failure: Failure, lines: Vec<String>) -> Performed {
     Performed::Ended { outcome: Outcome::Error(failure), lines }
 }
 
-fn ended_with_output(output: &str, lines: Vec<String>) -> Performed {
+fn ended_with_output(output: &str, lines: Vec<String>, mode: Mode) -> Performed {
     if output.len() > limits::MAX_JSON_BYTES {
         let message = format!("the output has {} bytes, more than {}", output.len(), limits::MAX_JSON_BYTES);
         return ended(Failure::new(FailureKind::Exhausted, "step.output-too-large", message), lines);
     }
-    match serde_json::from_str(output) {
+    // What was recorded before there was a limit is replayed as it was.
+    let read = if mode == Mode::Replay {
+        serde_json::from_str(output).map_err(Unreadable::from)
+    } else {
+        json::read(output)
+    };
+    match read {
         Ok(value) => Performed::Ended { outcome: Outcome::Ok(scrub::document(value)), lines },
-        Err(error) => {
+        Err(Unreadable::Excess(excess)) => {
+            let message = format!("the output is too large: {excess}");
+            ended(Failure::new(FailureKind::Exhausted, "step.output-too-large", message), lines)
+        }
+        Err(Unreadable::Syntax(error)) => {
             ended(internal("step.output-not-json", format!("the output is not JSON: {error}")), lines)
         }
     }

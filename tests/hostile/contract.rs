@@ -142,7 +142,7 @@ fn descriptions() -> Vec<Refused> {
             format!(r##""d{n}":{{"allOf":[{{"$ref":"#/$defs/d{0}"}},{{"$ref":"#/$defs/d{0}"}}]}}"##, n + 1)
         })
         .collect();
-    let doubling = format!(r##"{{"$ref":"#/$defs/d0","$defs":{{{},"d40":{{}}}}}}"##, doubling.join(","));
+    let doubling = format!(r##"{{"$ref":"#/$defs/d0","$defs":{{{},"d12":{{}}}}}}"##, doubling.join(","));
     vec![
         refused(
             "describe-loops",
