@@ -4,6 +4,7 @@ mod support;
 
 mod at_once;
 mod audit;
+mod bounds;
 mod canary;
 mod corpus;
 mod crash;
@@ -13,6 +14,7 @@ mod emergency;
 mod forged;
 mod grants;
 mod handles;
+mod hidden;
 mod hostile;
 mod input;
 mod journals;

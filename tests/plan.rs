@@ -228,3 +228,41 @@ fn a_tag_that_moved_is_another_world() {
     ended.says(&["changed since the plan"]);
     assert_eq!(service.events.writes(mark), []);
 }
+
+/// What a plan does not reach is unknown, and no run is held to it.
+#[test]
+fn of_more_than_a_plan_may_hold() {
+    let engine = Engine::new();
+    let items: Vec<String> = (0..12).map(|item| format!("\"{item}\"")).collect();
+    let items = items.join(", ");
+    let steps = (0..200).fold(String::new(), |all, step| {
+        all + &format!(
+            "  - {{ id: s{step}, uses: core.log, with: {{ message: \"${{{{ item }}}}\" }}, for_each: parameters.all, max_parallel: 50 }}\n"
+        )
+    });
+    let book = format!(
+        "format: 1\nrunbook: many\nsummary: Do very much.\nparameters: {{ all: {{ type: list, default: [{items}] }} }}\nsteps:\n{steps}"
+    );
+    let book = engine.write("many.yaml", &book);
+    let plan = engine.json(&["plan", &book]);
+    let unknown = plan["unknown"].as_array().expect("what is unknown");
+    assert!(
+        unknown.iter().any(|one| one.as_str().is_some_and(|one| one.contains("2000 attempts"))),
+        "{unknown:?}"
+    );
+    let planned = plan["steps"].as_array().expect("steps");
+    let of = |fate: &str, step: &str| {
+        let path =
+            |row: &&Value| row["path"].as_str().is_some_and(|path| path.split('[').next() == Some(step));
+        planned.iter().filter(path).filter(|row| row["fate"] == fate).count()
+    };
+    let reached = 2_000 / 12;
+    assert_eq!((of("runs", "s0"), of("runs", "s199")), (12, 0));
+    for step in reached..200 {
+        assert!(of("unknown", &format!("s{step}")) > 0, "s{step}");
+    }
+    let digest = plan["digest"].as_str().expect("a digest");
+    let held = engine.must(10, &["run", &book, "--yes", "--plan", digest]);
+    held.says(&["no run can be held to this plan", "2000 attempts", "without --plan"]);
+    assert_eq!(engine.json(&["runs", "list"]), Value::Array(Vec::new()));
+}

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::JsonRejection;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, FromRequest, Path, State};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
@@ -17,12 +18,16 @@ use crate::error::{Error, Kind};
 use crate::executor::request::{Plan, Request};
 use crate::executor::{Engine, Refusal};
 use crate::model::ids::RunId;
+use crate::model::json;
 
 /// Requests that are worked on at once; more wait, each on its own connection. Planning and accepting hold documents in memory.
 const MAX_AT_WORK: usize = 64;
 
 /// A request holds a runbook and those it may call, each at most 256 KiB.
 const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
+
+/// What a request puts around the values that are given with it, in levels: each value is held to its own limit later.
+const ENVELOPE_LEVELS: usize = 8;
 
 /// All of them. An engine with much to do still says that it is well.
 pub(super) fn router(engine: Engine) -> Router {
@@ -54,9 +59,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Document<T> {
     type Rejection = Refused;
 
     async fn from_request(request: axum::extract::Request, state: &S) -> Result<Self, Refused> {
-        let Json(document) = Json::from_request(request, state)
+        let invalid = |why: String| Error::new(Kind::Invalid, why);
+        let body = Bytes::from_request(request, state)
             .await
-            .map_err(|rejection: JsonRejection| Error::new(Kind::Invalid, rejection.body_text()))?;
+            .map_err(|rejection: BytesRejection| invalid(rejection.body_text()))?;
+        let document = json::read_enveloped(&body, ENVELOPE_LEVELS)
+            .map_err(|error| invalid(format!("the request's body cannot be read: {error}")))?;
         Ok(Self(document))
     }
 }

@@ -44,7 +44,7 @@ use crate::config::{Environment, Flags};
 use crate::error::{Error, Kind, exit};
 use crate::secrets::scrub;
 use context::Context;
-use output::{ColorWish, Format, Output};
+use output::{ColorWish, Format, Output, Shown};
 
 /// What a command ends with: an exit code, or an error that has one.
 type Ended = Result<u8, Error>;
@@ -249,7 +249,7 @@ fn trace(verbose: u8) {
     };
     let made = tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(level))
-        .with_writer(|| scrub::writer(std::io::stderr()))
+        .with_writer(|| Shown(scrub::writer(std::io::stderr())))
         .try_init();
     assert!(made.is_ok(), "tracing starts once");
 }

@@ -41,11 +41,10 @@ impl Plan {
             return Ok(exit::SUCCEEDED);
         }
         context.out.raw(&render::plan::plan(&plan, context.out.paint, context.out.table_width()));
-        context.out.hint(&format!(
-            "`{} --plan {}` does exactly this, or nothing",
-            command(&self.runbook, &wish),
-            plan.digest
-        ));
+        if plan.is_whole() {
+            let command = command(&self.runbook, &wish);
+            context.out.hint(&format!("`{command} --plan {}` does exactly this, or nothing", plan.digest));
+        }
         Ok::<u8, Error>(exit::SUCCEEDED)
     }
 }

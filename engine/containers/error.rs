@@ -7,6 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::containers::connection::Connection;
+use crate::containers::wire::TooLarge;
 use crate::model::effect::{Failure, FailureKind};
 
 /// The longest text of a daemon that goes into a message, in characters.
@@ -104,6 +105,16 @@ impl Call<'_> {
             bollard::errors::Error::RequestTimeoutError => self.timed_out(connection),
             other => self.cut(connection, other),
         }
+    }
+
+    /// The answer was cut off here, because it is larger than any daemon's that means well.
+    pub(super) fn too_large(&self, connection: &Connection, limit: TooLarge) -> Error {
+        let message = format!(
+            "cannot {} `{}`: the answer of the daemon at `{connection}` is too large: {limit}",
+            self.verb, self.name
+        );
+        let failure = Failure::new(FailureKind::Exhausted, "containers.answer-too-large", message);
+        Error { failure, certain: !self.writes }
     }
 
     fn cut(&self, connection: &Connection, error: &bollard::errors::Error) -> Error {

@@ -14,6 +14,7 @@ mod error;
 mod events;
 mod exec;
 mod files;
+mod frames;
 mod labels;
 mod lifecycle;
 mod limits;
@@ -25,6 +26,7 @@ mod stats;
 mod tests;
 pub mod types;
 mod wait;
+mod wire;
 
 pub use connection::{Connection, Tls, UnusableAddress};
 pub use daemon::{Daemon, Info};

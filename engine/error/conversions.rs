@@ -119,6 +119,7 @@ impl From<Refusal> for Error {
             Refusal::Input(_) | Refusal::Grant(_) | Refusal::UnknownTarget { .. } => Kind::Invalid,
             Refusal::Locked { .. }
             | Refusal::PlanChanged { .. }
+            | Refusal::PlanNotWhole { .. }
             | Refusal::KeyTaken { .. }
             | Refusal::Conflict(_)
             | Refusal::SetAside { aside: Aside { damaged: false, .. }, .. } => Kind::Conflict,

@@ -7,10 +7,12 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::oneshot;
 
 use super::acceptance::{self, Prepared};
+use super::bounds;
 use super::dedupe::{self, Key};
 use super::emergency;
 use super::engine::{Asked, BUCKET, Engine, HALT, MAX_UNFINISHED};
 use super::journal::{Along, Journal, into_refusal};
+use super::planner::Planned;
 use super::refusal::Refusal;
 use super::request::{LockWish, Request};
 use super::runner::Message;
@@ -38,6 +40,7 @@ impl Engine {
     }
 
     pub(super) async fn accept(&self, request: Request, parent: Option<RunId>) -> Result<RunId, Refusal> {
+        bounds::request(&request)?;
         let request = request.printable();
         if emergency::is_closed(&self.inner().config.data_dir) {
             return Err(Refusal::Fenced);
@@ -106,7 +109,10 @@ impl Engine {
 
     async fn hold_to_plan(&self, request: &Request, asked: &Digest) -> Result<PlannedWrites, Refusal> {
         let request = Request { plan: None, ..request.clone() };
-        let (plan, held) = super::planner::plan(self, &request).await?;
+        let Planned { plan, held, cut } = super::planner::plan(self, &request).await?;
+        if let Some(why) = cut {
+            return Err(Refusal::PlanNotWhole { why });
+        }
         if plan.digest != *asked {
             return Err(Refusal::PlanChanged {
                 asked: asked.short().to_owned(),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::bounds;
 use super::emergency;
 use super::journal::Journal;
 use super::lock_table::LockTable;
@@ -163,12 +164,13 @@ impl Engine {
     /// What a run would do. Changes nothing.
     pub async fn plan(&self, request: Request) -> Result<Plan, Refusal> {
         let _asked = Asked::from_outside(&self.inner)?;
-        super::planner::plan(self, &request.printable()).await.map(|(plan, _)| plan)
+        super::planner::plan(self, &request.printable()).await.map(|planned| planned.plan)
     }
 
     /// Passes a command on to a run.
     pub async fn command(&self, run: &RunId, command: Command, actor: &str) -> Result<(), Refusal> {
         let _asked = Asked::from_outside(&self.inner)?;
+        bounds::command(&command)?;
         if let Some(why) = self.inner.aside.why(run) {
             return self.command_aside(run, command, actor, why).await;
         }
@@ -187,6 +189,7 @@ impl Engine {
     /// is made. What was announced before it stands before it in the log.
     pub async fn halt(&self, on: bool, reason: &str, actor: &str) -> Result<(), Refusal> {
         let _asked = Asked::from_outside(&self.inner)?;
+        bounds::words("reason", &reason.to_owned())?;
         let reason = &printable(reason);
         let words = format!("{reason} ({actor})");
         let value = json!({ "reason": words, "at_ms": clock::now_ms() });
@@ -209,6 +212,7 @@ impl Engine {
         state: Vec<StateChange>,
     ) -> Result<(), Refusal> {
         let _asked = Asked::from_outside(&self.inner)?;
+        bounds::fact(&data, &state)?;
         self.inner.audit.submit_ready(fact(actor, kind, data, state)?).durable().await?;
         Ok(())
     }

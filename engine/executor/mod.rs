@@ -4,6 +4,7 @@
 
 mod acceptance;
 mod admission;
+mod bounds;
 mod commands;
 mod dedupe;
 pub mod emergency;
@@ -32,8 +33,10 @@ mod turn;
 mod words;
 
 pub use acceptance::{MAX_CHILD_DEPTH, holds_no_secret};
+pub use bounds::MAX_WORDS_BYTES;
 pub use dedupe::DEDUPE_DAYS;
 pub use engine::{Engine, EngineConfig, MAX_UNFINISHED};
+pub use planner::{MAX_PLAN_DECISIONS, MAX_PLAN_TIME, MAX_PLANNED_ATTEMPTS, MAX_PLANNED_WRITES};
 pub use refusal::Refusal;
 pub use runner::Rest;
 pub use set_aside::{Aside, why_set_aside};

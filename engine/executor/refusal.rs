@@ -47,6 +47,12 @@ pub enum Refusal {
         /// As it is now.
         now: String,
     },
+    /// The plan does not reach to the end of the run.
+    #[error("no run can be held to this plan, since it does not reach to the end: {why}")]
+    PlanNotWhole {
+        /// The limit.
+        why: String,
+    },
     /// The dedupe key belongs to a run of another runbook.
     #[error(
         "the dedupe key `{}` belongs to run `{run}` of runbook `{runbook}`",
@@ -110,6 +116,10 @@ impl Refusal {
                 format!("give another key; `runbook runs show {run}` shows the run it belongs to")
             }
             Self::PlanChanged { .. } => "look at the new plan with `runbook plan`".to_owned(),
+            Self::PlanNotWhole { .. } => {
+                "run it without --plan, or split it into smaller runbooks that are planned one by one"
+                    .to_owned()
+            }
             Self::Halted(_) => "`runbook halt off --reason WHY` ends it".to_owned(),
             Self::Leaving => "try again in a moment".to_owned(),
             Self::Fenced => {

@@ -151,6 +151,16 @@ pub struct Plan {
     pub card: Card,
 }
 
+/// How the sentence begins that tells where a plan ends before its run does.
+pub(super) const NOT_PLANNED: &str = "what comes next is not planned: ";
+
+impl Plan {
+    /// Whether it reaches to the end of the run; else no run can be held to it.
+    pub fn is_whole(&self) -> bool {
+        !self.unknown.iter().any(|sentence| sentence.starts_with(NOT_PLANNED))
+    }
+}
+
 /// One write of a plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlannedWrite {

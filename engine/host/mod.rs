@@ -18,6 +18,7 @@ mod halt;
 mod held;
 mod instance;
 pub mod limits;
+mod memory;
 mod overlay;
 mod plugin;
 mod quota;

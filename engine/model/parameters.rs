@@ -4,6 +4,7 @@ use regex::RegexBuilder;
 use serde_json::{Map, Value};
 
 use super::duration::{parse_duration, parse_size};
+use super::json::{self, Unreadable};
 use super::runbook::{Parameter, ParameterType, Runbook};
 use super::suggestion;
 
@@ -94,6 +95,15 @@ pub fn from_flag(parameter: &Parameter, text: &str) -> Result<Value, InvalidPara
         let message = wrong_type(parameter, &format!("`{}`", shown(&Value::from(text))));
         InvalidParameter::new(parameter.name.as_str(), message, Some(wanted(parameter, None)))
     };
+    let document = || {
+        json::read::<Value>(text).map_err(|error| match error {
+            Unreadable::Excess(excess) => {
+                let message = format!("the parameter `{}` is too large: {excess}", parameter.name);
+                InvalidParameter::new(parameter.name.as_str(), message, None)
+            }
+            Unreadable::Syntax(_) => wrong(),
+        })
+    };
     let value = match parameter.kind {
         ParameterType::String | ParameterType::Duration | ParameterType::Size => {
             Value::String(text.to_owned())
@@ -106,10 +116,10 @@ pub fn from_flag(parameter: &Parameter, text: &str) -> Result<Value, InvalidPara
                 .ok_or_else(wrong)?
         }
         ParameterType::Boolean => text.parse::<bool>().map(Value::Bool).map_err(|_| wrong())?,
-        ParameterType::List if text.starts_with('[') => serde_json::from_str(text).map_err(|_| wrong())?,
+        ParameterType::List if text.starts_with('[') => document()?,
         ParameterType::List if text.is_empty() => Value::Array(Vec::new()),
         ParameterType::List => Value::Array(text.split(',').map(Value::from).collect()),
-        ParameterType::Map if text.starts_with('{') => serde_json::from_str(text).map_err(|_| wrong())?,
+        ParameterType::Map if text.starts_with('{') => document()?,
         ParameterType::Map if text.is_empty() => Value::Object(Map::new()),
         ParameterType::Map => {
             let pairs = text.split(',').map(|pair| pair.split_once('='));
@@ -123,6 +133,9 @@ pub fn from_flag(parameter: &Parameter, text: &str) -> Result<Value, InvalidPara
 /// Whether this parameter can have this value.
 pub fn check(parameter: &Parameter, value: &Value) -> Result<(), InvalidParameter> {
     let fail = |message, hint| Err(InvalidParameter::new(parameter.name.as_str(), message, hint));
+    if let Err(excess) = json::check(value) {
+        return fail(format!("the parameter `{}` is too large: {excess}", parameter.name), None);
+    }
     if let Err(reason) = has_type(parameter.kind, value) {
         let (message, hint) = match reason {
             Some((because, hint)) => (format!("the parameter `{}`: {because}", parameter.name), Some(hint)),

@@ -6,6 +6,7 @@ pub(crate) mod docker_events;
 pub(crate) mod echo;
 pub(crate) mod engine;
 pub(crate) mod load;
+pub(crate) mod memory;
 pub(crate) mod patience;
 pub(crate) mod proxy;
 pub(crate) mod service;

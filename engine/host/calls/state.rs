@@ -19,6 +19,7 @@ use crate::audit::StateChange;
 use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::model::grant::StateAction;
 use crate::model::ids::Digest;
+use crate::model::json::{self, Unreadable};
 use crate::secrets::scrub;
 
 enum State {
@@ -111,8 +112,12 @@ impl Call for State {
                 format!("a value has at most {} bytes, this one {}", limits::MAX_STATE_BYTES, value.len());
             return Err(Failure::new(FailureKind::Exhausted, "state.too-large", message));
         }
-        match serde_json::from_str::<Value>(value) {
+        match json::read::<Value>(value) {
             Ok(_) => Ok(()),
+            Err(Unreadable::Excess(excess)) => {
+                let message = format!("the value is too large: {excess}");
+                Err(Failure::new(FailureKind::Exhausted, "state.too-large", message))
+            }
             Err(error) => invalid(format!("the value is not JSON: {error}")),
         }
     }

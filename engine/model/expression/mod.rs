@@ -18,6 +18,8 @@ use std::sync::{Arc, LazyLock};
 use cel::{Context, Env, IdedExpr};
 use serde_json::{Map, Value};
 
+use super::json;
+
 pub use kinds::Kind;
 pub use references::Reference;
 pub use syntax::InvalidExpression;
@@ -123,8 +125,10 @@ impl Expression {
 
     /// Evaluates over the names in scope.
     pub fn evaluate(&self, scope: &Scope) -> Result<Value, EvaluationError> {
-        self.evaluate_within(scope, MAX_EXPRESSION_WORK)
-            .map_err(|message| EvaluationError { expression: self.text.clone(), message })
+        let failed = |message| EvaluationError { expression: self.text.clone(), message };
+        let value = self.evaluate_within(scope, MAX_EXPRESSION_WORK).map_err(failed)?;
+        json::check(&value).map_err(|excess| failed(format!("its result cannot be used: {excess}")))?;
+        Ok(value)
     }
 
     /// Evaluates to a boolean; another type is an error.
