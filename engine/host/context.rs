@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::held::Held;
+use super::losses::Losses;
 use super::seen::Sights;
 use super::signal::aftermath;
 use super::way_back::WayBack;
@@ -196,6 +197,8 @@ pub(super) struct Memory {
     pub(super) held: Option<Held>,
     /// What its steps may take back.
     pub(super) way_back: WayBack,
+    /// What its commands took down.
+    pub(super) losses: Losses,
 }
 
 impl RunContext {

@@ -17,6 +17,7 @@ mod grants;
 mod held;
 mod instance;
 pub mod limits;
+mod losses;
 mod overlay;
 mod plugin;
 mod quota;
