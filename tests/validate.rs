@@ -97,6 +97,39 @@ fn what_could_never_work_is_told_before_it_runs() {
     ]);
 }
 
+const SLIP_LATER: &str = "format: 1
+runbook: five
+summary: A slip in the second step.
+grants:
+  containers: { select: { service: shop/db }, actions: [read, exec, restart] }
+  http: [\"http://*:8080/*\"]
+steps:
+  - id: first
+    uses: service.restart
+    with: { service: shop/db }
+  - id: dump
+    uses: container.exec
+    with: { service: shop/db, command: [id, -un], timout: 2h }
+  - id: site
+    uses: check.http
+    with: { service: shop/db, port: 8080, headers: { Host: shop.example } }
+";
+
+/// Nothing may happen before a later step turns out to be wrong.
+#[test]
+fn a_slip_in_a_later_step_is_told_before_the_first_one_runs() {
+    let engine = Engine::new();
+    let book = engine.write("five.yaml", SLIP_LATER);
+    for verb in ["validate", "plan", "run"] {
+        engine.must(3, &[verb, &book]).says(&[
+            "five.yaml:13:51: steps[1].with: there is no input `timout`",
+            "did you mean `timeout`?",
+            "five.yaml:16:54: steps[2].with.headers: a step may not set the header `Host`",
+            "write the site into the URL",
+        ]);
+    }
+}
+
 #[test]
 fn a_broken_one_does_not_run() {
     let engine = Engine::new();

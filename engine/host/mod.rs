@@ -21,6 +21,8 @@ mod losses;
 mod overlay;
 mod plugin;
 mod quota;
+#[cfg(test)]
+mod refusals;
 mod secret;
 mod seen;
 mod signal;

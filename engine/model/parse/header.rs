@@ -19,6 +19,8 @@ use crate::model::trouble::Trouble;
 pub const DEFAULT_RUN_TIMEOUT: Duration = Duration::from_hours(1);
 /// How old an interrupted run may be to be carried on without a person, unless `resume_within` says otherwise.
 pub const DEFAULT_RESUME_WITHIN: Duration = Duration::from_mins(15);
+/// The format that this version reads.
+const FORMAT: u64 = 1;
 /// The most outputs.
 const MAX_OUTPUTS: usize = 100;
 
@@ -72,6 +74,9 @@ pub(super) fn runbook(
     let outputs = fields.get("outputs").map(|field| outputs(reader, &field)).unwrap_or_default();
     let (drafts, order) = steps(reader, &fields, timeout);
     reader.unreadable = reader.troubles.len();
+    if let Some(field) = fields.get("grants") {
+        grant::check_names(reader, &field);
+    }
     for draft in drafts.iter() {
         uses::check(reader, draft, known, &grants);
     }
@@ -112,9 +117,21 @@ fn format(reader: &mut Reader, fields: &Fields<'_>) {
     let Some(field) = fields.require(reader, "format", "begin the file with `format: 1`") else { return };
     let hint = Some("write `format: 1`".to_owned());
     match field.node.to_json() {
-        Value::Number(number) if number.as_u64() == Some(1) => {}
+        Value::Number(number) if number.as_u64() == Some(FORMAT) => {}
+        Value::Number(number) if number.as_u64().is_some_and(|number| number > FORMAT) => {
+            let message = format!("the runbook is written for a newer version of runbook (format {number})");
+            reader.wrong(
+                &field,
+                message,
+                Some(format!("update runbook; this version reads format {FORMAT}")),
+            );
+        }
         Value::Number(number) => {
-            reader.wrong(&field, format!("this version reads format 1, not {number}"), hint);
+            reader.wrong(
+                &field,
+                format!("there is no format {number}; this version reads format {FORMAT}"),
+                hint,
+            );
         }
         _ => reader.wrong(&field, "this must be the number 1", hint),
     }
