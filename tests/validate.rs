@@ -130,6 +130,49 @@ fn a_slip_in_a_later_step_is_told_before_the_first_one_runs() {
     }
 }
 
+const QUIET: &str = "format: 1
+runbook: six
+summary: It says less than it does.
+risk: low
+grants:
+  containers: { select: { service: shop/db }, actions: [read, exec] }
+steps:
+  - id: look
+    summary: Look.
+    uses: container.exec
+    with: { service: shop/db, command: [date] }
+";
+
+#[test]
+fn the_risk_that_counts_is_shown_and_less_is_warned_of() {
+    let engine = Engine::new();
+    let medium = engine.write("runbooks/six.yaml", QUIET);
+    engine.must(0, &["validate", &medium]).says(&[
+        "six.yaml:4:7: the risk is `medium`, not `low`: its grants change something",
+        "write `risk: medium`",
+    ]);
+    engine.must(0, &["show", &medium]).says(&["risk   medium", "commands are not held back"]);
+    assert_eq!(engine.json(&["show", &medium])["risk"], "medium");
+    let grants = "actions: [read, exec] }\n  secrets: { names: [token], actions: [reveal] }";
+    let high = QUIET.replace("six", "seven").replace("actions: [read, exec] }", grants);
+    let high = engine.write("runbooks/seven.yaml", &high);
+    engine
+        .must(0, &["validate", &high])
+        .says(&["the risk is `high`, not `low`: it may see the plain text of secrets"]);
+    engine.must(2, &["run", &high]).says(&["the risk of `seven` is high", "--yes"]);
+    let listed = engine.json(&["list"]);
+    let risk = |name: &str| {
+        listed
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|book| book["name"] == name)
+            .map(|book| book["risk"].clone())
+    };
+    assert_eq!((risk("six"), risk("seven")), (Some("medium".into()), Some("high".into())));
+    assert_eq!(risk("service-stop"), Some("high".into()));
+}
+
 #[test]
 fn a_broken_one_does_not_run() {
     let engine = Engine::new();
