@@ -226,7 +226,7 @@ fn misunderstood(error: &clap::Error, arguments: &[OsString], environment: &Envi
     }
     let text = |painted: bool| {
         let rendered = error.render();
-        if painted { rendered.ansi().to_string() } else { rendered.to_string() }
+        plain(if painted { rendered.ansi().to_string() } else { rendered.to_string() })
     };
     if !error.use_stderr() {
         out.raw(&text(out.paint.0));
@@ -238,6 +238,17 @@ fn misunderstood(error: &clap::Error, arguments: &[OsString], environment: &Envi
         out.json(&json!({ "error": Error::new(Kind::Usage, message).hint("see `runbook help`") }));
     }
     exit::USAGE
+}
+
+/// What Rust says of a text that is no number, in words for everybody.
+fn plain(text: String) -> String {
+    const WORDS: [(&str, &str); 4] = [
+        ("invalid digit found in string", "must be a whole number"),
+        ("cannot parse integer from empty string", "must be a whole number"),
+        ("number too large to fit in target type", "is too large a number"),
+        ("number too small to fit in target type", "is too small a number"),
+    ];
+    WORDS.iter().fold(text, |text, (theirs, ours)| text.replace(theirs, ours))
 }
 
 fn trace(verbose: u8) {

@@ -17,6 +17,7 @@ use crate::containers::files::NewSecrets;
 use crate::containers::labels::{CALL, Labels, NETWORKS, ONE_OFF, ORIGIN, REPLICA};
 use crate::containers::name;
 use crate::containers::types::Overrides;
+pub(crate) use crate::model::container_text::is_image;
 
 /// How much of its id Docker makes a container's host name and alias.
 const SHORT_ID_CHARS: usize = 12;
@@ -77,15 +78,6 @@ pub(crate) fn check(overrides: &Overrides) -> Result<(), Error> {
         return refuse("that is not the name of an image".to_owned());
     }
     Ok(())
-}
-
-/// `[registry[:port]/]path[:tag][@digest]`, or an image id.
-pub(crate) fn is_image(text: &str) -> bool {
-    let legal = |part: &str| {
-        name::is_name(part.split(['@', ':']).next().unwrap_or_default())
-            && part.chars().all(|c| c.is_ascii_alphanumeric() || "._-:@".contains(c))
-    };
-    !text.is_empty() && text.split('/').all(legal)
 }
 
 /// The clone of `origin`, marked with the call that makes it.

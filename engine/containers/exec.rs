@@ -14,7 +14,9 @@ use crate::containers::error::Error;
 use crate::containers::frames::{Frames, Piece};
 use crate::containers::name::check_exec;
 use crate::containers::types::{ContainerEvent, ExecOutput};
+use crate::model::container_text::{check_user, check_workdir};
 use crate::model::effect::FailureKind;
+use crate::model::unfit::Unfit;
 use crate::secrets::SecretValue;
 
 /// The most output that is kept, of both streams together.
@@ -285,28 +287,11 @@ pub struct ExecCommand<'a> {
     pub workdir: Option<&'a str>,
 }
 
-/// The longest name of a user, in bytes, and of a working directory.
-const MAX_USER_BYTES: usize = 256;
-/// See [`MAX_USER_BYTES`].
-const MAX_WORKDIR_BYTES: usize = 4_096;
-
 /// Refuses a user or a working directory that cannot be one.
 pub(crate) fn check_identity(user: Option<&str>, workdir: Option<&str>) -> Result<(), Error> {
-    if let Some(user) = user {
-        let legal = |c: char| !c.is_control() && !c.is_whitespace();
-        if user.is_empty() || user.len() > MAX_USER_BYTES || !user.chars().all(legal) {
-            let words =
-                format!("`{}` is not a user: write a name, a number, or `UID:GID`", user.escape_debug());
-            return Err(Error::invalid("containers.user", words));
-        }
-    }
-    if let Some(path) = workdir
-        && (!path.starts_with('/') || path.len() > MAX_WORKDIR_BYTES || path.contains('\0'))
-    {
-        let words = format!("`{}` is not an absolute path", path.escape_debug());
-        return Err(Error::invalid("containers.workdir", words));
-    }
-    Ok(())
+    let unfit = |code: &'static str| move |unfit: Unfit| Error::invalid(code, unfit.to_string());
+    user.map_or(Ok(()), check_user).map_err(unfit("containers.user"))?;
+    workdir.map_or(Ok(()), check_workdir).map_err(unfit("containers.workdir"))
 }
 
 fn check_command(command: &[String], env: &[(String, String)]) -> Result<(), Error> {

@@ -32,4 +32,4 @@ pub use connection::{Connection, Tls, UnusableAddress};
 pub use daemon::{Daemon, Info};
 pub use error::{Error, NOT_FOUND};
 pub use exec::{ExecCommand, ExecState, ExecTrace};
-pub use files::{NewSecrets, check_file};
+pub use files::NewSecrets;

@@ -9,6 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use reqwest::Url;
 
 use crate::model::effect::{Failure, FailureKind};
+use crate::model::http_request::check_url;
+use crate::model::unfit::Unfit;
 
 /// What a step wants to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,25 +27,15 @@ pub(super) struct Address {
 impl Address {
     /// Of an absolute `http` or `https` URL without credentials.
     pub(super) fn of_url(text: &str) -> Result<Self, Failure> {
-        let invalid = |why: &str| {
-            let text: String = text.chars().take(200).collect();
-            Failure::new(FailureKind::Invalid, "http.url", format!("`{}` {why}", text.escape_debug()))
-        };
-        if text.bytes().any(|b| b.is_ascii_control() || b == b' ' || b == b'\\') {
-            return Err(invalid("has control characters, blanks or backslashes in it"));
-        }
-        let url = Url::parse(text).map_err(|e| invalid(&format!("is not a URL: {e}")))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(invalid("is neither `http://` nor `https://`"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(invalid("carries credentials; put them into a header"));
-        }
-        let host = url.host_str().ok_or_else(|| invalid("has no host"))?;
+        let invalid = |unfit: Unfit| Failure::new(FailureKind::Invalid, "http.url", unfit.message);
+        check_url(text).map_err(invalid)?;
+        let no_url = || invalid(Unfit { message: "the URL names no host or no port".to_owned(), hint: None });
+        let url = Url::parse(text).map_err(|_| no_url())?;
+        let host = url.host_str().ok_or_else(no_url)?;
         Ok(Self {
             scheme: url.scheme().to_owned(),
             host: canonical_host(host),
-            port: url.port_or_known_default().ok_or_else(|| invalid("has no port"))?,
+            port: url.port_or_known_default().ok_or_else(no_url)?,
             path: url.path().to_owned(),
         })
     }

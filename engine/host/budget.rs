@@ -181,7 +181,7 @@ impl Budgets {
 }
 
 /// A container that was created and never started is not a replica yet.
-fn counts(replica: &Container) -> bool {
+pub(super) fn counts(replica: &Container) -> bool {
     replica.state != State::Created
 }
 

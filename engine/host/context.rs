@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::halt::HaltSwitch;
 use super::held::Held;
+use super::losses::Losses;
 use super::seen::Sights;
 use super::signal::aftermath;
 use super::way_back::WayBack;
@@ -200,6 +201,8 @@ pub(super) struct Memory {
     pub(super) held: Option<Held>,
     /// What its steps may take back.
     pub(super) way_back: WayBack,
+    /// What its commands took down.
+    pub(super) losses: Losses,
 }
 
 impl RunContext {

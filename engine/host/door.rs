@@ -4,7 +4,7 @@
 //! a durable [`Event::CallIntended`]. An effect that may or may not have happened is established by looking at the world,
 //! after a crash and after a cut connection alike, and never repeated blindly.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::call::{Call, Found, Intent, Need, Trouble};
 use super::context::{LocalChanges, Mode, RunContext, Stop, lock};
 use super::limits;
+use super::losses::LastCommand;
 use crate::clock;
 use crate::containers::types::Container;
 use crate::model::effect::{Effect, Failure, FailureKind};
@@ -43,11 +44,12 @@ pub(super) struct Door {
     /// What the journal already holds of this attempt.
     cursor: Vec<RecordedCall>,
     ordinal: u32,
+    pub(super) last_command: Mutex<Option<LastCommand>>,
 }
 
 impl Door {
     pub(super) fn new(context: Arc<RunContext>, site: Site, cursor: Vec<RecordedCall>) -> Self {
-        Self { context, site, cursor, ordinal: 0 }
+        Self { context, site, cursor, ordinal: 0, last_command: Mutex::default() }
     }
 
     /// How many recorded calls the plugin has not made again.
@@ -55,10 +57,23 @@ impl Door {
         self.cursor.len().saturating_sub(self.ordinal as usize)
     }
 
-    /// Passes one call through.
-    pub(super) async fn pass(&mut self, call: &dyn Call) -> Answered {
+    /// The id of the next call.
+    pub(super) fn next_call(&mut self) -> CallId {
         let id = CallId { path: self.site.path.clone(), attempt: self.site.attempt, ordinal: self.ordinal };
         self.ordinal += 1;
+        id
+    }
+
+    /// The outcome of the next recorded call, if it is one of `function`, which the host makes by itself.
+    pub(super) fn take_recorded(&mut self, function: &str) -> Option<Option<Outcome>> {
+        let recorded = self.cursor.get(self.ordinal as usize).filter(|next| next.function == function)?;
+        self.ordinal += 1;
+        Some(recorded.outcome.clone())
+    }
+
+    /// Passes one call through.
+    pub(super) async fn pass(&mut self, call: &dyn Call) -> Answered {
+        let id = self.next_call();
         // What is recorded, compared and given back holds no value of a secret, so that a replay sees what was seen.
         let arguments = scrub::document(call.arguments());
         if let Some(recorded) = self.cursor.get(id.ordinal as usize).cloned() {
@@ -143,6 +158,9 @@ impl Door {
             )));
         }
         if let Some(outcome) = recorded.outcome {
+            if let Some(intent) = &recorded.intent {
+                self.recall_command(call, &intent.before);
+            }
             return Ok(match outcome {
                 Outcome::Ok(value) => {
                     self.context.learn(&id, call.function(), &value);
@@ -236,6 +254,9 @@ impl Door {
             Ok(before) => scrub::document(before),
             Err(t) => return self.finish_unannounced(call, id, arguments, Err(t.failure)),
         };
+        if let Err(failure) = self.before_command(call, &before).await {
+            return self.finish_unannounced(call, id, arguments, Err(failure));
+        }
         let planned = self.survey().await;
         if let Err(failure) =
             planned.and_then(|()| self.take_planned(&id, call.function(), &arguments, &before))
@@ -293,7 +314,10 @@ impl Door {
         let answered = tokio::time::timeout(limit, call.perform(&self.context.world, &intent.key)).await;
         super::fault_point("door.after-act");
         match answered {
-            Ok(Ok(answer)) => self.finish(call, id, Ok(answer), how),
+            Ok(Ok(answer)) => {
+                let outcome = self.after_command(call, intent, answer).await;
+                self.finish(call, id, outcome, how)
+            }
             Ok(Err(Trouble { failure, certain: true })) => self.finish(call, id, Err(failure), how),
             Ok(Err(Trouble { failure, certain: false })) => {
                 self.establish(call, id, intent, Some(failure)).await
@@ -315,7 +339,8 @@ impl Door {
         loop {
             match self.bounded(call.establish(&self.context.world, intent)).await {
                 Ok(Found::Done(answer)) => {
-                    return self.finish(call, id, Ok(answer), Some(Established::Adopted));
+                    let outcome = self.after_command(call, intent, answer).await;
+                    return self.finish(call, id, outcome, Some(Established::Adopted));
                 }
                 Ok(Found::NotDone) => {
                     if let Some(failure) = after {
@@ -410,7 +435,7 @@ impl Door {
         self.record(id, call.function(), (Some(arguments), None), outcome)
     }
 
-    fn record(
+    pub(super) fn record(
         &self,
         call: CallId,
         function: &str,

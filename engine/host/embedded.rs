@@ -106,7 +106,12 @@ mod tests {
             _ => json!("shop/web"),
         };
         let missing = runbook.parameters.iter().filter(|parameter| parameter.default.is_none());
-        missing.map(|parameter| (parameter.name.to_string(), sample(parameter.name.as_str()))).collect()
+        let mut given: Map<String, Value> =
+            missing.map(|parameter| (parameter.name.to_string(), sample(parameter.name.as_str()))).collect();
+        if runbook.name.as_str() == "service-resize" {
+            given.insert("memory".to_owned(), json!("64MiB"));
+        }
+        given
     }
 
     #[test]

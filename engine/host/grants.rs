@@ -83,6 +83,26 @@ impl RunContext {
         )
     }
 
+    /// What the failure of a step says whose commands took down more than granted.
+    pub(super) fn took_down(
+        &self,
+        grant: &RunContainerGrant,
+        service: &str,
+        (word, why): (&'static str, &str),
+    ) -> Failure {
+        Failure::new(
+            FailureKind::Denied,
+            "grant.budget-exceeded",
+            format!(
+                "commands of this step took down more of `{service}` than granted: {why} (`{word}` of the grant on {}, \
+                 {}:{}); it runs no further command; start them: `runbook service start {service}`",
+                words(&grant.select),
+                self.file,
+                grant.line_of_budget(word)
+            ),
+        )
+    }
+
     /// Whether an address is granted; `*` as host means containers the run may read, by one of `addresses`.
     pub(super) fn address_granted(&self, address: &Address) -> Coverage {
         let mut best = Coverage::None;

@@ -302,11 +302,21 @@ pub async fn perform(wasm: &Wasm, plugin: &Plugin, attempt: Attempt<'_>) -> Perf
         let lines = store.data_mut().last_lines();
         return ended(failure, lines);
     }
+    let over_budget = match (&result, store.data_mut().door.as_mut()) {
+        (Ok(Ok(_)), Some(door)) => match door.end().await {
+            Ok(end) => end.err(),
+            Err(stop) => return Performed::Stopped(stop),
+        },
+        _ => None,
+    };
     let unused = store.data().door.as_ref().map_or(0, Door::unused);
     if unused > 0 && result.is_ok() {
         return Performed::Stopped(Stop::Diverged(format!("{unused} recorded calls were not made again")));
     }
     let lines = store.data_mut().last_lines();
+    if let Some(failure) = over_budget {
+        return ended(failure, lines);
+    }
     match result {
         Ok(Ok(output)) => ended_with_output(&output, lines, mode),
         Ok(Err(error)) => ended(from_wit(&error), lines),

@@ -18,10 +18,13 @@ mod halt;
 mod held;
 mod instance;
 pub mod limits;
+mod losses;
 mod memory;
 mod overlay;
 mod plugin;
 mod quota;
+#[cfg(test)]
+mod refusals;
 mod secret;
 mod seen;
 mod signal;

@@ -7,6 +7,7 @@ use super::address::check_address;
 use super::expression::Scope;
 use super::runbook::Template;
 use super::secret_grant::{SecretAction, SecretGrant};
+use super::unfit::Unfit;
 
 /// What may be done to a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -314,6 +315,26 @@ pub fn check_bucket(text: &str) -> Result<(), String> {
         return Err(format!("the bucket `{}` is the engine's own; name another", text.escape_debug()));
     }
     Ok(())
+}
+
+/// The longest name of a bucket or a key, in bytes.
+const MAX_STATE_NAME_BYTES: usize = 128;
+
+/// Whether this can be the name of a bucket or of a key in one.
+pub fn check_state_name(text: &str) -> Result<(), Unfit> {
+    let bytes = text.as_bytes();
+    let legal = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._/-".contains(b);
+    let named = bytes.first().is_some_and(|first| !b"._/-".contains(first)) && bytes.iter().all(legal);
+    if named && bytes.len() <= MAX_STATE_NAME_BYTES && !text.contains("..") {
+        return Ok(());
+    }
+    let shown: String = text.chars().take(MAX_STATE_NAME_BYTES).collect();
+    Err(Unfit::new(
+        format!("`{}` is not the name of a bucket or key", shown.escape_debug()),
+        format!(
+            "write lower-case letters, digits and `._/-`, at most {MAX_STATE_NAME_BYTES}; for example `deploys/web`"
+        ),
+    ))
 }
 
 pub(super) fn text(

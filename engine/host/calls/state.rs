@@ -17,7 +17,7 @@ use super::super::quota::Room;
 use super::super::world::World;
 use crate::audit::StateChange;
 use crate::model::effect::{Effect, Failure, FailureKind};
-use crate::model::grant::StateAction;
+use crate::model::grant::{StateAction, check_state_name};
 use crate::model::ids::Digest;
 use crate::model::json::{self, Unreadable};
 use crate::secrets::scrub;
@@ -27,15 +27,6 @@ enum State {
     List { bucket: String, prefix: String },
     Set { bucket: String, key: String, value: String },
     Delete { bucket: String, key: String },
-}
-
-fn word(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let legal = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._/-".contains(b);
-    (1..=128).contains(&bytes.len())
-        && !b"._/-".contains(&bytes[0])
-        && bytes.iter().all(legal)
-        && !text.contains("..")
 }
 
 impl State {
@@ -99,11 +90,8 @@ impl Call for State {
             Self::List { .. } => None,
         };
         for name in std::iter::once(self.bucket()).chain(keys.map(String::as_str)) {
-            if !word(name) {
-                return invalid(format!(
-                    "`{}` is no name for a bucket or key: lower-case letters, digits and `._/-`, at most 128",
-                    name.escape_debug()
-                ));
+            if let Err(unfit) = check_state_name(name) {
+                return invalid(unfit.message);
             }
         }
         let Self::Set { value, .. } = self else { return Ok(()) };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 mod secrets;
 
 use runbook_plugin::{
-    Context, Deserialize, Duration, Error, Host, JsonSchema, Request, Response, Serialize, Step, text,
+    Context, Deserialize, Duration, Error, Host, JsonSchema, Request, Response, Serialize, Step, rule, text,
 };
 use serde_json::Value;
 
@@ -34,22 +34,30 @@ const TOLD_CHARACTERS: usize = 300;
 /// The input of `http.request`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("allOf" = [rule::not_both("body", "json")], "secretPlaces" = true))]
 pub struct Input {
     /// `http://` or `https://`, absolute.
-    #[schemars(regex(pattern = "^https?://"))]
+    #[schemars(regex(pattern = "^https?://"), extend("format" = "http-url"))]
     pub url: String,
     /// The method.
     #[serde(default)]
     pub method: Method,
     /// Request headers.
     #[serde(default)]
+    #[schemars(extend(
+        "propertyNames" = { "format": "header-name" },
+        "additionalProperties" = { "type": "string", "format": "header-value" },
+    ))]
     pub headers: BTreeMap<String, String>,
     /// The body as text.
+    #[schemars(extend("maxBytes" = 1_048_576))]
     pub body: Option<String>,
     /// The body as JSON; sets the content type.
+    #[schemars(extend("maxJsonBytes" = 1_048_576))]
     pub json: Option<Value>,
     /// How long the answer may take.
     #[serde(default = "ten_seconds")]
+    #[schemars(extend("atMost" = "1h"))]
     pub timeout: Duration,
     /// The statuses that are right; any below 400 if not given.
     pub expect: Option<Vec<u16>>,

@@ -26,14 +26,17 @@ pub(crate) fn steps<H: Host + 'static>() -> Vec<Step<H>> {
 /// The input of `service.start`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("ordered" = ["healthy_for", "wait"]))]
 pub(crate) struct Start {
     /// `project/service`, or the service alone where it is unique.
+    #[schemars(extend("format" = "service-name"))]
     service: String,
     /// How long each must be healthy without a break.
     #[serde(default)]
     healthy_for: Duration,
     /// How long they may take to become healthy.
     #[serde(default = "two_minutes")]
+    #[schemars(extend("atMost" = "1h"))]
     wait: Duration,
 }
 
@@ -55,9 +58,11 @@ pub(crate) struct StartOutput {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Stop {
     /// `project/service`, or the service alone where it is unique.
+    #[schemars(extend("format" = "service-name"))]
     service: String,
     /// How long a replica may take to stop by itself before it is killed.
     #[serde(default = "thirty_seconds")]
+    #[schemars(extend("atMost" = "10m"))]
     grace: Duration,
 }
 

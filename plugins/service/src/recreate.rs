@@ -28,31 +28,40 @@ const OLD: &str = "-old";
 /// The input of `service.recreate`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("ordered" = ["healthy_for", "wait"]))]
 pub(crate) struct Input {
     /// `project/service`, or the service alone where it is unique.
+    #[schemars(extend("format" = "service-name"))]
     service: String,
     /// Environment variables to set. The others stay as they are.
     #[serde(default)]
+    #[schemars(extend("propertyNames" = { "format": "variable-name" }))]
     env: BTreeMap<String, String>,
     /// Environment variables to remove.
     #[serde(default)]
+    #[schemars(extend("items" = { "type": "string", "format": "variable-name" }))]
     remove_env: Vec<String>,
     /// Labels to set. The others stay as they are.
     #[serde(default)]
+    #[schemars(extend("propertyNames" = { "format": "label-name" }))]
     labels: BTreeMap<String, String>,
     /// Labels to remove.
     #[serde(default)]
+    #[schemars(extend("items" = { "type": "string", "format": "label-name" }))]
     remove_labels: Vec<String>,
     /// The image; the same one if not given.
+    #[schemars(extend("format" = "image-name"))]
     image: Option<String>,
     /// How long a replica may take to stop by itself before it is killed.
     #[serde(default = "thirty_seconds")]
+    #[schemars(extend("atMost" = "10m"))]
     grace: Duration,
     /// How long a new replica must be healthy without a break before the next.
     #[serde(default)]
     healthy_for: Duration,
     /// How long a new replica may take to become healthy.
     #[serde(default = "two_minutes")]
+    #[schemars(extend("atMost" = "1h"))]
     wait: Duration,
     /// Let running stand for healthy where there is no health check.
     #[serde(default)]

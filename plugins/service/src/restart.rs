@@ -29,8 +29,10 @@ const KILL_TIME: Duration = Duration::from_secs(30);
 /// The input of `service.restart`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("ordered" = ["healthy_for", "wait"]))]
 pub(crate) struct Input {
     /// `project/service`, or the service alone where it is unique.
+    #[schemars(extend("format" = "service-name"))]
     service: String,
     /// How many replicas at once.
     #[serde(default = "one")]
@@ -38,12 +40,14 @@ pub(crate) struct Input {
     batch: usize,
     /// How long a replica may take to stop by itself before it is killed.
     #[serde(default = "thirty_seconds")]
+    #[schemars(extend("atMost" = "10m"))]
     grace: Duration,
     /// How long a replica must be healthy without a break before the next batch.
     #[serde(default)]
     healthy_for: Duration,
     /// How long a batch may take to become healthy.
     #[serde(default = "two_minutes")]
+    #[schemars(extend("atMost" = "1h"))]
     wait: Duration,
     /// Keep logs and the daemon's document as evidence, kill instead of stopping, start clean. Needs the grant
     /// `kill`.

@@ -23,8 +23,10 @@ pub(crate) fn steps<H: Host + 'static>() -> Vec<Step<H>> {
 /// The input of `service.scale`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("ordered" = [["minimum", "replicas", "maximum"], ["healthy_for", "wait"]]))]
 pub(crate) struct Input {
     /// `project/service`, or the service alone where it is unique.
+    #[schemars(extend("format" = "service-name"))]
     service: String,
     /// How many there are to be.
     #[schemars(range(min = 1))]
@@ -39,12 +41,14 @@ pub(crate) struct Input {
     maximum: usize,
     /// How long a replica may take to stop by itself before it is killed.
     #[serde(default = "thirty_seconds")]
+    #[schemars(extend("atMost" = "10m"))]
     grace: Duration,
     /// How long a new replica must be healthy without a break.
     #[serde(default)]
     healthy_for: Duration,
     /// How long a new replica may take to become healthy.
     #[serde(default = "two_minutes")]
+    #[schemars(extend("atMost" = "1h"))]
     wait: Duration,
 }
 
