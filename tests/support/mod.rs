@@ -10,4 +10,5 @@ pub(crate) mod memory;
 pub(crate) mod patience;
 pub(crate) mod proxy;
 pub(crate) mod service;
+pub(crate) mod translator;
 pub(crate) mod vault;
