@@ -385,7 +385,7 @@ mod tests {
         else {
             unreachable!()
         };
-        Scope(map)
+        Scope::of(map)
     }
 
     #[test]

@@ -18,4 +18,5 @@ pub mod step_type;
 pub mod suggestion;
 pub mod template;
 pub mod trouble;
+pub mod unknown;
 pub(crate) mod yaml;
