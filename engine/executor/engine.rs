@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::acceptance::{self, Prepared};
+use super::acceptance::{self, Parent, Prepared};
 use super::dedupe;
 use super::emergency;
 use super::journal::{Journal, fold, into_refusal};
@@ -169,7 +169,8 @@ impl Engine {
                 "{MAX_UNFINISHED} runs are unfinished: no more are taken"
             )));
         }
-        let mut prepared = self.prepare(&request, parent.clone()).await?;
+        let asking = parent.as_ref().and_then(|parent| self.parent_of(parent));
+        let mut prepared = self.prepare(&request, asking).await?;
         // Who only looks may look while the engine is halted: that is when people need it most.
         if let Some(reason) = self.inner.halted().filter(|_| prepared.accepted.grants.writes()) {
             return Err(Refusal::Halted(reason));
@@ -191,11 +192,16 @@ impl Engine {
     pub(super) async fn prepare(
         &self,
         request: &Request,
-        parent: Option<RunId>,
+        parent: Option<Parent>,
     ) -> Result<Prepared, Refusal> {
         let inner = Arc::clone(&self.inner);
         let daemon = async move |target: &TargetName| inner.daemon(target);
         acceptance::prepare(request, parent, self.inner.plugins.catalogue(), daemon).await
+    }
+
+    fn parent_of(&self, run: &RunId) -> Option<Parent> {
+        let handle = self.inner.handle(run)?;
+        handle.journal.with(|state| Some(Parent::of(run.clone(), state.accepted()?)))
     }
 
     /// A child is held to the plan of its parent, which holds its writes too.

@@ -1,5 +1,6 @@
 //! The engine in this process, on a real audit log and with real plugins.
 
+mod children;
 mod docker;
 mod library;
 
