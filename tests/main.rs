@@ -3,6 +3,9 @@
 mod support;
 
 mod audit;
+mod away;
+#[path = "away/quick.rs"]
+mod away_quick;
 mod canary;
 mod corpus;
 mod crash;

@@ -3,6 +3,7 @@
 //! Responsible for compiling and instantiating plugins, for checking, announcing, performing and recording every host
 //! call, and for answering calls from the journal or from a plan's overlay. Does not know what a run does next.
 
+mod acting;
 mod address;
 mod bindings;
 mod budget;
@@ -18,6 +19,7 @@ mod held;
 mod instance;
 pub mod limits;
 mod overlay;
+mod patience;
 mod plugin;
 mod quota;
 mod secret;
