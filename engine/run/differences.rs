@@ -234,8 +234,8 @@ fn successor<'a>(tracks: &'a HashMap<String, Track>, name: &str) -> Option<&'a T
 pub fn words(differences: &[Difference]) -> String {
     let mut clauses = Vec::new();
     for group in differences.chunk_by(|a, b| a.what == b.what) {
-        let named = group.iter().take(MAX_NAMED).map(one);
-        let mut names: Vec<String> = named.collect();
+        let first = group.iter().take(MAX_NAMED).map(one);
+        let mut names: Vec<String> = first.collect();
         if group.len() > MAX_NAMED {
             names.push(format!("{} more", group.len() - MAX_NAMED));
         }
