@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: build demo test sweep fuzz deps bench compare clean-demo
+.PHONY: build demo test sweep away fuzz deps bench compare clean-demo
 
 build:
 	@tests/scripts/setup.sh build
@@ -25,6 +25,12 @@ sweep:
 	@tests/scripts/setup.sh test
 	@tests/scripts/image.sh
 	$(CARGO) test --profile quick --locked --test sweep -- $(SWEEP)
+
+# The daemon away for 1, 5 and 15 s at each request: `make away AWAY="--shape restart --seconds 5"`.
+away:
+	@tests/scripts/setup.sh test
+	@tests/scripts/image.sh
+	$(CARGO) test --release --locked --test away -- $(AWAY)
 
 # Feeds every parser of outside bytes, for some minutes each: `make fuzz FUZZ="10 runbooks events"`.
 fuzz:

@@ -4,6 +4,9 @@ mod support;
 
 mod at_once;
 mod audit;
+mod away;
+#[path = "away/quick.rs"]
+mod away_quick;
 mod bounds;
 mod canary;
 mod corpus;

@@ -266,3 +266,72 @@ fn of_more_than_a_plan_may_hold() {
     held.says(&["no run can be held to this plan", "2000 attempts", "without --plan"]);
     assert_eq!(engine.json(&["runs", "list"]), Value::Array(Vec::new()));
 }
+
+/// What a command prints decides about all that follows.
+const GUESSED: &str = r#"
+  - id: count
+    uses: container.exec
+    with: { service: "${{ parameters.service }}", command: [echo, "3"] }
+  - id: some
+    uses: core.log
+    if: int(steps.count.output.stdout) > 2
+    with: { message: "${{ steps.count.output.stdout }} of them" }
+  - id: each
+    uses: core.log
+    for_each: "[1, 2, 3].filter(n, n < int(steps.count.output.stdout))"
+    with: { message: "number ${{ item }}" }
+  - id: nap
+    uses: core.sleep
+    with: { for: "${{ steps.count.output.stdout }}ms" }
+  - id: known
+    uses: core.log
+    with: { message: "${{ size(steps.each.output) }} of them" }
+outputs:
+  count: ${{ int(steps.count.output.stdout) }}
+"#;
+
+#[test]
+fn what_cannot_be_known_stays_unknown() {
+    let service = Service::of(1).up();
+    let engine = Engine::new();
+    let book = engine.write("guessed.yaml", &books::steps("read, exec", GUESSED));
+    let plan = engine.json(&["plan", &book, "-p", &service.parameter()]);
+    assert_eq!(plan["status"], "succeeded");
+    let fates: Vec<&str> =
+        plan["steps"].as_array().expect("steps").iter().filter_map(|step| step["fate"].as_str()).collect();
+    assert_eq!(fates, ["runs", "unknown", "unknown", "unknown", "runs"]);
+    let unknown = plan["unknown"].to_string();
+    for words in ["`if: int(steps.count", "what items step `each` has", "step `nap`", "output `count`"] {
+        assert!(unknown.contains(words), "{unknown}");
+    }
+    let run = engine.json(&["run", &book, "-p", &service.parameter(), "--yes"]);
+    assert_eq!((run["status"].as_str(), run["outputs"]["count"].as_i64()), (Some("succeeded"), Some(3)));
+}
+
+#[test]
+fn of_a_script_in_a_container_of_its_own() {
+    let service = Service::of(1).up();
+    let engine = Engine::new();
+    let parameter = service.parameter();
+    let script = ["-p", "body=echo hi", "-p", "one_shot=true"];
+    let arguments = [&["plan", "container-script", "-p", &parameter], &script[..]].concat();
+    let plan = engine.json(&arguments);
+    assert_eq!(plan["status"], "succeeded");
+    assert!(plan["unknown"].to_string().contains("what it prints"), "{}", plan["unknown"]);
+}
+
+#[test]
+fn a_plan_that_ends_badly_exits_as_the_run_would() {
+    let service = Service::of(1).up();
+    let engine = Engine::new();
+    let fail = "  - { id: no, uses: core.fail, with: { message: no } }\n";
+    let denied = r#"  - { id: no, uses: service.stop, with: { service: "${{ parameters.service }}" } }
+"#;
+    for (name, steps, code) in [("fail", fail, 10), ("denied", denied, 13)] {
+        let text = books::steps("read, stop", steps).replace("max_unavailable: 1", "min_healthy: 1");
+        let book = engine.write(&format!("{name}.yaml"), &text);
+        let plan = engine.json_with(code, &["plan", &book, "-p", &service.parameter()]);
+        let run = engine.json_with(code, &["run", &book, "-p", &service.parameter(), "--yes"]);
+        assert_eq!((&plan["status"], plan["status"].as_str()), (&run["status"], Some("failed")));
+    }
+}

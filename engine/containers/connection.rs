@@ -213,6 +213,10 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     if !answer.starts_with("HTTP/1.") {
         return Err(unreachable_daemon(connection, None, "what listens there does not speak HTTP"));
     }
+    // `HTTP/1.1 503 Service Unavailable`: it has no version to tell now, and will when it is well.
+    if answer.split(' ').nth(1).is_some_and(|status| status.starts_with('5')) {
+        return Err(unreachable_daemon(connection, None, "it answers that it fails itself"));
+    }
     Ok(answer
         .lines()
         .filter_map(|line| line.split_once(':'))

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::containers::clone::{self, Image, Join};
 use crate::containers::container::port;
 use crate::containers::daemon::{Daemon, read, write};
-use crate::containers::error::Error;
+use crate::containers::error::{Error, is_away};
 use crate::containers::files::NewSecrets;
 use crate::containers::labels::{CALL, Labels, NETWORKS, ORIGIN};
 use crate::containers::name::{check_container, is_id};
@@ -151,6 +151,15 @@ impl Daemon {
         })
     }
 
+    /// None if there is none of that name; a daemon that gives no answer has not said so.
+    async fn known_image(&self, image: &str) -> Result<Option<bollard::models::ImageInspect>, Error> {
+        match self.image(image).await {
+            Ok(image) => Ok(Some(image)),
+            Err(error) if is_away(&error.failure) => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
     /// The image asked for, else that of the original: by its name where the name still means the same, else by id.
     async fn image_for(
         &self,
@@ -161,12 +170,13 @@ impl Daemon {
         let old_name = origin.config.as_ref().and_then(|config| config.image.clone()).unwrap_or_default();
         if let Some(wanted) = wanted {
             if self.image(wanted).await?.id.as_ref() != Some(&old_id) {
-                let replaces = self.image(&old_id).await.ok().and_then(|old| old.config);
+                let replaces = self.known_image(&old_id).await?.and_then(|old| old.config);
                 return Ok(Image { name: wanted.to_owned(), replaces });
             }
             return Ok(Image { name: wanted.to_owned(), replaces: None });
         }
-        let same = self.image(&old_name).await.is_ok_and(|image| image.id.as_ref() == Some(&old_id));
+        let named = self.known_image(&old_name).await?;
+        let same = named.is_some_and(|image| image.id.as_ref() == Some(&old_id));
         Ok(Image { name: if same { old_name } else { old_id }, replaces: None })
     }
 

@@ -30,6 +30,6 @@ mod wire;
 
 pub use connection::{Connection, Tls, UnusableAddress};
 pub use daemon::{Daemon, Info};
-pub use error::{Error, NOT_FOUND};
+pub use error::{Error, NOT_FOUND, SILENT, is_away, is_daemon_error};
 pub use exec::{ExecCommand, ExecState, ExecTrace};
 pub use files::NewSecrets;

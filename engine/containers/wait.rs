@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::containers::daemon::Daemon;
-use crate::containers::error::{Error, tidy};
+use crate::containers::error::{Error, is_away, tidy};
 use crate::containers::types::{Condition, Container, Health, State};
 use crate::model::effect::FailureKind;
 
@@ -71,7 +71,7 @@ impl Daemon {
         let deadline = Instant::now() + timeout;
         let mut streak = Streak::default();
         let mut pause = FIRST_PAUSE;
-        let mut last_answer = None;
+        let mut last_answer = Instant::now();
         loop {
             let looked = self.inspect(id).await;
             let now = Instant::now();
@@ -83,7 +83,7 @@ impl Daemon {
                 }
                 Err(error) => return Err(error),
             };
-            last_answer = Some(now);
+            last_answer = now;
             match judge(&container, condition, &mut streak, now) {
                 Verdict::Holds => return Ok(container),
                 Verdict::Never(why) => return Err(Error::conflict("containers.cannot-become", why)),
@@ -129,10 +129,9 @@ impl Daemon {
     }
 }
 
-/// Whether a daemon that answered before may yet come back.
-fn only_away(error: &Error, last_answer: Option<Instant>, now: Instant) -> bool {
-    error.failure.kind == FailureKind::Unavailable
-        && last_answer.is_some_and(|answered| now.duration_since(answered) < MAX_ABSENCE)
+/// Whether the daemon may yet come back.
+fn only_away(error: &Error, last_answer: Instant, now: Instant) -> bool {
+    is_away(&error.failure) && now.duration_since(last_answer) < MAX_ABSENCE
 }
 
 /// When to look again: after the pause, or just when the streak may be long enough.

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::oneshot;
 
-use super::acceptance::{self, Prepared};
+use super::acceptance::{self, Parent, Prepared};
 use super::bounds;
 use super::dedupe::{self, Key};
 use super::emergency;
@@ -55,7 +55,8 @@ impl Engine {
             let most = acceptance::MAX_CHILD_DEPTH;
             return Err(Refusal::Exhausted(format!("runbooks may use each other {most} deep, not deeper")));
         }
-        let mut prepared = self.prepare(&request, parent.clone()).await?;
+        let asking = parent.as_ref().and_then(|parent| self.parent_of(parent));
+        let mut prepared = self.prepare(&request, asking).await?;
         // Who only looks may look while the engine is halted: that is when people need it most.
         if prepared.accepted.grants.writes() {
             if let Some(reason) = self.inner().halt.reason() {
@@ -94,11 +95,16 @@ impl Engine {
     pub(super) async fn prepare(
         &self,
         request: &Request,
-        parent: Option<RunId>,
+        parent: Option<Parent>,
     ) -> Result<Prepared, Refusal> {
         let inner = Arc::clone(self.inner());
         let daemon = async move |target: &TargetName| inner.daemon(target);
         acceptance::prepare(request, parent, self.inner().plugins.catalogue(), daemon).await
+    }
+
+    fn parent_of(&self, run: &RunId) -> Option<Parent> {
+        let handle = self.inner().handle(run)?;
+        handle.journal.with(|state| Some(Parent::of(run.clone(), state.accepted()?)))
     }
 
     /// A child is held to the plan of its parent, which holds its writes too.

@@ -1,14 +1,16 @@
 //! What a run would do: the same run machine and the same plugins over the real world seen through an overlay, with a
 //! journal in memory and virtual time. Changes nothing.
 
-use std::collections::BTreeMap;
+mod unknown;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, FutureExt as _};
 use serde_json::{Value, json};
 
-use super::acceptance::{Prepared, child_request};
+use super::acceptance::{Parent, Prepared, child_request};
 use super::engine::Engine;
 use super::journal::{Sketch, failed};
 use super::performing::{checked, split_uses};
@@ -18,8 +20,10 @@ use crate::clock;
 use crate::host::{
     Attempt, HaltSwitch, ImaginedWrite, Mode, Overlay, Performed, RunContext, RunParts, Site, Stop, perform,
 };
+use crate::model::effect::FailureKind;
 use crate::model::ids::{Digest, RunId, RunbookName, Section, StepPath};
 use crate::model::runbook::Runbook;
+use crate::model::unknown::{holds_unknown, unknown};
 use crate::run::event::{Answer, EndStatus, Event, HeldWrite, Outcome, PlannedWrites};
 use crate::run::next::{Action, Ended, InFlight, Perform, StartChild, child_outcome, finish, next};
 use crate::run::state::{End, State};
@@ -80,6 +84,8 @@ struct Simulation<'e> {
     sketch: Arc<Sketch>,
     context: Arc<RunContext>,
     children: BTreeMap<RunId, End>,
+    /// The steps of which cannot be known whether they run, or what they come to.
+    unknown: BTreeSet<StepPath>,
     depth: u32,
     spent: Arc<Mutex<Spent>>,
 }
@@ -98,7 +104,7 @@ pub(super) async fn plan(engine: &Engine, request: &Request) -> Result<Planned, 
         overlay.assume(format!("{NOT_PLANNED}{why}"));
     }
     let runbook = &simulation.prepared.runbook;
-    let steps = simulation.sketch.with(|state| steps(runbook, state, cut.as_deref()));
+    let steps = simulation.sketch.with(|state| steps(runbook, state, &simulation.unknown, cut.as_deref()));
     let digest = digest(&simulation.prepared, &steps, &overlay, &end);
     let held = |w: &ImaginedWrite| HeldWrite { key: w.key.clone(), seen: w.seen.clone() };
     let writes = overlay.writes().iter().map(held).collect();
@@ -113,6 +119,7 @@ pub(super) async fn plan(engine: &Engine, request: &Request) -> Result<Planned, 
         secrets: overlay.secrets().to_vec(),
         steps,
         status: end.status,
+        cause: simulation.sketch.with(|state| cause(&simulation.prepared.runbook, state)),
         message: end.message,
         card: simulation.prepared.card(),
     };
@@ -140,7 +147,7 @@ impl<'e> Simulation<'e> {
         let run = RunId::from_parts(0, depth);
         let time = Arc::clone(&overlay);
         let now = move || time.lock().unwrap_or_else(PoisonError::into_inner).now_ms();
-        let sketch = Arc::new(Sketch::new(State::of(run.clone()), Arc::new(now)));
+        let sketch = Arc::new(Sketch::new(State::supposed(run.clone()), Arc::new(now)));
         let inner = engine.inner();
         let accepted = &prepared.accepted;
         let daemon =
@@ -160,8 +167,8 @@ impl<'e> Simulation<'e> {
         let names = accepted.texts.iter().map(|(name, _)| name.clone());
         let texts =
             names.zip(prepared.texts.iter().map(|text| String::from_utf8_lossy(text).into_owned())).collect();
-        let children = BTreeMap::new();
-        Ok(Self { engine, overlay, run, prepared, texts, sketch, context, children, depth, spent })
+        let (children, unknown) = (BTreeMap::new(), BTreeSet::new());
+        Ok(Self { engine, overlay, run, prepared, texts, sketch, context, children, unknown, depth, spent })
     }
 
     fn spent(&self) -> std::sync::MutexGuard<'_, Spent> {
@@ -219,7 +226,7 @@ impl<'e> Simulation<'e> {
 
     async fn act(&mut self, action: Action) -> Result<(), Refusal> {
         match action {
-            Action::Append(event) => self.take_in(&event),
+            Action::Append(event) => self.decide(event),
             Action::Perform(action) => self.perform(action).await,
             Action::StartChild(start) => self.child(start).await,
             Action::AwaitChild { path, attempt, run } => {
@@ -262,6 +269,7 @@ impl<'e> Simulation<'e> {
         let Perform { path, attempt, uses, with, deadline_ms, plugin } = action;
         self.spent().attempts += 1;
         let plugins = self.engine.plugins();
+        let supposed = self.overlay().supposed();
         let performed = match (split_uses(&uses), plugin) {
             (Some((name, step)), Some(digest)) => {
                 let plugin = plugins.load(&name, &digest)?;
@@ -274,7 +282,7 @@ impl<'e> Simulation<'e> {
                 let context = Arc::clone(&self.context);
                 let attempt = Attempt { context, site, cursor: Vec::new(), step, input: &with };
                 let performed = perform(&*plugins.wasm()?, &plugin, attempt).await;
-                checked(performed, plugins.output_of(&uses).as_deref(), &uses)
+                checked(performed, plugins.output_of(&uses, &digest).as_deref(), &uses)
             }
             _ => Performed::Ended {
                 outcome: failed("plan.uses", format!("`{uses}` is no step type")),
@@ -282,6 +290,11 @@ impl<'e> Simulation<'e> {
             },
         };
         match performed {
+            Performed::Ended { outcome, lines: _ }
+                if holds_unknown(&with) || self.overlay().supposed() > supposed =>
+            {
+                self.comes_to(path, attempt, outcome)
+            }
             Performed::Ended { outcome, lines } => self.ended(Ended { path, attempt, outcome, lines }),
             Performed::Stopped(
                 Stop::Left(why) | Stop::InDoubt(why) | Stop::Diverged(why) | Stop::Unwritable(why),
@@ -292,6 +305,11 @@ impl<'e> Simulation<'e> {
 
     async fn child(&mut self, start: StartChild) -> Result<(), Refusal> {
         let StartChild { path, attempt, runbook, with, .. } = start;
+        if holds_unknown(&with) {
+            self.unknown.insert(path.clone());
+            self.overlay().assume(format!("what runbook `{runbook}` does at step `{path}`"));
+            return self.comes_to(path, attempt, Outcome::Ok(unknown()));
+        }
         let request = child_request(&self.prepared.accepted, &runbook, &with, &self.texts)
             .ok_or_else(|| Refusal::Internal(format!("there is no runbook `{runbook}`")))?;
         if self.depth as usize >= super::acceptance::MAX_CHILD_DEPTH {
@@ -299,7 +317,8 @@ impl<'e> Simulation<'e> {
         }
         let number = u32::try_from(self.children.len()).unwrap_or(u32::MAX);
         let child = RunId::from_parts(u64::from(self.depth) + 1, number);
-        let prepared = self.engine.prepare(&request, Some(self.run.clone())).await?;
+        let parent = Parent::of(self.run.clone(), &self.prepared.accepted);
+        let prepared = self.engine.prepare(&request, Some(parent)).await?;
         let parts = (Arc::clone(&self.overlay), Arc::clone(&self.spent));
         let mut simulation = Simulation::new(self.engine, prepared, parts, self.depth + 1)?;
         let end = simulation.run().await?;
@@ -308,9 +327,21 @@ impl<'e> Simulation<'e> {
     }
 }
 
+/// The kind of the first failure, which refines the exit code.
+fn cause(runbook: &Runbook, state: &State) -> Option<FailureKind> {
+    let view = crate::run::view::view(Some(runbook), state);
+    let failed = view.steps.into_iter().filter(|step| step.status == "failed").find_map(|step| step.failure);
+    failed.map(|failure| failure.kind)
+}
+
 /// Every step of the runbook and what would become of it; with the reason why the plan does not reach to the end, also
 /// those that it does not reach.
-fn steps(runbook: &Runbook, state: &State, cut: Option<&str>) -> Vec<PlannedStep> {
+fn steps(
+    runbook: &Runbook,
+    state: &State,
+    unknown: &BTreeSet<StepPath>,
+    cut: Option<&str>,
+) -> Vec<PlannedStep> {
     let mut all: Vec<PlannedStep> = Vec::new();
     for (path, progress) in state.paths() {
         let Some((_, attempt)) = progress.last() else {
@@ -322,6 +353,9 @@ fn steps(runbook: &Runbook, state: &State, cut: Option<&str>) -> Vec<PlannedStep
         let asks = progress.attempts.iter().any(|a| a.waiting.as_ref().is_some_and(|w| w.asked().is_some()));
         let (fate, note) = match &attempt.outcome {
             Some(Outcome::Error(failure)) => ("fails", Some(failure.message.clone())),
+            Some(Outcome::Ok(_)) if unknown.contains(path) => {
+                ("unknown", Some("rests on what cannot be known before".to_owned()))
+            }
             Some(Outcome::Ok(_)) if asks => ("asks", None),
             Some(Outcome::Ok(_)) if attempt.waiting.is_some() => ("waits", None),
             Some(Outcome::Ok(_)) => ("runs", None),
@@ -330,21 +364,7 @@ fn steps(runbook: &Runbook, state: &State, cut: Option<&str>) -> Vec<PlannedStep
         all.push(step(path, &attempt.uses, fate, note));
     }
     if let Some(why) = cut {
-        let whole = |path: &StepPath| {
-            let items = state.progress(path).and_then(|progress| progress.items.as_ref()).map_or(1, Vec::len);
-            all.iter().filter(|row| row.path.id == path.id && row.path.section == path.section).count()
-                >= items
-        };
-        let every = runbook.steps.iter().map(|step| (Section::Steps, step));
-        let every = every.chain(runbook.finally.iter().map(|step| (Section::Finally, step)));
-        let missing: Vec<_> = every
-            .map(|(section, step)| (StepPath { section, ..StepPath::step(step.id.clone()) }, step))
-            .filter(|(path, _)| !whole(path))
-            .map(|(path, used)| {
-                step(&path, &used.uses.to_string(), "unknown", Some(format!("not planned: {why}")))
-            })
-            .collect();
-        all.extend(missing);
+        all.extend(not_reached(runbook, state, &all, why));
     }
     let place = |s: &PlannedStep| {
         let steps = runbook.steps.iter().chain(&runbook.finally);
@@ -353,6 +373,24 @@ fn steps(runbook: &Runbook, state: &State, cut: Option<&str>) -> Vec<PlannedStep
     };
     all.sort_by_key(place);
     all
+}
+
+/// The steps whose items a plan does not all hold.
+fn not_reached(runbook: &Runbook, state: &State, reached: &[PlannedStep], why: &str) -> Vec<PlannedStep> {
+    let whole = |path: &StepPath| {
+        let items = state.progress(path).and_then(|progress| progress.items.as_ref()).map_or(1, Vec::len);
+        reached.iter().filter(|row| row.path.id == path.id && row.path.section == path.section).count()
+            >= items
+    };
+    let every = runbook.steps.iter().map(|step| (Section::Steps, step));
+    let every = every.chain(runbook.finally.iter().map(|step| (Section::Finally, step)));
+    every
+        .map(|(section, step)| (StepPath { section, ..StepPath::step(step.id.clone()) }, step))
+        .filter(|(path, _)| !whole(path))
+        .map(|(path, used)| {
+            step(&path, &used.uses.to_string(), "unknown", Some(format!("not planned: {why}")))
+        })
+        .collect()
 }
 
 fn step(path: &StepPath, uses: &str, fate: &str, note: Option<String>) -> PlannedStep {

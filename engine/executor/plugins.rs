@@ -61,13 +61,16 @@ impl Plugins {
         &self.catalogue
     }
 
-    /// What the step type `service.restart` promises of its output; none if it is not known.
-    pub(super) fn output_of(&self, uses: &str) -> Option<Arc<Checker>> {
+    /// What the step type `service.restart` promises of its output; none if that is not known of a plugin with these bytes.
+    pub(super) fn output_of(&self, uses: &str, digest: &Digest) -> Option<Arc<Checker>> {
+        let (plugin, step) = split_uses(uses)?;
+        if self.catalogue.plugin(&plugin)?.digest != *digest {
+            return None;
+        }
         let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = outputs.get(uses) {
             return Some(Arc::clone(known));
         }
-        let (plugin, step) = split_uses(uses)?;
         let made = Arc::new(Checker::new(&self.catalogue.step(&plugin, step)?.output));
         outputs.insert(uses.to_owned(), Arc::clone(&made));
         Some(made)

@@ -78,7 +78,7 @@ async fn again(
     }));
     let attempt_again = Attempt { context, site, cursor: attempt.calls.clone(), step, input: &attempt.with };
     let made = perform(&*plugins.wasm()?, &plugin, attempt_again).await;
-    Ok(checked(made, plugins.output_of(&attempt.uses).as_deref(), &attempt.uses))
+    Ok(checked(made, plugins.output_of(&attempt.uses, digest).as_deref(), &attempt.uses))
 }
 
 fn difference(path: &StepPath, number: u32, recorded: &Recorded, made: Performed) -> Option<String> {

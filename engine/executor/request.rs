@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::words::printable;
 use crate::host::PlannedSecret;
+use crate::model::effect::FailureKind;
 use crate::model::grant::RunGrants;
 use crate::model::ids::{Digest, RunbookName, StepPath, TargetName};
 use crate::model::runbook::Risk;
@@ -145,6 +146,9 @@ pub struct Plan {
     pub steps: Vec<PlannedStep>,
     /// How the run would end.
     pub status: EndStatus,
+    /// The kind of the failure, if it would fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<FailureKind>,
     /// One sentence about that end.
     pub message: String,
     /// What it may do at most.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::budget::{Leave, Sight};
 use super::call::{Call, Need};
-use super::context::{KILL, lock};
+use super::context::{KILL, Stop, lock};
 use super::door::Door;
 use super::grants::allowance;
 use super::held::{Deviation, Held, moved};
@@ -79,26 +79,29 @@ impl Door {
 
     /// Before the first write of a run that is held to a plan, everything the plan touches must be as the plan saw it: what
     /// is not there any more would otherwise be passed over, and what was changed be found when half of it is done.
-    pub(super) async fn survey(&self) -> Result<(), Failure> {
+    pub(super) async fn survey(&self, call: &dyn Call) -> Result<Result<(), Failure>, Stop> {
         let planned = lock(&self.context.memory).held.as_mut().map(Held::begin).unwrap_or_default();
         for seen in planned {
             let id = seen["id"].as_str().unwrap_or_default();
-            let difference = match self.bounded(Box::pin(self.context.world.inspect(id))).await {
+            let look = || async {
+                self.bounded(Box::pin(self.context.world.inspect(id)))
+                    .await
+                    .map_err(|trouble| trouble.failure)
+            };
+            let difference = match self.patiently(call, look).await? {
                 Ok(now) => moved(&seen, &serde_json::to_value(&now).unwrap_or_default()),
-                Err(trouble) if trouble.failure.kind == FailureKind::NotFound => {
-                    Some("it is gone".to_owned())
-                }
-                Err(trouble) => return Err(trouble.failure),
+                Err(failure) if failure.kind == FailureKind::NotFound => Some("it is gone".to_owned()),
+                Err(failure) => return Ok(Err(failure)),
             };
             if let Some(difference) = difference {
                 let name = seen["name"].as_str().unwrap_or(id);
                 let message = format!(
                     "the run was planned for another world: of `{name}`, {difference}: nothing was done"
                 );
-                return Err(Failure::new(FailureKind::Conflict, "plan.stale", message));
+                return Ok(Err(Failure::new(FailureKind::Conflict, "plan.stale", message)));
             }
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// With `--plan`, a write that is not in the plan is refused before it is announced. A plan shows the way there: the

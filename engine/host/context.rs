@@ -19,7 +19,7 @@ use super::world::World;
 use crate::containers::types::Container;
 use crate::model::grant::RunGrants;
 use crate::model::ids::{Digest, RunId, Section, StepPath, TargetName};
-use crate::run::event::{CallId, Event, HeldWrite};
+use crate::run::event::{CallId, Event, HeldWrite, Outcome};
 
 /// Why an attempt came to no outcome of its own.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -148,6 +148,11 @@ impl Control {
         self.cancelled.load(Ordering::SeqCst) >= level
     }
 
+    /// Whether the run is to be left, or the engine ends.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped().is_some()
+    }
+
     pub(super) fn stopped(&self) -> Option<Stop> {
         lock(&self.left).clone()
     }
@@ -254,9 +259,18 @@ impl RunContext {
     }
 
     /// The plan's entry for a write was used by an earlier engine.
-    pub fn recall_write(&self, call: &CallId, function: &str, arguments: &Value) {
+    pub fn recall_write(
+        &self,
+        call: &CallId,
+        (function, arguments): (&str, &Value),
+        outcome: Option<&Outcome>,
+    ) {
         let key = self.write_key(&call.path, function, arguments);
-        if let Some(held) = &mut lock(&self.memory).held {
+        let mut memory = lock(&self.memory);
+        if let Some(Outcome::Ok(_)) = outcome {
+            memory.way_back.removed(function, arguments);
+        }
+        if let Some(held) = &mut memory.held {
             held.took(&key);
         }
     }

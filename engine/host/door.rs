@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::call::{Call, Found, Intent, Need, Trouble};
+use super::call::{Call, Intent, Need, Trouble};
 use super::context::{LocalChanges, Mode, RunContext, Stop, lock};
 use super::limits;
 use super::losses::LastCommand;
+use super::patience::{Patience, silent};
 use crate::clock;
 use crate::containers::types::Container;
 use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::model::ids::StepPath;
+use crate::model::unknown::holds_unknown;
 use crate::run::event::{CallId, Established, Event, Outcome, Settlement};
 use crate::run::state::RecordedCall;
 use crate::secrets::scrub;
@@ -88,8 +90,14 @@ impl Door {
         if let Err(failure) = self.admit(call, id.ordinal) {
             return self.finish_unannounced(call, id, arguments, Err(failure));
         }
-        if self.context.mode == Mode::Plan && call.supposed() {
-            return self.suppose(call, &id, arguments).await;
+        if self.context.mode == Mode::Plan {
+            if call.supposed() {
+                return self.suppose(call, &id, arguments).await;
+            }
+            if call.effect() == Effect::Read && holds_unknown(&arguments) {
+                let failure = self.cannot_be_known(call);
+                return self.finish_unannounced(call, id, arguments, Err(failure));
+            }
         }
         match call.effect() {
             Effect::Note | Effect::Read => self.read(call, id, arguments).await,
@@ -120,7 +128,7 @@ impl Door {
         self.context.control.cancelled(self.site.path.section)
     }
 
-    fn held_back(&self, call: &dyn Call) -> bool {
+    pub(super) fn held_back(&self, call: &dyn Call) -> bool {
         self.cancelled() && !self.brings_back(call.function(), &call.arguments())
     }
 
@@ -178,24 +186,35 @@ impl Door {
             Some(settlement) => self.settle(call, id, &intent, settlement).await,
             None => match recorded.doubted {
                 Some(message) => Err(Stop::InDoubt(message)),
-                None => self.establish(call, id, &intent, None).await,
+                None => self.resume(call, id, &intent).await,
             },
         }
     }
 
     async fn read(&self, call: &dyn Call, id: CallId, arguments: Value) -> Answered {
-        let granted = match self.granted(call).await {
-            Ok(_) => self.look(call, &id).await?,
-            Err(failure) => Err(failure),
+        let mut patience = Patience::default();
+        let granted = loop {
+            let looked = match self.granted(call).await {
+                Ok(_) => self.look(call, &id).await?,
+                Err(failure) => Err(failure),
+            };
+            let Err(failure) = looked else { break looked };
+            if let Some(failure) = self.bear(call, failure, &mut patience).await? {
+                break Err(failure);
+            }
         };
         let granted = granted.and_then(|answer| self.answer_granted(call, answer));
+        if self.context.mode == Mode::Plan && granted.as_ref().is_ok_and(holds_unknown) {
+            self.rests_on_unknown();
+        }
         self.finish_unannounced(call, id, arguments, granted)
     }
 
     /// A read under way ends when the run is cancelled or left.
     async fn look(&self, call: &dyn Call, id: &CallId) -> Result<Result<Value, Failure>, Stop> {
         let key = self.context.key(id);
-        let limit = Duration::from_millis(call.time_ms().min(self.time_left_ms()));
+        let (own_ms, left_ms) = (call.time_ms(), self.time_left_ms());
+        let limit = Duration::from_millis(own_ms.min(left_ms));
         let work = tokio::time::timeout(limit, call.perform(&self.context.world, &key));
         tokio::pin!(work);
         loop {
@@ -208,6 +227,7 @@ impl Door {
             tokio::select! {
                 done = &mut work => return Ok(match done {
                     Ok(answer) => answer.map_err(|trouble| trouble.failure),
+                    Err(_) if own_ms < left_ms => Err(silent(call, limit)),
                     Err(_) => Err(too_slow(call, limit)),
                 }),
                 () = self.context.control.changed() => {}
@@ -219,7 +239,7 @@ impl Door {
         let mut granted = self.granted(call).await.map(drop);
         // What is kept with the log is evidence: no plan speaks against it.
         if granted.is_ok() && call.need() != Need::Nothing {
-            granted = self.survey().await;
+            granted = self.survey(call).await?;
             granted =
                 granted.and_then(|()| self.take_planned(&id, call.function(), &arguments, &Value::Null));
         }
@@ -243,21 +263,23 @@ impl Door {
         if let Some(reason) = self.context.halt.reason() {
             return Err(Stop::Halted(reason));
         }
-        let mut leave = match self.granted(call).await {
+        let mut leave = match self.patiently(call, || self.granted(call)).await? {
             Ok(leave) => leave,
             Err(failure) => match self.vanished(call, &failure) {
                 Some(last) => return self.doubt_vanished(call, id, arguments, &last).await,
                 None => return self.finish_unannounced(call, id, arguments, Err(failure)),
             },
         };
-        let before = match self.bounded(call.before(&self.context.world)).await {
+        let look = || async { self.bounded(call.before(&self.context.world)).await.map_err(|t| t.failure) };
+        let before = match self.patiently(call, look).await? {
             Ok(before) => scrub::document(before),
-            Err(t) => return self.finish_unannounced(call, id, arguments, Err(t.failure)),
+            Err(failure) => return self.finish_unannounced(call, id, arguments, Err(failure)),
         };
-        if let Err(failure) = self.before_command(call, &before).await {
+        let look = || self.before_command(call, &before);
+        if let Err(failure) = self.patiently(call, look).await? {
             return self.finish_unannounced(call, id, arguments, Err(failure));
         }
-        let planned = self.survey().await;
+        let planned = self.survey(call).await?;
         if let Err(failure) =
             planned.and_then(|()| self.take_planned(&id, call.function(), &arguments, &before))
         {
@@ -306,72 +328,6 @@ impl Door {
         self.doubt(id, format!("someone else removed `{}` while no engine was looking", last.name)).await
     }
 
-    /// Acts on an announced call. The request is never dropped half-way; an error that does not prove that nothing
-    /// happened is established.
-    async fn act(&self, call: &dyn Call, id: CallId, intent: &Intent, how: Option<Established>) -> Answered {
-        let limit = Duration::from_millis(call.time_ms().saturating_add(limits::CALL_MARGIN_MS));
-        super::fault_point("door.before-act");
-        let answered = tokio::time::timeout(limit, call.perform(&self.context.world, &intent.key)).await;
-        super::fault_point("door.after-act");
-        match answered {
-            Ok(Ok(answer)) => {
-                let outcome = self.after_command(call, intent, answer).await;
-                self.finish(call, id, outcome, how)
-            }
-            Ok(Err(Trouble { failure, certain: true })) => self.finish(call, id, Err(failure), how),
-            Ok(Err(Trouble { failure, certain: false })) => {
-                self.establish(call, id, intent, Some(failure)).await
-            }
-            Err(_) => self.establish(call, id, intent, Some(too_slow(call, limit))).await,
-        }
-    }
-
-    /// Finds out whether an announced call happened. `after` is the uncertain failure that led here, if this engine sent
-    /// the request itself; then a call that did not happen has failed, and is not sent again.
-    async fn establish(
-        &self,
-        call: &dyn Call,
-        id: CallId,
-        intent: &Intent,
-        after: Option<Failure>,
-    ) -> Answered {
-        let give_up = clock::now_ms().saturating_add(limits::ESTABLISH_PATIENCE_MS);
-        loop {
-            match self.bounded(call.establish(&self.context.world, intent)).await {
-                Ok(Found::Done(answer)) => {
-                    let outcome = self.after_command(call, intent, answer).await;
-                    return self.finish(call, id, outcome, Some(Established::Adopted));
-                }
-                Ok(Found::NotDone) => {
-                    if let Some(failure) = after {
-                        return self.finish(call, id, Err(failure), None);
-                    }
-                    if self.held_back(call) {
-                        return self.finish(call, id, Err(cancelled()), None);
-                    }
-                    if let Some(reason) = self.context.halt.reason() {
-                        return Err(Stop::Halted(reason));
-                    }
-                    return Box::pin(self.act(call, id, intent, Some(Established::Redone))).await;
-                }
-                Ok(Found::Doubt(message)) => return self.doubt(id, message).await,
-                Err(trouble) => {
-                    if let Some(stop) = self.context.control.stopped() {
-                        return Err(stop);
-                    }
-                    if clock::now_ms() >= give_up {
-                        return Err(Stop::Left(format!(
-                            "cannot establish whether `{}` happened: {}",
-                            call.function(),
-                            trouble.failure
-                        )));
-                    }
-                    tokio::time::sleep(Duration::from_millis(500)).await;
-                }
-            }
-        }
-    }
-
     async fn settle(&self, call: &dyn Call, id: CallId, intent: &Intent, settlement: Settlement) -> Answered {
         self.context.trust(&intent.before);
         let outcome = match settlement {
@@ -380,7 +336,10 @@ impl Door {
                 None => return self.act(call, id, intent, Some(Established::Redone)).await,
             },
             Settlement::Done(Value::Null) => {
-                self.bounded(call.settled_answer(&self.context.world)).await.map_err(|t| t.failure)
+                let look = || async {
+                    self.bounded(call.settled_answer(&self.context.world)).await.map_err(|t| t.failure)
+                };
+                self.patiently(call, look).await?
             }
             Settlement::Done(answer) => Ok(answer),
             Settlement::Fail => Err(Failure::new(
@@ -392,7 +351,7 @@ impl Door {
         self.finish(call, id, outcome, Some(Established::Settled))
     }
 
-    async fn doubt(&self, id: CallId, message: String) -> Answered {
+    pub(super) async fn doubt(&self, id: CallId, message: String) -> Answered {
         let event = Event::CallDoubted { call: id, message: message.clone() };
         self.context.ledger.announce(event, LocalChanges::default()).await?;
         Err(Stop::InDoubt(message))
@@ -403,7 +362,7 @@ impl Door {
         tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| {
             Err(Trouble::certain(
                 FailureKind::TimedOut,
-                "host.timed-out",
+                crate::containers::SILENT,
                 "the daemon did not answer in time",
             ))
         })
@@ -465,6 +424,7 @@ impl Door {
         self.context.learn(id, call.function(), answer);
         if call.effect().writes() {
             let mut memory = lock(&self.context.memory);
+            memory.way_back.removed(call.function(), &call.arguments());
             for container in super::context::containers_in(answer) {
                 memory.unverified.remove(&container.id);
             }
@@ -488,7 +448,7 @@ fn to_outcome(result: &Result<Value, Failure>) -> Outcome {
     }
 }
 
-fn cancelled() -> Failure {
+pub(super) fn cancelled() -> Failure {
     Failure::new(FailureKind::Cancelled, "run.cancelled", "the run is being cancelled")
 }
 

@@ -121,7 +121,7 @@ mod tests {
             let name = &runbook.name;
             let parameters =
                 resolve(&runbook, &given(&runbook)).unwrap_or_else(|e| panic!("`{name}`: {e:?}"));
-            let scope = Scope(Map::from_iter([("parameters".to_owned(), parameters)]));
+            let scope = Scope::of(Map::from_iter([("parameters".to_owned(), parameters)]));
             runbook.grants.evaluate(&scope).unwrap_or_else(|e| panic!("`{name}`: {e:?}"));
             for step in &runbook.steps {
                 let Uses::Plugin { plugin, step: kind } = &step.uses else { continue };

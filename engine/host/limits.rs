@@ -52,8 +52,11 @@ pub const MAX_COMPONENT_BYTES: usize = 16 << 20;
 pub const READ_DEADLINE_MS: u64 = 30_000;
 /// What a host call may take beyond the time it was asked to take, milliseconds.
 pub const CALL_MARGIN_MS: u64 = 15_000;
-/// How long an uncertain effect is looked for before the run is left for a person, milliseconds.
-pub const ESTABLISH_PATIENCE_MS: u64 = 20_000;
+/// How long a daemon that is away is waited for before a look fails, or the run is left because nothing can be established,
+/// milliseconds. While something is down that the step took down, until the step's time is over if that is later.
+pub const PATIENCE_MS: u64 = 20_000;
+/// How long a daemon that answers is asked again about something that it fails at (5xx), milliseconds.
+pub const ANSWERED_PATIENCE_MS: u64 = 2_000;
 /// The longest `clock.sleep`, milliseconds.
 pub const MAX_SLEEP_MS: u64 = 60_000;
 /// The longest `containers.wait-until`, milliseconds.

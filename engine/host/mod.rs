@@ -3,6 +3,7 @@
 //! Responsible for compiling and instantiating plugins, for checking, announcing, performing and recording every host
 //! call, and for answering calls from the journal or from a plan's overlay. Does not know what a run does next.
 
+mod acting;
 mod address;
 mod bindings;
 mod budget;
@@ -21,6 +22,7 @@ pub mod limits;
 mod losses;
 mod memory;
 mod overlay;
+mod patience;
 mod plugin;
 mod quota;
 #[cfg(test)]

@@ -52,6 +52,8 @@ pub struct PlannedSecret {
 pub struct Overlay {
     containers: HashMap<String, Container>,
     removed: HashSet<String>,
+    /// Made by the run: nobody knows what is in their logs.
+    made: HashSet<String>,
     /// Made for one command: of a service by its labels, in no list of its replicas.
     one_off: HashSet<String>,
     /// Made by the run, or touched before: what the plan itself has changed is no fact of the world.
@@ -60,6 +62,8 @@ pub struct Overlay {
     artifacts: HashMap<Digest, u64>,
     writes: Vec<ImaginedWrite>,
     unknown: Vec<String>,
+    /// How many answers were supposed so far.
+    supposed: usize,
     secrets: Vec<PlannedSecret>,
     now_ms: u64,
 }
@@ -113,6 +117,16 @@ impl Overlay {
         }
     }
 
+    /// How many answers were supposed so far: what a plugin makes of one cannot be known.
+    pub fn supposed(&self) -> usize {
+        self.supposed
+    }
+
+    /// An answer was supposed.
+    pub(super) fn suppose(&mut self) {
+        self.supposed += 1;
+    }
+
     pub(super) fn push_write(&mut self, mut write: ImaginedWrite) {
         write.certain = self.unknown.is_empty();
         if let Some(id) = write.arguments["id"].as_str()
@@ -139,10 +153,16 @@ impl Overlay {
     /// A container that the run makes; one for one command is in no list.
     pub(super) fn put_made(&mut self, made: Container, one_off: bool) {
         self.touched.insert(made.id.clone());
+        self.made.insert(made.id.clone());
         if one_off {
             self.one_off.insert(made.id.clone());
         }
         self.put(made);
+    }
+
+    /// One that the run makes, by id or name, as it would be now.
+    pub(super) fn made(&self, id: &str) -> Option<&Container> {
+        self.find(id).filter(|container| self.made.contains(&container.id))
     }
 
     pub(super) fn is_removed(&self, id: &str) -> bool {

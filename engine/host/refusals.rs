@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 
 use super::embedded::component;
 use super::{
-    Attempt, Ledger, LocalChanges, Mode, Performed, Plugin, RunContext, RunParts, Site, Stop, Wasm, World,
-    perform,
+    Attempt, HaltSwitch, Ledger, LocalChanges, Mode, Performed, Plugin, RunContext, RunParts, Site, Stop,
+    Wasm, World, perform,
 };
 use crate::model::effect::FailureKind;
 use crate::model::grant::RunGrants;
@@ -32,7 +32,7 @@ impl Ledger for Forgetful {
         async { Ok(()) }.boxed()
     }
 
-    fn record(&self, _: Event) -> Result<(), Stop> {
+    fn record(&self, _: &Event) -> Result<(), Stop> {
         Ok(())
     }
 
@@ -181,7 +181,7 @@ impl Bench {
             target: "local".parse().expect("a target"),
             grants: RunGrants::default(),
             mode: Mode::Live,
-            halted: Arc::default(),
+            halt: HaltSwitch::default(),
             ledger: Arc::new(Forgetful),
             world: World::live(None, self.folder.path().to_owned(), (Arc::default(), Arc::default()), keeper),
             planned: None,

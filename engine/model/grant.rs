@@ -406,7 +406,7 @@ mod tests {
         else {
             unreachable!()
         };
-        Scope(map)
+        Scope::of(map)
     }
 
     #[test]

@@ -23,4 +23,5 @@ pub mod template;
 pub mod text;
 pub mod trouble;
 pub mod unfit;
+pub mod unknown;
 pub(crate) mod yaml;

@@ -1,5 +1,6 @@
 //! What the end-to-end tests stand on: real services, the daemon's own account of what happened, the built binary.
 
+pub(crate) mod absence;
 pub(crate) mod books;
 pub(crate) mod docker;
 pub(crate) mod docker_events;

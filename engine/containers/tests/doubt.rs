@@ -68,6 +68,26 @@ async fn something_else_behind_the_socket_is_noticed() {
     assert_eq!(error.failure.kind, FailureKind::Unavailable, "{error}");
 }
 
+#[tokio::test]
+async fn a_daemon_that_fails_at_the_greeting_is_only_away() {
+    let (_folder, path) = folder();
+    let listener = UnixListener::bind(&path).unwrap();
+    std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            let _ = client.read(&mut [0; 1024]);
+            let _ = client.write_all(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let daemon = at(&path);
+    let error = daemon.ping().await.unwrap_err();
+    assert!(error.certain && crate::containers::is_away(&error.failure), "{error}");
+    std::fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink("/var/run/docker.sock", &path).unwrap();
+    daemon.ping().await.unwrap();
+}
+
 /// Root may use any socket, so that the question is asked by `nobody`, in a process of its own: this test itself.
 #[tokio::test]
 async fn a_forbidden_socket_says_how_to_be_allowed() {

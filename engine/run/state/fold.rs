@@ -176,14 +176,17 @@ fn call(state: &mut State, at_ms: u64, event: &Event) {
     match event {
         Event::CallIntended { call, function, arguments, effect, before } => {
             let intent = Intent { effect: *effect, before: before.clone(), at_ms };
-            push(state, call, recorded(function, arguments, Some(intent), None));
+            push(state, call, RecordedCall { intent: Some(intent), ..recorded(at_ms, function, arguments) });
         }
         Event::CallFinished { call, function, arguments, outcome, .. } => {
+            let order = state.version;
             if let Some(open) = recorded_mut(state, call) {
                 open.outcome = Some(outcome.clone());
+                (open.order, open.at_ms) = (order, at_ms);
             } else {
                 let arguments = arguments.as_ref().unwrap_or(&Value::Null);
-                push(state, call, recorded(function, arguments, None, Some(outcome.clone())));
+                let outcome = Some(outcome.clone());
+                push(state, call, RecordedCall { outcome, ..recorded(at_ms, function, arguments) });
             }
         }
         Event::CallDoubted { call, message } => {
@@ -205,19 +208,16 @@ fn call(state: &mut State, at_ms: u64, event: &Event) {
     }
 }
 
-fn recorded(
-    function: &str,
-    arguments: &Value,
-    intent: Option<Intent>,
-    outcome: Option<Outcome>,
-) -> RecordedCall {
+fn recorded(at_ms: u64, function: &str, arguments: &Value) -> RecordedCall {
     RecordedCall {
         function: function.to_owned(),
         arguments: arguments.clone(),
-        intent,
-        outcome,
+        intent: None,
+        outcome: None,
         doubted: None,
         settled: None,
+        order: 0,
+        at_ms,
     }
 }
 
@@ -226,8 +226,9 @@ fn attempt_mut<'a>(state: &'a mut State, call: &CallId) -> Option<&'a mut Attemp
 }
 
 fn push(state: &mut State, call: &CallId, recorded: RecordedCall) {
+    let order = state.version;
     if let Some(attempt) = attempt_mut(state, call) {
-        attempt.calls.push(recorded);
+        attempt.calls.push(RecordedCall { order, ..recorded });
     }
 }
 

@@ -98,6 +98,17 @@ mod tests {
     }
 
     #[test]
+    fn line_ends_at_the_end_are_taken_off() {
+        let world = World::new().with_service("shop/web", 1);
+        for (printed, kept) in [("3\n", "3"), ("a\r\n\n", "a"), (" a\nb \n", " a\nb "), ("\n", "")] {
+            world.answer_exec(0, printed);
+            let output = exec(&world, &world.context(), &input(r#", "container": "shop-web-1""#));
+            let output = output.expect("it works");
+            assert_eq!((output.stdout.as_str(), output.truncated), (kept, false));
+        }
+    }
+
+    #[test]
     fn secrets_go_by_handle() {
         let world = World::new().with_service("shop/web", 1);
         let input = input(r#", "container": "shop-web-1", "secret_env": { "PASSWORD": "db/password" }"#);
