@@ -7,6 +7,7 @@
 mod clone;
 mod connection;
 mod container;
+mod crashes;
 mod create;
 mod daemon;
 mod document;
@@ -19,6 +20,7 @@ mod lifecycle;
 mod limits;
 mod logs;
 mod name;
+pub mod overrides;
 mod service;
 mod stats;
 #[cfg(test)]
@@ -31,3 +33,4 @@ pub use daemon::{Daemon, Info};
 pub use error::{Error, NOT_FOUND};
 pub use exec::{ExecCommand, ExecState, ExecTrace};
 pub use files::{NewSecrets, check_file};
+pub use labels::OVERRIDES;

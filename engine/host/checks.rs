@@ -43,7 +43,9 @@ impl Door {
                     Err(trouble) if trouble.failure.kind == FailureKind::NotFound => vec![container.clone()],
                     Err(trouble) => return Err(trouble.failure),
                 };
-                let sight = Sight { container: &container, replicas: &replicas, looked };
+                let unsteady =
+                    self.bounded(Box::pin(world.unsteady(&replicas))).await.map_err(|t| t.failure)?;
+                let sight = Sight { container: &container, replicas: &replicas, unsteady: &unsteady, looked };
                 world
                     .budgets()
                     .admit(&self.context.target, &sight, allowance(grant), signal(call))
