@@ -7,6 +7,7 @@ mod audit;
 mod canary;
 mod corpus;
 mod crash;
+mod cure;
 mod disk;
 mod docs;
 mod emergency;

@@ -15,7 +15,8 @@ use super::refusal::Refusal;
 use super::request::{Plan, PlannedStep, PlannedWrite, Request};
 use crate::clock;
 use crate::host::{
-    Attempt, HaltSwitch, ImaginedWrite, Mode, Overlay, Performed, RunContext, RunParts, Site, Stop, lasting, perform,
+    Attempt, HaltSwitch, ImaginedWrite, Mode, Overlay, Performed, RunContext, RunParts, Site, Stop, lasting,
+    perform,
 };
 use crate::model::ids::{Digest, RunId, RunbookName, StepPath};
 use crate::model::runbook::Runbook;
