@@ -22,3 +22,9 @@ pub fn rfc3339(ms: u64) -> String {
         .and_then(chrono::DateTime::from_timestamp_millis)
         .map_or_else(|| "-".to_owned(), |at| at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
 }
+
+/// The instant that a daemon printed, milliseconds since 1970; none for what is no instant.
+pub fn from_rfc3339(text: &str) -> Option<u64> {
+    let at = chrono::DateTime::parse_from_rfc3339(text).ok()?;
+    u64::try_from(at.timestamp_millis()).ok()
+}

@@ -11,6 +11,7 @@ mod bounds;
 mod canary;
 mod corpus;
 mod crash;
+mod cure;
 mod disk;
 mod docs;
 mod emergency;

@@ -202,24 +202,6 @@ fn a_queued_run_can_be_left_and_waits_for_no_one() {
 }
 
 #[test]
-fn a_yes_is_for_the_plan_that_was_shown() {
-    let service = Service::of(1).up();
-    let engine = Engine::new();
-    let book = engine.write("restart.yaml", &books::restart(&Restart::default()));
-    let mark = service.events.mark();
-    let line = format!("{} run {book} -p {}", env!("CARGO_BIN_EXE_runbook"), service.parameter());
-    let typed =
-        format!("(until [ -e yes ]; do sleep 0.1; done; echo y; sleep 5) | script -qec '{line}' /dev/null");
-    let run = engine.begin(std::process::Command::new("sh").args(["-c", &typed]));
-    until_true("the question", || run.said().contains("go ahead?"));
-    service.add_replica(2);
-    engine.write("yes", "");
-    let ended = run.wait();
-    ended.says(&["the world has changed since the plan"]);
-    assert_eq!(service.events.count(mark, "stop").len(), 0, "{ended:?}");
-}
-
-#[test]
 fn halt_stops_a_run_under_way_and_refuses_new_ones() {
     let service = Service::of(3).env("START_DELAY=2").up();
     let engine = Engine::new();

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::Ended;
 use super::context::Context;
-use super::run::submit_and_follow;
+use super::run::begin;
 use super::session::Session;
 use super::wish::Wish;
 use crate::api::client::Client;
@@ -28,7 +28,7 @@ pub(super) fn carry_out(context: &Context, wish: &Wish, reason: &str) -> Ended {
         let session = Session::open(&there).await?;
         let ended = async {
             session.fact("emergency.begun", fact, Vec::new()).await?;
-            submit_and_follow(&there, &session, wish).await
+            begin(&there, &session, wish, false).await.map(|begun| begun.exit_code)
         };
         let ended = ended.await;
         session.close().await;

@@ -14,7 +14,7 @@ use bollard::models::{
 use crate::containers::error::Error;
 use crate::containers::exec::check_identity;
 use crate::containers::files::NewSecrets;
-use crate::containers::labels::{CALL, Labels, NETWORKS, ONE_OFF, ORIGIN, REPLICA};
+use crate::containers::labels::{CALL, Labels, NETWORKS, ONE_OFF, ORIGIN, OVERRIDES, REPLICA};
 use crate::containers::name;
 use crate::containers::types::Overrides;
 pub(crate) use crate::model::container_text::is_image;
@@ -33,6 +33,15 @@ impl Clone {
     pub(crate) fn add_env(&mut self, secrets: &NewSecrets) {
         let env = self.body.env.take().unwrap_or_default();
         self.body.env = Some(changed_env(env, &secrets.variables().collect::<Vec<_>>()));
+    }
+
+    /// Writes down what it was to have differently; what the original was to have is forgotten.
+    pub(crate) fn note_overrides(&mut self, digest: Option<String>) {
+        let labels = self.body.labels.get_or_insert_default();
+        match digest {
+            Some(digest) => drop(labels.insert(OVERRIDES.to_owned(), digest)),
+            None => drop(labels.remove(OVERRIDES)),
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::containers::error::{Error, is_away};
 use crate::containers::files::NewSecrets;
 use crate::containers::labels::{CALL, Labels, NETWORKS, ORIGIN};
 use crate::containers::name::{check_container, is_id};
+use crate::containers::overrides;
 use crate::containers::types::{Container, Overrides, State};
 use crate::model::effect::FailureKind;
 
@@ -47,6 +48,7 @@ impl Daemon {
         self.refuse_removing_what_the_image_brings(&image.name, overrides).await?;
         let mut clone = clone::clone(&origin, image, overrides, call_key)?;
         clone.add_env(secrets);
+        clone.note_overrides(self.digest_of(overrides, secrets).await?);
         let options = CreateContainerOptionsBuilder::default().name(name).build();
         let create =
             async |docker: Docker| docker.create_container(Some(options.clone()), clone.body.clone()).await;
@@ -65,10 +67,23 @@ impl Daemon {
             return Err(self.take_back(&id, error).await);
         }
         let made = self.inspect(&id).await.map_err(Error::after_change)?;
+        self.inherit(&self.narrow(origin), &made).await;
         if let Err(error) = self.put_files(&made, &secrets.files).await {
             return Err(self.take_back(&id, error).await);
         }
         Ok(made)
+    }
+
+    /// Secrets are not part of it: a container that gets some is never taken for one that has them already.
+    async fn digest_of(&self, overrides: &Overrides, secrets: &NewSecrets) -> Result<Option<String>, Error> {
+        if !secrets.env.is_empty() || !secrets.files.is_empty() {
+            return Ok(None);
+        }
+        let image_id = match &overrides.image {
+            Some(image) => Some(self.image_id(image).await?),
+            None => None,
+        };
+        Ok(overrides::digest(overrides, image_id.as_deref()))
     }
 
     /// The container that has taken the name, if an earlier request of this very call is creating it. The daemon takes

@@ -13,6 +13,7 @@ use tokio::sync::OnceCell;
 
 use crate::containers::connection::{Connection, Link};
 use crate::containers::container::narrow;
+use crate::containers::crashes::Crashes;
 use crate::containers::error::{Call, Error, NOT_FOUND};
 use crate::containers::name;
 use crate::containers::types::Container;
@@ -39,6 +40,7 @@ pub struct Daemon {
 struct Inner {
     connection: Connection,
     link: OnceCell<Link>,
+    crashes: Crashes,
 }
 
 /// What a daemon says of itself.
@@ -63,7 +65,8 @@ pub struct Info {
 impl Daemon {
     /// A daemon at this place. Files and sockets are looked at on first use.
     pub fn connect(connection: &Connection) -> Result<Self, Error> {
-        let inner = Inner { connection: connection.clone(), link: OnceCell::new() };
+        let inner =
+            Inner { connection: connection.clone(), link: OnceCell::new(), crashes: Crashes::default() };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -99,7 +102,14 @@ impl Daemon {
     }
 
     pub(crate) fn narrow(&self, raw: ContainerInspectResponse) -> Container {
-        narrow(raw, self.connection().host_address())
+        let container = narrow(raw, self.connection().host_address());
+        self.crashes().note(&container);
+        container
+    }
+
+    /// The deaths of containers that were seen.
+    pub(crate) fn crashes(&self) -> &Crashes {
+        &self.inner.crashes
     }
 
     /// The daemon's whole document, environment values included: never hand it out of this module.

@@ -7,6 +7,7 @@
 mod clone;
 mod connection;
 mod container;
+mod crashes;
 mod create;
 mod daemon;
 mod document;
@@ -20,6 +21,7 @@ mod lifecycle;
 mod limits;
 mod logs;
 mod name;
+pub mod overrides;
 mod service;
 mod stats;
 #[cfg(test)]
@@ -33,3 +35,4 @@ pub use daemon::{Daemon, Info};
 pub use error::{Error, NOT_FOUND, SILENT, is_away, is_daemon_error};
 pub use exec::{ExecCommand, ExecState, ExecTrace};
 pub use files::NewSecrets;
+pub use labels::OVERRIDES;

@@ -15,6 +15,7 @@ mod loading;
 pub mod lock_file;
 mod lock_table;
 mod performing;
+mod plan_changes;
 mod planner;
 pub mod plugins;
 mod recall;

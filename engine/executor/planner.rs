@@ -18,7 +18,8 @@ use super::refusal::Refusal;
 use super::request::{NOT_PLANNED, Plan, PlannedStep, PlannedWrite, Request};
 use crate::clock;
 use crate::host::{
-    Attempt, HaltSwitch, ImaginedWrite, Mode, Overlay, Performed, RunContext, RunParts, Site, Stop, perform,
+    Attempt, HaltSwitch, ImaginedWrite, Mode, Overlay, Performed, RunContext, RunParts, Site, Stop, lasting,
+    perform,
 };
 use crate::model::effect::FailureKind;
 use crate::model::ids::{Digest, RunId, RunbookName, Section, StepPath};
@@ -400,7 +401,8 @@ fn step(path: &StepPath, uses: &str, fate: &str, note: Option<String>) -> Planne
 /// Of runbook, plugins, parameters, target, fates, writes with what was seen of each target when it was first touched, and
 /// the versions of secrets.
 fn digest(prepared: &Prepared, steps: &[PlannedStep], overlay: &Overlay, end: &End) -> Digest {
-    let writes: Vec<Value> = overlay.writes().iter().map(|write| json!([write.key, write.seen])).collect();
+    let writes: Vec<Value> =
+        overlay.writes().iter().map(|write| json!([write.key, lasting(&write.seen)])).collect();
     let fates: Vec<Value> = steps.iter().map(|s| json!([s.path, s.uses, s.fate])).collect();
     let accepted = &prepared.accepted;
     let mut whole = vec![

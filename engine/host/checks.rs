@@ -9,7 +9,7 @@ use super::call::{Call, Need};
 use super::context::{KILL, Stop, lock};
 use super::door::Door;
 use super::grants::allowance;
-use super::held::{Deviation, Held, moved};
+use super::held::{Deviation, Held, STALE, moved};
 use super::signal::{Aftermath, aftermath};
 use crate::containers::NOT_FOUND;
 use crate::containers::types::Container;
@@ -43,7 +43,9 @@ impl Door {
                     Err(trouble) if trouble.failure.kind == FailureKind::NotFound => vec![container.clone()],
                     Err(trouble) => return Err(trouble.failure),
                 };
-                let sight = Sight { container: &container, replicas: &replicas, looked };
+                let unsteady =
+                    self.bounded(Box::pin(world.unsteady(&replicas))).await.map_err(|t| t.failure)?;
+                let sight = Sight { container: &container, replicas: &replicas, unsteady: &unsteady, looked };
                 world
                     .budgets()
                     .admit(&self.context.target, &sight, allowance(grant), signal(call))
@@ -95,10 +97,9 @@ impl Door {
             };
             if let Some(difference) = difference {
                 let name = seen["name"].as_str().unwrap_or(id);
-                let message = format!(
-                    "the run was planned for another world: of `{name}`, {difference}: nothing was done"
-                );
-                return Ok(Err(Failure::new(FailureKind::Conflict, "plan.stale", message)));
+                let message =
+                    format!("`{name}` has changed since the plan was made: {difference}; nothing was done");
+                return Ok(Err(Failure::new(FailureKind::Conflict, STALE, message)));
             }
         }
         Ok(Ok(()))
@@ -121,18 +122,20 @@ impl Door {
         };
         let mut memory = lock(&self.context.memory);
         let Some(held) = &mut memory.held else { return Ok(()) };
+        let target = before.get("from").unwrap_or(before)["name"].as_str();
+        let target = target.map_or_else(|| format!("`{function}`"), |name| format!("`{name}`"));
         let (code, why) = match held.take(&key, before) {
             Ok(()) => return Ok(()),
             Err(_) if way_back || (id.attempt > 1 && held.made(&key)) => return Ok(()),
             Err(Deviation::Unplanned) => {
-                ("plan.deviation", "is not in the plan this run is held to".to_owned())
+                let why = format!("`{function}` of {target} is not in the plan this run is held to");
+                ("plan.deviation", why)
             }
             Err(Deviation::Stale(difference)) => {
-                let target = before.get("from").unwrap_or(before)["name"].as_str().unwrap_or_default();
-                ("plan.stale", format!("was planned for another world: of `{target}`, {difference}"))
+                (STALE, format!("{target} has changed since the plan was made: {difference}"))
             }
         };
-        let message = format!("`{function}` of step `{}` {why}: nothing was done", id.path);
+        let message = format!("{why}; {}", held.done_words());
         Err(Failure::new(FailureKind::Conflict, code, message))
     }
 }

@@ -235,6 +235,7 @@ impl RunContext {
     pub fn recall(&self, call: &CallId, function: &str, answer: &Value) {
         let mut memory = lock(&self.memory);
         for container in containers_in(answer) {
+            self.world.remember(&container);
             memory.verify(&container);
             memory.learn(&container, (function == "containers.create").then(|| place(call)));
             memory.way_back.mark(&container, &call.path, function);

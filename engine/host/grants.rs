@@ -73,12 +73,16 @@ impl RunContext {
             FailureKind::Denied,
             "grant.budget",
             format!(
-                "{}: `{}` of the grant on {} would have to allow it, {}:{}; or start first what is down (`runbook service start`)",
+                "{}; the limit is `{}` of the grant on {}, {}:{}{}",
                 exceeded.why,
                 exceeded.word,
                 words(&grant.select),
                 self.file,
-                grant.line_of_budget(exceeded.word)
+                grant.line_of_budget(exceeded.word),
+                match exceeded.down.first() {
+                    Some(name) => format!("; make `{name}` well first: `runbook service recreate {name}`"),
+                    None => String::new(),
+                }
             ),
         )
     }

@@ -40,6 +40,7 @@ pub use context::{Control, Ledger, LocalChanges, Mode, RunContext, RunParts, Sto
 pub use door::Site;
 pub use engine::{Error, Wasm};
 pub use halt::HaltSwitch;
+pub use held::{STALE, changed, lasting};
 pub use instance::{Attempt, Performed, perform};
 pub use overlay::{ImaginedWrite, Overlay, PlannedSecret};
 pub use plugin::{OFFERED, PLAIN_TEXT, Plugin, describe};

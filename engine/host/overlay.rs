@@ -132,7 +132,7 @@ impl Overlay {
         if let Some(id) = write.arguments["id"].as_str()
             && self.touched.insert(id.to_owned())
         {
-            write.seen = facts(&write.before);
+            write.seen = facts(&write.before, clock::now_ms());
         }
         self.writes.push(write);
     }

@@ -140,6 +140,21 @@ impl World {
         }
     }
 
+    /// What an earlier engine saw of a container's crashes.
+    pub(super) fn remember(&self, container: &Container) {
+        if let Some(daemon) = &self.daemon {
+            daemon.remember(container);
+        }
+    }
+
+    /// Those that look well and crash again and again; what the plan itself has changed is as it says.
+    pub(super) async fn unsteady(&self, replicas: &[Container]) -> Result<Vec<String>, Trouble> {
+        let imagined =
+            |c: &&Container| self.overlay.as_ref().is_some_and(|overlay| lock(overlay).find(&c.id).is_some());
+        let real: Vec<Container> = replicas.iter().filter(|c| !imagined(c)).cloned().collect();
+        Ok(self.daemon()?.unsteady(&real).await)
+    }
+
     pub(super) async fn wait_until(
         &self,
         id: &str,

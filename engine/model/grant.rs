@@ -25,6 +25,8 @@ pub enum ContainerAction {
     Kill,
     /// pause and unpause
     Pause,
+    /// unpause
+    Unpause,
     /// a new container cloned from one of the selected
     Create,
     /// remove and rename
@@ -37,13 +39,14 @@ pub enum ContainerAction {
 
 impl ContainerAction {
     /// Every action, in the order of the documentation.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Read,
         Self::Restart,
         Self::Stop,
         Self::Start,
         Self::Kill,
         Self::Pause,
+        Self::Unpause,
         Self::Create,
         Self::Remove,
         Self::Update,
@@ -59,6 +62,7 @@ impl ContainerAction {
             Self::Start => "start",
             Self::Kill => "kill",
             Self::Pause => "pause",
+            Self::Unpause => "unpause",
             Self::Create => "create",
             Self::Remove => "remove",
             Self::Update => "update",
@@ -66,11 +70,13 @@ impl ContainerAction {
         }
     }
 
-    /// Whether a grant of `self` covers a need of `need`: `restart` covers `stop` and `start`; any action covers `read`.
+    /// Whether a grant of `self` covers a need of `need`: `restart` covers `stop` and `start`; what may bring a container
+    /// up may let a paused one go on; any action covers `read`.
     pub fn covers(self, need: Self) -> bool {
         self == need
             || need == Self::Read
             || (self == Self::Restart && matches!(need, Self::Stop | Self::Start))
+            || (need == Self::Unpause && matches!(self, Self::Pause | Self::Start | Self::Restart))
     }
 
     /// Whether it changes anything.

@@ -15,7 +15,7 @@ use super::container_changes::to_value;
 use super::secrets::{check_placed, check_variables};
 use crate::clock;
 use crate::containers::types::{Container, ExecOutput, Health, Overrides, State};
-use crate::containers::{ExecCommand, ExecTrace, NewSecrets};
+use crate::containers::{ExecCommand, ExecTrace, NewSecrets, OVERRIDES, overrides};
 use crate::model::container_text::{check_file, check_label_name};
 use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::model::grant::ContainerAction;
@@ -152,6 +152,11 @@ impl Call for Create {
         if let Some(image) = &self.overrides.image {
             made.image.clone_from(image);
             overlay.assume(format!("that image `{image}` starts"));
+        }
+        made.labels.retain(|(name, _)| name != OVERRIDES);
+        if self.secret_env.is_empty() && self.secret_files.is_empty() {
+            let digest = overrides::digest(&self.overrides, before["image_id"].as_str());
+            made.labels.extend(digest.map(|digest| (OVERRIDES.to_owned(), digest)));
         }
         let answer = to_value(&made);
         overlay.put_made(made, self.overrides.one_shot);

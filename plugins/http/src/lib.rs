@@ -217,9 +217,13 @@ mod tests {
         let world = World::new();
         let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
         let many = |values: usize| format!("[{}1]", "1,".repeat(values - 1));
-        for (body, told) in
-            [(nested(63), true), (nested(64), false), (nested(127), false), (many(90_000), true), (many(90_001), false)]
-        {
+        for (body, told) in [
+            (nested(63), true),
+            (nested(64), false),
+            (nested(127), false),
+            (many(90_000), true),
+            (many(90_001), false),
+        ] {
             world.answer_http("http://api/things", 200, &body);
             let output = request(&world, &world.context(), &input("")).expect("it answers");
             assert_eq!((output.json.is_array(), &output.body), (told, &body));

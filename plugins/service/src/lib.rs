@@ -3,12 +3,14 @@
 //! It decides in which order and how far; the engine holds the budget of how many may be down, whatever happens here.
 
 mod order;
+mod pause;
 mod power;
 mod recreate;
 mod replicas;
 mod resize;
 mod restart;
 mod scale;
+mod signal;
 mod status;
 mod wait;
 
@@ -19,6 +21,8 @@ pub fn steps<H: Host + 'static>() -> Vec<Step<H>> {
     let files = [
         restart::steps(),
         power::steps(),
+        pause::steps(),
+        signal::steps(),
         recreate::steps(),
         scale::steps(),
         resize::steps(),

@@ -5,6 +5,7 @@ use runbook_plugin::{
 };
 
 use crate::power::name_of;
+use crate::replicas::standing;
 use crate::restart::count;
 
 pub(crate) fn steps<H: Host + 'static>() -> Vec<Step<H>> {
@@ -90,6 +91,8 @@ fn resize(host: &impl Host, _: &Context, input: &Input) -> Result<Output, Error>
         guard(host, container, limits)?;
         plan.push((container, limits));
     }
+    let now_ms = host.now_ms();
+    plan.sort_by_key(|(container, _)| standing(container, now_ms));
     let (mut resized, mut unchanged) = (Vec::new(), Vec::new());
     let total = plan.len();
     for (container, limits) in plan {
