@@ -24,7 +24,7 @@ test:
 sweep:
 	@tests/scripts/setup.sh test
 	@tests/scripts/image.sh
-	$(CARGO) test --release --locked --test sweep -- $(SWEEP)
+	$(CARGO) test --profile quick --locked --test sweep -- $(SWEEP)
 
 # Feeds every parser of outside bytes, for some minutes each: `make fuzz FUZZ="10 runbooks events"`.
 fuzz:
@@ -34,10 +34,12 @@ fuzz:
 deps:
 	@tests/scripts/deps.sh
 
-# What the engine costs: `make bench BENCH="step old-age"`; `all` also measures what takes minutes.
+# What the engine costs: `make bench BENCH="step old-age"`; `all` also measures what takes minutes. With `PROFILE=bench` of a
+# release build, as the figures in docs/performance.md are.
+bench: PROFILE ?= quick
 bench:
 	@tests/scripts/setup.sh build
-	$(CARGO) bench --locked -- $(BENCH)
+	$(CARGO) bench --profile $(PROFILE) --locked -- $(BENCH)
 
 # The same work on others, installed into target/compare: `make compare COMPARE="dbos restate"`.
 compare:
