@@ -30,3 +30,4 @@ mod terminals;
 mod tidy;
 mod undo;
 mod validate;
+mod version_0_1;

@@ -9,4 +9,5 @@ pub(crate) mod load;
 pub(crate) mod patience;
 pub(crate) mod proxy;
 pub(crate) mod service;
+pub(crate) mod translator;
 pub(crate) mod vault;

@@ -153,13 +153,13 @@ fn serve(mut client: UnixStream, real: &Path, set: &Mutex<Set>) -> std::io::Resu
     }
 }
 
-fn pass_on(daemon: &mut UnixStream, client: &mut UnixStream) -> std::io::Result<()> {
+pub(super) fn pass_on(daemon: &mut UnixStream, client: &mut UnixStream) -> std::io::Result<()> {
     std::io::copy(daemon, client)?;
     client.shutdown(Shutdown::Both)
 }
 
 /// Up to the empty line that ends the head.
-fn read_head(stream: &mut UnixStream) -> std::io::Result<Vec<u8>> {
+pub(super) fn read_head(stream: &mut UnixStream) -> std::io::Result<Vec<u8>> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte)? > 0 {
