@@ -183,6 +183,8 @@ fn carries_on_what_had_not_ended() {
     kept.engine.must(0, &["audit", "join"]);
     let mark = stage.events.mark();
 
+    // The time of a question stands still while no engine runs: it is answered late, and not too late.
+    kept.engine.must(0, &["runs", "reject", kept.run("waiting-too-long")]);
     let resuming = kept.engine.spawn(&["runs", "resume", "--yes"]);
     until_they_are(&kept, &CARRIED_ON);
     for (name, command, _) in DECIDED {
