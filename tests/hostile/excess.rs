@@ -98,7 +98,7 @@ fn floods() -> Vec<(Case, &'static str)> {
 /// Lets all of them loose at once; each must come to what is said of it.
 pub(crate) fn all(cases: Vec<(Case, &'static str)>) {
     let (cases, wanted): (Vec<_>, Vec<_>) = cases.into_iter().unzip();
-    let mut arena = Arena::of(&cases);
+    let arena = Arena::of(&cases);
     let told = arena.run("grants: { state: [{ bucket: mine, actions: [read, write] }] }", &cases);
     for (case, wanted) in cases.iter().zip(wanted) {
         assert_eq!(told.end_of(case.name), wanted, "{}", case.name);
@@ -126,7 +126,7 @@ fn the_call_over_the_limit_is_refused_and_recorded_once() {
     let mut guest = Guest::new();
     let get = guest.call("state.get", &[Arg::Text("mine"), Arg::Text("k")]);
     let cases = [Case::new("calls", guest.does(&forever(&get))).within("60s")];
-    let mut arena = Arena::of(&cases);
+    let arena = Arena::of(&cases);
     let told = arena.run("grants: { state: [{ bucket: mine, actions: [read] }] }", &cases);
     let calls = told.calls("calls");
     assert_eq!(calls.len(), 10_001);

@@ -52,7 +52,7 @@ fn errors_that_are_made_up() {
             .to_owned(),
     ];
     let cases = [Case::new("liar", guest.ends(&body.join("\n")))];
-    let mut arena = Arena::of(&cases);
+    let arena = Arena::of(&cases);
 
     let told = arena.run("", &cases);
 
