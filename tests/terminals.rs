@@ -1,7 +1,5 @@
 //! Several terminals at once: locks, answers, cancels, the halt switch, and terminals that go away.
 
-use std::time::{Duration, Instant};
-
 use crate::support::books::{self, Restart};
 use crate::support::engine::{Engine, until_idle};
 use crate::support::patience::until_true;
@@ -230,10 +228,8 @@ fn halt_stops_a_run_under_way_and_refuses_new_ones() {
     let run = engine.spawn(&["run", &book, "-p", &service.parameter(), "--yes"]);
     service.events.wait_for(mark, "start", &service.replica(1));
 
-    let began = Instant::now();
     engine.must(0, &["halt", "on", "--reason", "storage is failing over"]);
     let halted = service.events.mark();
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     let ended = run.wait();
     assert_eq!(ended.code, 14, "{ended:?}");
     ended.says(&["halt", "storage is failing over"]);
