@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::kept::Kept;
 use crate::support::docker::{api, docker, ensure_image, try_docker};
 use crate::support::docker_events::DockerEvents;
-use crate::support::patience::until_true;
+use crate::support::patience::{PATIENCE, until_true};
 use crate::support::service::next_number;
 use crate::support::translator::{Translator, Words};
 
@@ -89,6 +89,11 @@ fn make(container: &Value, words: &mut Words) {
     let name = words.here(container["Name"].as_str().expect("a name"));
     let mut body: Value = serde_json::from_str(&words.here(&container["Config"].to_string())).expect("JSON");
     body["HostConfig"] = container["HostConfig"].clone();
+    if container["Config"]["Healthcheck"]["Test"][0] == "CMD" {
+        // So many containers with checks as quick as theirs were would keep the machine from anything else.
+        body["Healthcheck"]["Interval"] = json!(2_000_000_000_u64);
+        body["Healthcheck"]["Timeout"] = json!(PATIENCE.as_secs() * 1_000_000_000);
+    }
     let made = api("POST", &format!("/containers/create?name={}", name.trim_start_matches('/')), &body);
     words.id(written, made["Id"].as_str().expect("an id"));
 }
