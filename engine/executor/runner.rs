@@ -23,7 +23,7 @@ use crate::host::{Performed, RunContext, Stop};
 use crate::model::ids::{RunId, StepPath};
 use crate::run::event::{EndStatus, Event, Outcome};
 use crate::run::next::{Action, Ended, InFlight, abandon, finish, next, over};
-use crate::run::state::{RunStatus, State};
+use crate::run::state::{INTERRUPTED, RunStatus, State};
 
 /// The longest a run sleeps before it asks again what to do.
 const LONGEST_SLEEP: Duration = Duration::from_hours(1);
@@ -392,7 +392,7 @@ impl Runner {
             RunStatus::Left | RunStatus::InDoubt | RunStatus::Ended(_) => return Ok(()),
             _ if idle_ms > within_ms => Event::Left {
                 reason: format!(
-                    "it was interrupted {} s ago, and is carried on by itself only within {} s",
+                    "{INTERRUPTED}{} s ago, and is carried on by itself only within {} s",
                     idle_ms / 1_000,
                     within_ms / 1_000
                 ),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::progress::{Asked, Attempt, Check, Intent, Progress, RecordedCall, Waiting};
-use super::{Cancel, End, LockLoss, State, Undoing};
+use super::{Cancel, End, INTERRUPTED, LockLoss, State, Undoing};
 use crate::model::ids::{Section, StepPath};
 use crate::run::event::{CallId, Event, Outcome, SkipReason, Wait};
 
@@ -13,10 +13,7 @@ pub(super) fn fold(state: &mut State, at_ms: u64, event: &Event) {
         Event::Accepted(accepted) => state.accepted = Some((at_ms, accepted.clone())),
         Event::Started { .. } => state.started_ms = Some(at_ms),
         Event::Resumed { .. } => resumed(state, at_ms),
-        Event::Left { reason } => {
-            state.left = Some(reason.clone());
-            state.pauses.begin(at_ms);
-        }
+        Event::Left { reason } => left(state, at_ms, reason),
         Event::CancelRequested { reason, undo } => {
             state.cancel = Some(Cancel { at_ms, reason: reason.clone(), undo: *undo });
         }
@@ -56,6 +53,13 @@ fn reopen_or_close(state: &mut State, path: &StepPath) {
     } else {
         state.open.remove(path);
     }
+}
+
+/// What the engine that leaves a run did not carry on, nobody has carried on since its last sign of life.
+fn left(state: &mut State, at_ms: u64, reason: &str) {
+    let interrupted = reason.starts_with(INTERRUPTED);
+    state.left = Some(reason.to_owned());
+    state.pauses.begin(if interrupted { state.last_ms } else { at_ms });
 }
 
 /// The time since the last sign of life does not count against deadlines.

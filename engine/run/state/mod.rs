@@ -30,6 +30,10 @@ pub struct IllegalEvent {
     pub reason: String,
 }
 
+/// How the reason begins for which an engine leaves a run that was interrupted too long ago. It stands in journals, and tells
+/// since when nobody carried the run: it never changes.
+pub const INTERRUPTED: &str = "it was interrupted ";
+
 /// How a run is while it lives, or how it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunStatus {
