@@ -98,7 +98,7 @@ fn state_is_put_back_too() {
     assert!(engine.must(0, &["state", "get", "brk", "k"]).stdout.contains("old"));
 }
 
-const STATE: &str = r#"format: 1
+const STATE: &str = r"format: 1
 runbook: state-undo
 summary: Remember, and forget again.
 grants: { state: [{ bucket: brk, actions: [read, write] }] }
@@ -108,7 +108,7 @@ steps:
     with: { bucket: brk, key: k, value: new }
     undo: { uses: state.set, with: { bucket: brk, key: k, value: old } }
   - { id: doom, uses: core.fail, with: { message: doomed } }
-"#;
+";
 
 /// One undo fails, one does nothing.
 const USELESS: &str = r#"

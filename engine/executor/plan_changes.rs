@@ -101,6 +101,7 @@ mod tests {
             secrets: Vec::new(),
             steps: Vec::new(),
             status: EndStatus::Succeeded,
+            cause: None,
             message: String::new(),
             card: Card { risk: Risk::Low, grants: GrantSet::default(), locks: Vec::new() },
         }

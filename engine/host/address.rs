@@ -190,11 +190,10 @@ fn forbidden_v4(v4: Ipv4Addr) -> bool {
 /// The IPv4 address to which a network translates an IPv6 one, for those ways that are known by their prefix.
 fn embedded(v6: Ipv6Addr) -> Option<Ipv4Addr> {
     let (high, low) = match v6.segments() {
-        // IPv4-compatible (RFC 4291, 2.5.5.1); `::1` is the machine itself.
+        // The machine itself; others that begin so are IPv4-compatible (RFC 4291, 2.5.5.1).
         [0, 0, 0, 0, 0, 0, 0, 1] => return None,
-        [0, 0, 0, 0, 0, 0, high, low]
         // IPv4-translated (RFC 2765).
-        | [0, 0, 0, 0, 0xffff, 0, high, low]
+        [0, 0, 0, 0, 0 | 0xffff, 0, high, low]
         // NAT64, well known and local (RFC 6052, RFC 8215).
         | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
         | [0x64, 0xff9b, 1, _, _, _, high, low]

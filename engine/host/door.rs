@@ -66,11 +66,11 @@ impl Door {
         id
     }
 
-    /// The outcome of the next recorded call, if it is one of `function`, which the host makes by itself.
-    pub(super) fn take_recorded(&mut self, function: &str) -> Option<Option<Outcome>> {
+    /// The next recorded call, if it is one of `function`, which the host makes by itself.
+    pub(super) fn take_recorded(&mut self, function: &str) -> Option<RecordedCall> {
         let recorded = self.cursor.get(self.ordinal as usize).filter(|next| next.function == function)?;
         self.ordinal += 1;
-        Some(recorded.outcome.clone())
+        Some(recorded.clone())
     }
 
     /// Passes one call through.

@@ -141,7 +141,7 @@ impl Door {
     /// At the end of an attempt whose plugin succeeded: a failure if its commands took down too much. Only that is recorded.
     pub(super) async fn end(&mut self) -> Result<Result<(), Failure>, Stop> {
         if let Some(recorded) = self.take_recorded(LOOK) {
-            return Ok(match recorded {
+            return Ok(match recorded.outcome {
                 Some(Outcome::Error(failure)) => Err(failure),
                 _ => Ok(()),
             });

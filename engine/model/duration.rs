@@ -144,9 +144,8 @@ fn meant_duration(text: &str) -> Option<Duration> {
         let (unit, tail) = tail.split_at(letters);
         let unit_ms = match (unit, before) {
             // `1h30` goes on with the next smaller unit, and a number alone is of seconds.
-            ("", None) if tail.is_empty() => 1000,
+            ("", None | Some(60_000)) if tail.is_empty() => 1000,
             ("", Some(3_600_000)) if tail.is_empty() => 60_000,
-            ("", Some(60_000)) if tail.is_empty() => 1000,
             (unit, _) => time_unit(unit)?,
         };
         before = Some(unit_ms);

@@ -104,7 +104,9 @@ pub fn differences(state: &State) -> Vec<Difference> {
         .collect();
     calls.sort_by_key(|call| call.order);
     let mut tracks = HashMap::new();
-    calls.into_iter().for_each(|call| take_in(&mut tracks, call));
+    for call in calls {
+        take_in(&mut tracks, call);
+    }
     let mut found: Vec<Difference> = tracks
         .iter()
         .filter(|(_, track)| track.touched)
@@ -146,8 +148,8 @@ fn take_in(tracks: &mut HashMap<String, Track>, call: &RecordedCall) {
     match call.function.as_str() {
         "containers.remove" => track.gone = true,
         // A person said that it happened, and nobody could look.
-        "containers.stop" | "containers.kill" => track.last.state = "exited".to_owned(),
-        "containers.start" => track.last.state = "running".to_owned(),
+        "containers.stop" | "containers.kill" => "exited".clone_into(&mut track.last.state),
+        "containers.start" => "running".clone_into(&mut track.last.state),
         _ => {}
     }
 }

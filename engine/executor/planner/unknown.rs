@@ -14,7 +14,9 @@ impl Simulation<'_> {
     pub(super) fn decide(&mut self, event: Event) -> Result<(), Refusal> {
         let Resting { on, fate, items } =
             self.sketch.with(|state| resting(&self.prepared.runbook, state, &event));
-        on.into_iter().for_each(|sentence| self.overlay().assume(sentence));
+        for sentence in on {
+            self.overlay().assume(sentence);
+        }
         if let Some(path) = event.path().filter(|_| fate) {
             self.unknown.insert(path.clone());
         }

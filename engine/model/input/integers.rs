@@ -44,7 +44,9 @@ fn walk((root, part): (&Value, &Value), value: &Value, path: &mut Vec<String>, f
     match value {
         Value::Object(members) => members.iter().for_each(|(name, inner)| inside(name.clone(), inner)),
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(index, inner)| inside(index.to_string(), inner))
+            for (index, inner) in items.iter().enumerate() {
+                inside(index.to_string(), inner);
+            }
         }
         Value::Number(number) => found.extend(
             wrong(root, part, number).map(|(message, hint)| Problem::new(path.clone(), message, Some(hint))),

@@ -129,6 +129,9 @@ fn selector(reader: &mut Reader, field: &Field<'_>) -> Option<Selector<Template>
     }
 }
 
+/// Refuses a text that cannot name what it is to name.
+type Check = fn(&str) -> Result<(), Unfit>;
+
 /// Names that no service and no project can have. Told apart from reading: a run that was accepted with one goes on.
 pub(super) fn check_names(reader: &mut Reader, grants: &Field<'_>) {
     let Some(containers) = grants.node.get("containers") else { return };
@@ -140,8 +143,7 @@ pub(super) fn check_names(reader: &mut Reader, grants: &Field<'_>) {
             .collect(),
         Content::Map(_) | Content::Scalar(_) => vec![(format!("{}.containers", grants.path), containers)],
     };
-    let checks: [(&str, fn(&str) -> Result<(), Unfit>); 2] =
-        [("service", check_service), ("project", check_project)];
+    let checks: [(&str, Check); 2] = [("service", check_service), ("project", check_project)];
     for (path, node) in all {
         for (key, check) in checks {
             let named = node.get("select").and_then(|select| select.get(key));

@@ -146,7 +146,7 @@ impl Kind {
             "?" => "write `*`".to_owned(),
             // Jenkins chooses a number for `H`.
             "H" => {
-                let (what, any) = (self.what, (self.least + self.most) / 2);
+                let (what, any) = (self.what, u32::midpoint(self.least, self.most));
                 format!(
                     "choose the {what}: write for example `{any}`, or `{}-{}/5` for every fifth",
                     self.least, self.most

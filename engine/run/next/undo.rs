@@ -43,8 +43,7 @@ pub(super) fn drive(moment: &Moment<'_>, agenda: &mut Agenda) -> bool {
         let Some((unit, undo)) = unit(moment, path) else { continue };
         match moment.fate(&unit) {
             Fate::Succeeded(attempt) => match (&undo.holds, check(moment, path)) {
-                (None, _) => {}
-                (Some(_), Some(_)) => {}
+                (None, _) | (Some(_), Some(_)) => {}
                 (Some(holds), None) => {
                     agenda.decide(judge(moment, &unit, holds, attempt));
                     return false;

@@ -282,7 +282,9 @@ fn the_time_before_an_engine_left_it_does_not_count() {
     let resumed = Event::Resumed { engine: "x:2".to_owned(), by_person: true };
     for (reason, pause_ms) in [(format!("{INTERRUPTED}48 s ago"), 88_000), ("lunch".to_owned(), 40_000)] {
         let mut state = State::default();
-        begin().iter().for_each(|event| state.apply(1_000, event).unwrap());
+        for event in &begin() {
+            state.apply(1_000, event).unwrap();
+        }
         state.apply(2_000, &started("a", 1)).unwrap();
         state.apply(50_000, &Event::Left { reason }).unwrap();
         state.apply(90_000, &resumed).unwrap();

@@ -77,7 +77,7 @@ fn what_is_as_it_was_is_not_told() {
 fn what_is_down_gone_new_or_otherwise_named_is_told() {
     let (up, down) = (container("web-1", "running"), container("web-1", "exited"));
     let stopped = ("containers.stop", up.clone(), down.clone());
-    assert_eq!(told(&[stopped.clone()]), "`web-1` is down");
+    assert_eq!(told(std::slice::from_ref(&stopped)), "`web-1` is down");
     assert_eq!(
         told(&[stopped.clone(), ("containers.remove", down.clone(), Value::Null)]),
         "`web-1` was removed"
