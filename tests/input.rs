@@ -32,7 +32,7 @@ fn parameters() {
     refused(&[], 3, &["the parameter `service` is missing"]);
     refused(&["service=a/b", "batch=two"], 3, &["`batch` must be an integer, not `two`"]);
     refused(&["service=a/b", "batch=99"], 3, &["`batch`", "20"]);
-    refused(&["service=a/b", "grace=5"], 3, &["`grace`", "write `5s`"]);
+    refused(&["service=a/b", "wait=5"], 3, &["`wait`", "write `5s`"]);
     refused(&["service"], 2, &["has no `=`"]);
     refused(&["service="], 3, &["`service`"]);
 }
@@ -169,7 +169,7 @@ fn data_directories() {
 fn what_is_not_there_was_not_tampered_with() {
     let engine = Engine::new();
     told(&engine.run(&["audit", "verify", "log.jsonl"]), 3, &["there is no `log.jsonl`"]);
-    told(&engine.run(&["audit", "verify", "/"]), 4, &["there is no audit log in `/`"]);
+    told(&engine.run(&["audit", "verify", "/"]), 3, &["`/` holds neither an audit log nor an export"]);
     engine.must(0, &["run", &engine.write("hello.yaml", HELLO)]);
     engine.write("log.jsonl", "mine");
     let again = engine.run(&["audit", "export", "log.jsonl"]);

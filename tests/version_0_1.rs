@@ -5,6 +5,7 @@ mod kept;
 mod stage;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::support::docker::docker;
@@ -62,7 +63,14 @@ fn shows_what_it_showed() {
         }
         let shown = kept.engine.json(&["runs", "show", run]);
         for key in MATTERS {
-            assert_eq!(shown[key], said[key], "`{key}` of run {run}");
+            // A later version says why a run rests, which 0.1 did not.
+            let says_why = key == "message" && said["status"] == "left" && said[key].is_null();
+            assert!(
+                says_why || shown[key] == said[key],
+                "`{key}` of run {run}: {} {}",
+                shown[key],
+                said[key]
+            );
         }
     }
 }
@@ -183,7 +191,9 @@ fn carries_on_what_had_not_ended() {
     docker(&["exec", &stage.replica("health", 1), "touch", "/tmp/heal"]);
     // An emergency run was the last thing that happened.
     kept.engine.must(5, &["runs", "resume", "--yes"]).says(&["fenced", "audit join"]);
-    kept.engine.must(0, &["audit", "join"]);
+    // Its log was not announced by the key of the directory, as later versions do: a person vouches for it.
+    let left = segments(&kept).into_iter().find(|segment| !Path::new(segment).join("joined").exists());
+    kept.engine.must(0, &["audit", "join", &left.expect("one that was not joined"), "--trust"]);
     let mark = stage.events.mark();
 
     // The time of a question stands still while no engine runs: it is answered late, and not too late.

@@ -147,6 +147,12 @@ pub(super) trait Call: Send + Sync {
         self.effect().writes()
     }
 
+    /// Whether the contract lets it fail. What cannot be refused is answered even when the run is cancelled or out of time: a
+    /// refusal would end the plugin before it has taken back what it did.
+    fn refusable(&self) -> bool {
+        true
+    }
+
     /// Does it.
     fn perform<'a>(&'a self, world: &'a World, key: &'a Digest) -> Asked<'a>;
 

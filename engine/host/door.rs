@@ -115,6 +115,9 @@ impl Door {
                 format!("a step may make {} host calls in one attempt", limits::MAX_CALLS),
             ));
         }
+        if !call.refusable() {
+            return Ok(());
+        }
         if self.held_back(call) {
             return Err(cancelled());
         }
@@ -221,7 +224,7 @@ impl Door {
             if let Some(stop) = self.context.control.stopped() {
                 return Err(stop);
             }
-            if self.cancelled() {
+            if call.refusable() && self.cancelled() {
                 return Ok(Err(cancelled()));
             }
             tokio::select! {

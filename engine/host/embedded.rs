@@ -101,6 +101,7 @@ mod tests {
     fn given(runbook: &Runbook) -> Map<String, Value> {
         let sample = |name: &str| match name {
             "replicas" => json!(3),
+            "signal" => json!("HUP"),
             "project" => json!("shop"),
             "body" => json!("exit 0"),
             _ => json!("shop/web"),

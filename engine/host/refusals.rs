@@ -50,6 +50,7 @@ fn base(uses: &str) -> Value {
         "core.log" | "core.fail" => json!({ "message": "m" }),
         "http.request" => json!({ "url": "http://shop.example/" }),
         "service.order" => json!({ "project": "shop" }),
+        "service.signal" => json!({ "service": "shop/web", "signal": "HUP" }),
         "service.resize" => json!({ "service": "shop/web", "memory": "64MiB" }),
         "service.scale" => json!({ "service": "shop/web", "replicas": 2 }),
         "state.get" | "state.delete" => json!({ "bucket": "deploys", "key": "web" }),

@@ -162,6 +162,10 @@ fn serve(mut client: UnixStream, trick: Trick) -> std::io::Result<()> {
     }
     let answer = if first.contains("/_ping") {
         "OK".to_owned()
+    } else if first.contains("/stats") {
+        "{}\n".to_owned()
+    } else if first.contains("/events") {
+        String::new()
     } else if first.contains(LIST) {
         format!("[{}]", LISTED.replace("ID", ID))
     } else {

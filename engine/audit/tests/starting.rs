@@ -225,14 +225,17 @@ fn only_entries_of_the_signed_tree_make_a_journal() {
             format!("UPDATE entry SET body = '{body}', hash = x'{hash}' WHERE seq = 4"),
             "entries 1 to 256 are not those",
         ),
-        (format!("UPDATE entry SET body = '{body}' WHERE seq = 4"), "entry 4 is not the one of the signed"),
+        (
+            format!("UPDATE entry SET body = '{body}' WHERE seq = 4"),
+            "entry 4 cannot be read: it is not the one of the signed",
+        ),
         (
             "UPDATE entry SET run = NULL, version = NULL WHERE seq = 3".into(),
-            "entry 4 is not version 1 of run",
+            "entry 4 cannot be read: it is not version 1 of run",
         ),
         (
             format!("UPDATE entry SET run = '{}', version = 3 WHERE seq = 1", run(1)),
-            "entry 1 is not version 3 of run",
+            "entry 1 cannot be read: it is not version 3 of run",
         ),
         ("UPDATE entry SET run = NULL, version = NULL WHERE seq = 4".into(), ""),
         ("DELETE FROM entry WHERE seq = 200".into(), "entries 1 to 256 are not those"),
@@ -260,7 +263,7 @@ fn entries_after_the_last_whole_tile_are_proved_by_the_frontier() {
     drop(audit);
     raw(dir.path(), "UPDATE entry SET hash = zeroblob(32) WHERE seq = 1");
     let error = Reader::open(dir.path()).unwrap().journal(&run(2)).unwrap_err();
-    assert!(matches!(error, Error::Damaged { .. }), "{error}");
+    assert!(matches!(error, Error::Unreadable { changed: true, .. }), "{error}");
     // Another key than that of the log proves nothing.
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     begins(&open(one.path()), 1);

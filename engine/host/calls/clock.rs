@@ -37,6 +37,10 @@ impl Call for Clock {
         }
     }
 
+    fn refusable(&self) -> bool {
+        matches!(self, Self::Sleep { .. })
+    }
+
     fn time_ms(&self) -> u64 {
         limits::MAX_SLEEP_MS + limits::CALL_MARGIN_MS
     }

@@ -31,6 +31,7 @@ pub(crate) fn steps<H: Host + 'static>() -> Vec<Step<H>> {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Pause {
     /// `project/service`, the service alone where it is unique, or the name of one container.
+    #[schemars(extend("format" = "service-name"))]
     service: String,
 }
 
@@ -52,9 +53,11 @@ pub(crate) struct Paused {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Unpause {
     /// `project/service`, the service alone where it is unique, or the name of one container.
+    #[schemars(extend("format" = "service-name"))]
     service: String,
     /// How long they may take to become healthy.
     #[serde(default = "two_minutes")]
+    #[schemars(extend("atMost" = "1h"))]
     wait: Duration,
 }
 

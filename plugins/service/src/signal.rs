@@ -20,11 +20,10 @@ pub(crate) fn steps<H: Host + 'static>() -> Vec<Step<H>> {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Input {
     /// `project/service`, the service alone where it is unique, or the name of one container.
+    #[schemars(extend("format" = "service-name"))]
     service: String,
     /// The signal's name, for example `HUP`, `USR1` or `TERM`.
-    #[schemars(regex(
-        pattern = r"^(SIG)?(ABRT|ALRM|CHLD|CONT|HUP|INT|IO|KILL|PIPE|QUIT|STOP|TERM|TSTP|TTIN|TTOU|URG|USR1|USR2|WINCH)$"
-    ))]
+    #[schemars(extend("format" = "signal-name"))]
     signal: String,
 }
 
