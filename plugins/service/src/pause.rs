@@ -37,6 +37,7 @@ pub(crate) struct Pause {
 
 /// What came of it.
 #[derive(Debug, Serialize, JsonSchema)]
+#[expect(clippy::struct_field_names, reason = "the output says what was done in that word")]
 pub(crate) struct Paused {
     /// `project/service`
     service: String,
@@ -63,6 +64,7 @@ pub(crate) struct Unpause {
 
 /// What came of it.
 #[derive(Debug, Serialize, JsonSchema)]
+#[expect(clippy::struct_field_names, reason = "the output says what was done in that word")]
 pub(crate) struct Unpaused {
     /// `project/service`
     service: String,

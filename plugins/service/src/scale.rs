@@ -145,9 +145,8 @@ fn scale_out(
         .iter()
         .find(|c| standing(c, now_ms) == Standing::Well)
         .or_else(|| now.iter().find(|c| c.available()));
-    let source = match well.or(if input.restore { now.first() } else { None }) {
-        Some(source) => source,
-        None => return Err(none_to_clone(&input.service)),
+    let Some(source) = well.or(if input.restore { now.first() } else { None }) else {
+        return Err(none_to_clone(&input.service));
     };
     let mut numbers: BTreeSet<u32> = now.iter().map(|container| container.replica.max(1)).collect();
     for index in 0..missing {

@@ -121,14 +121,11 @@ impl Simulated {
                 Behaviour::HealthyAfter(ms) if now_ms >= started_ms + ms => {
                     self.container.health = Health::Healthy;
                 }
-                Behaviour::IgnoresStop if now_ms >= started_ms + PROMPT_MS => {
-                    self.container.health = Health::Healthy;
-                }
                 Behaviour::NeverHealthy if now_ms >= started_ms + PROMPT_MS => {
                     self.container.health = Health::Unhealthy;
                 }
                 Behaviour::FailsAfter(ms) if now_ms >= started_ms + ms => self.end(started_ms + ms, 1),
-                Behaviour::FailsAfter(_) if now_ms >= started_ms + PROMPT_MS => {
+                Behaviour::IgnoresStop | Behaviour::FailsAfter(_) if now_ms >= started_ms + PROMPT_MS => {
                     self.container.health = Health::Healthy;
                 }
                 Behaviour::Exits(code, ms) if now_ms >= started_ms + ms => self.end(started_ms + ms, code),
