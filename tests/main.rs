@@ -4,6 +4,7 @@ mod support;
 
 mod audit;
 mod canary;
+mod copy;
 mod corpus;
 mod crash;
 mod disk;

@@ -26,6 +26,17 @@ const MAX_GREETING_BYTES: u64 = 8 * 1024;
 /// bollard's own timeout, in seconds: longer than any of ours, so that ours decide.
 const NEVER_S: u64 = 24 * 60 * 60;
 
+/// A version of the daemon's interface: major and minor.
+pub(crate) type ApiVersion = (usize, usize);
+
+/// An open connection.
+#[derive(Clone)]
+pub(crate) struct Opened {
+    pub(crate) docker: Docker,
+    /// As agreed; none where the daemon names none.
+    pub(crate) version: Option<ApiVersion>,
+}
+
 /// Where a daemon listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Connection {
@@ -100,7 +111,7 @@ impl Connection {
     }
 
     /// Greets the daemon and agrees on the newest API version that both sides know.
-    pub(crate) async fn open(&self) -> Result<Docker, Error> {
+    pub(crate) async fn open(&self) -> Result<Opened, Error> {
         let call = Call { verb: "greet", name: "the daemon", writes: false, deadline: GREETING_DEADLINE };
         let opening = async {
             let docker = self.client(call)?;
@@ -111,7 +122,8 @@ impl Connection {
                     docker.version().await.map_err(|error| call.failed(self, &error))?.api_version
                 }
             };
-            Ok(speaking(docker, theirs.as_deref().and_then(parse_version)))
+            let version = theirs.as_deref().and_then(parse_version).map(|theirs| theirs.min(newest_known()));
+            Ok(Opened { docker: speaking(docker, version), version })
         };
         tokio::time::timeout(GREETING_DEADLINE, opening).await.unwrap_or_else(|_| Err(call.timed_out(self)))
     }
@@ -203,18 +215,19 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
         .find_map(|(name, value)| name.eq_ignore_ascii_case("api-version").then(|| value.trim().to_owned())))
 }
 
-fn parse_version(text: &str) -> Option<(usize, usize)> {
+/// The newest version that our side knows.
+fn newest_known() -> ApiVersion {
+    (bollard::API_DEFAULT_VERSION.major_version, bollard::API_DEFAULT_VERSION.minor_version)
+}
+
+fn parse_version(text: &str) -> Option<ApiVersion> {
     let (major, minor) = text.split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 /// Puts the agreed version before each path; bollard itself leaves it out, and then the daemon's newest would apply.
-fn speaking(docker: Docker, theirs: Option<(usize, usize)>) -> Docker {
-    let ours = bollard::API_DEFAULT_VERSION;
-    let Some((major, minor)) = theirs.map(|theirs| theirs.min((ours.major_version, ours.minor_version)))
-    else {
-        return docker;
-    };
+fn speaking(docker: Docker, version: Option<ApiVersion>) -> Docker {
+    let Some((major, minor)) = version else { return docker };
     docker.with_request_modifier(move |mut request| {
         let mut parts = request.uri().clone().into_parts();
         let path = parts.path_and_query.as_ref().map_or("/", |path| path.as_str());

@@ -11,7 +11,7 @@ use bollard::models::ContainerInspectResponse;
 use serde::Serialize;
 use tokio::sync::OnceCell;
 
-use crate::containers::connection::Connection;
+use crate::containers::connection::{ApiVersion, Connection, Opened};
 use crate::containers::container::narrow;
 use crate::containers::error::{Call, Error, NOT_FOUND};
 use crate::containers::name;
@@ -37,7 +37,7 @@ pub struct Daemon {
 
 struct Inner {
     connection: Connection,
-    docker: OnceCell<Docker>,
+    opened: OnceCell<Opened>,
 }
 
 /// What a daemon says of itself.
@@ -62,7 +62,7 @@ pub struct Info {
 impl Daemon {
     /// A daemon at this place. Files and sockets are looked at on first use.
     pub fn connect(connection: &Connection) -> Result<Self, Error> {
-        let inner = Inner { connection: connection.clone(), docker: OnceCell::new() };
+        let inner = Inner { connection: connection.clone(), opened: OnceCell::new() };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -142,7 +142,16 @@ impl Daemon {
     }
 
     pub(crate) async fn docker(&self) -> Result<Docker, Error> {
-        self.inner.docker.get_or_try_init(|| self.inner.connection.open()).await.cloned()
+        Ok(self.opened().await?.docker.clone())
+    }
+
+    /// The version of the daemon's interface that is spoken; none where the daemon names none.
+    pub(crate) async fn api_version(&self) -> Result<Option<ApiVersion>, Error> {
+        Ok(self.opened().await?.version)
+    }
+
+    async fn opened(&self) -> Result<&Opened, Error> {
+        self.inner.opened.get_or_try_init(|| self.inner.connection.open()).await
     }
 }
 

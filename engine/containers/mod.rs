@@ -4,6 +4,7 @@
 //! anything, and for keeping environment values inside this module. Deliberately knows nothing of grants, budgets,
 //! plans or journals: the door decides whether a call may happen, this module only performs it.
 
+mod clash;
 mod clone;
 mod connection;
 mod container;
@@ -12,6 +13,7 @@ mod daemon;
 mod document;
 mod error;
 mod events;
+mod exchange;
 mod exec;
 mod files;
 mod labels;
@@ -19,6 +21,7 @@ mod lifecycle;
 mod limits;
 mod logs;
 mod name;
+mod owners;
 mod service;
 mod stats;
 #[cfg(test)]
@@ -26,6 +29,7 @@ mod tests;
 pub mod types;
 mod wait;
 
+pub use clone::{DECIDED, Decision, decision};
 pub use connection::{Connection, Tls, UnusableAddress};
 pub use daemon::{Daemon, Info};
 pub use error::{Error, NOT_FOUND};

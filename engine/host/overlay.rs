@@ -52,6 +52,8 @@ pub struct PlannedSecret {
 pub struct Overlay {
     containers: HashMap<String, Container>,
     removed: HashSet<String>,
+    /// Made by the run; such a one goes by the key of its call.
+    made: HashSet<String>,
     /// Made for one command: of a service by its labels, in no list of its replicas.
     one_off: HashSet<String>,
     /// Made by the run, or touched before: what the plan itself has changed is no fact of the world.
@@ -139,10 +141,16 @@ impl Overlay {
     /// A container that the run makes; one for one command is in no list.
     pub(super) fn put_made(&mut self, made: Container, one_off: bool) {
         self.touched.insert(made.id.clone());
+        self.made.insert(made.id.clone());
         if one_off {
             self.one_off.insert(made.id.clone());
         }
         self.put(made);
+    }
+
+    /// Whether the run itself makes it, by id or name.
+    pub(super) fn is_made(&self, id: &str) -> bool {
+        self.find(id).is_some_and(|container| self.made.contains(&container.id))
     }
 
     pub(super) fn is_removed(&self, id: &str) -> bool {
