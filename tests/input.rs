@@ -32,7 +32,7 @@ fn parameters() {
     refused(&[], 3, &["the parameter `service` is missing"]);
     refused(&["service=a/b", "batch=two"], 3, &["`batch` must be an integer, not `two`"]);
     refused(&["service=a/b", "batch=99"], 3, &["`batch`", "20"]);
-    refused(&["service=a/b", "grace=5"], 3, &["`grace`", "write `5s`"]);
+    refused(&["service=a/b", "wait=5"], 3, &["`wait`", "write `5s`"]);
     refused(&["service"], 2, &["has no `=`"]);
     refused(&["service="], 3, &["`service`"]);
 }

@@ -7,6 +7,7 @@ mod canary;
 mod copy;
 mod corpus;
 mod crash;
+mod dependents;
 mod disk;
 mod docs;
 mod emergency;

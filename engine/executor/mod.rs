@@ -5,6 +5,7 @@
 mod acceptance;
 mod commands;
 mod dedupe;
+mod dependents;
 pub mod emergency;
 mod engine;
 mod journal;

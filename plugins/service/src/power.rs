@@ -2,8 +2,9 @@
 
 use runbook_plugin::{Container, Context, Deserialize, Duration, Error, Host, JsonSchema, Serialize, Step};
 
-use crate::replicas::refuse_auto_remove;
-use crate::restart::{count, thirty_seconds, two_minutes};
+use crate::dependents::refuse_dead_network;
+use crate::replicas::{self, refuse_auto_remove};
+use crate::restart::{count, two_minutes};
 use crate::wait::Patience;
 
 pub(crate) fn steps<H: Host + 'static>() -> Vec<Step<H>> {
@@ -56,9 +57,8 @@ pub(crate) struct StartOutput {
 pub(crate) struct Stop {
     /// `project/service`, or the service alone where it is unique.
     service: String,
-    /// How long a replica may take to stop by itself before it is killed.
-    #[serde(default = "thirty_seconds")]
-    grace: Duration,
+    /// How long a replica may take to stop by itself before it is killed; its own stop timeout if not given.
+    grace: Option<Duration>,
 }
 
 /// What came of it.
@@ -75,8 +75,10 @@ pub(crate) struct StopOutput {
 fn start(host: &impl Host, _: &Context, input: &Start) -> Result<StartOutput, Error> {
     let replicas = host.service(&input.service)?;
     let patience = Patience { healthy_for: input.healthy_for, wait: input.wait };
+    let down: Vec<Container> = replicas.iter().filter(|c| !c.up()).cloned().collect();
+    refuse_dead_network(host, &down)?;
     let mut started = Vec::new();
-    for container in replicas.iter().filter(|c| !c.up()) {
+    for container in &down {
         started.push(host.start(&container.id)?);
     }
     let deadline_ms = patience.deadline_ms(host);
@@ -99,7 +101,7 @@ fn stop(host: &impl Host, _: &Context, input: &Stop) -> Result<StopOutput, Error
     let running: Vec<&Container> = replicas.iter().rev().filter(|c| c.up()).collect();
     let mut stopped = Vec::new();
     for container in &running {
-        host.stop(&container.id, Some(input.grace))?;
+        replicas::stop(host, container, input.grace)?;
         stopped.push(container.name.clone());
         host.progress(count(stopped.len()), count(running.len()), &container.name);
     }

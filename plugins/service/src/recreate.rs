@@ -6,9 +6,10 @@ use runbook_plugin::{
     Container, Context, Deserialize, Duration, Error, ErrorKind, Host, JsonSchema, Overrides, Serialize, Step,
 };
 
+use crate::dependents::{Dependents, Owner};
 use crate::power::name_of;
-use crate::replicas::{list, refuse_auto_remove, refuse_weak_evidence, since_first_attempt};
-use crate::restart::{count, thirty_seconds, two_minutes};
+use crate::replicas::{list, refuse_auto_remove, refuse_weak_evidence, since_first_attempt, stop};
+use crate::restart::{count, two_minutes};
 use crate::wait::Patience;
 
 pub(crate) fn steps<H: Host + 'static>() -> Vec<Step<H>> {
@@ -45,9 +46,8 @@ pub(crate) struct Input {
     remove_labels: Vec<String>,
     /// The image; the same one if not given.
     image: Option<String>,
-    /// How long a replica may take to stop by itself before it is killed.
-    #[serde(default = "thirty_seconds")]
-    grace: Duration,
+    /// How long a replica may take to stop by itself before it is killed; its own stop timeout if not given.
+    grace: Option<Duration>,
     /// How long a new replica must be healthy without a break before the next.
     #[serde(default)]
     healthy_for: Duration,
@@ -72,6 +72,8 @@ pub(crate) struct Output {
     replicas: usize,
     /// Whether some had no health check, so that running had to do.
     weak_evidence: bool,
+    /// Containers of other services that went along: replaced if they share its network, restarted if Compose says so.
+    dependents: Vec<String>,
 }
 
 fn recreate(host: &impl Host, context: &Context, input: &Input) -> Result<Output, Error> {
@@ -86,6 +88,8 @@ fn recreate(host: &impl Host, context: &Context, input: &Input) -> Result<Output
     }
     refuse_auto_remove(&work)?;
     refuse_weak_evidence(&work, input.accept_weak_evidence)?;
+    let patience = Patience { healthy_for: input.healthy_for, wait: input.wait };
+    let mut dependents = Dependents::of(host, &input.service, patience, Owner::Replaced)?;
     let mut recreated: Vec<String> = Vec::new();
     for container in &work {
         replace(host, container, input).map_err(|(error, fate)| match fate {
@@ -102,14 +106,50 @@ fn recreate(host: &impl Host, context: &Context, input: &Input) -> Result<Output
         })?;
         recreated.push(container.name.clone());
         host.progress(count(recreated.len()), count(work.len()), &container.name);
+        dependents.follow(host)?;
     }
+    dependents.follow(host)?;
     Ok(Output {
         service: name_of(&replicas, &input.service),
         recreated,
         skipped: skipped.iter().map(|c| c.name.clone()).collect(),
         replicas: replicas.len(),
         weak_evidence: work.iter().any(|c| !c.has_health_check()),
+        dependents: dependents.done,
     })
+}
+
+/// Replaces one container without a change.
+pub(crate) fn replace_as_it_is(
+    host: &impl Host,
+    container: &Container,
+    patience: Patience,
+) -> Result<(), Error> {
+    let Patience { healthy_for, wait } = patience;
+    let input = Input { healthy_for, wait, ..Input::of(&container.service) };
+    replace(host, container, &input).map_err(|(error, fate)| match fate {
+        Fate::Untouched => error,
+        Fate::PutBack => error.because(format!("`{}` was not replaced, the old one is back", container.name)),
+        Fate::Lost => error.because(format!("`{}` was not replaced, look at it now", container.name)),
+    })
+}
+
+impl Input {
+    /// Nothing but the service.
+    fn of(service: &str) -> Self {
+        Self {
+            service: service.to_owned(),
+            env: BTreeMap::new(),
+            remove_env: Vec::new(),
+            labels: BTreeMap::new(),
+            remove_labels: Vec::new(),
+            image: None,
+            grace: None,
+            healthy_for: Duration::default(),
+            wait: two_minutes(),
+            accept_weak_evidence: false,
+        }
+    }
 }
 
 /// Containers an interrupted replacement has left: a person must say which one counts.
@@ -141,7 +181,7 @@ fn replace(host: &impl Host, old: &Container, input: &Input) -> Result<(), (Erro
     let new = host
         .create(&old.id, &format!("{}{NEW}", old.name), &overrides(old, input))
         .map_err(|error| (error, Fate::Untouched))?;
-    if let Err(error) = host.stop(&old.id, Some(input.grace)) {
+    if let Err(error) = stop(host, old, input.grace) {
         discard(host, &new);
         return Err((error, Fate::Untouched));
     }

@@ -1,6 +1,6 @@
 //! The replicas of a service, and what must be true of them before anything is done.
 
-use runbook_plugin::{Container, Context, Error, Host};
+use runbook_plugin::{Container, Context, Duration, Error, Host};
 
 /// The last lines of a replica's logs that are shown when it fails.
 const LAST_LINES: u32 = 20;
@@ -40,6 +40,20 @@ pub(crate) fn refuse_weak_evidence(containers: &[Container], accepted: bool) -> 
         )),
         _ => Ok(()),
     }
+}
+
+/// Stops a container, and tells it if it had to be killed.
+pub(crate) fn stop(host: &impl Host, container: &Container, grace: Option<Duration>) -> Result<(), Error> {
+    let stopped = host.stop(&container.id, grace)?;
+    if stopped.killed {
+        let time = match (grace, container.stop_timeout_ms) {
+            (Some(grace), _) => format!("the grace of {grace}"),
+            (None, Some(own)) => format!("its own stop timeout of {}", Duration::from_ms(own)),
+            (None, None) => "the daemon's stop timeout".to_owned(),
+        };
+        host.warn(&format!("`{}` did not end by itself within {time}: it was killed", container.name));
+    }
+    Ok(())
 }
 
 /// Whether an earlier attempt of this step has already done something to a container at this time.

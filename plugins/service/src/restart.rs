@@ -7,7 +7,8 @@ use runbook_plugin::{
     State, Step,
 };
 
-use crate::replicas::{list, names, refuse_auto_remove, refuse_weak_evidence, since_first_attempt};
+use crate::dependents::{Dependents, Owner, refuse_dead_network};
+use crate::replicas::{list, names, refuse_auto_remove, refuse_weak_evidence, since_first_attempt, stop};
 use crate::wait::Patience;
 
 pub(crate) fn steps<H: Host + 'static>() -> Vec<Step<H>> {
@@ -36,9 +37,8 @@ pub(crate) struct Input {
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 100))]
     batch: usize,
-    /// How long a replica may take to stop by itself before it is killed.
-    #[serde(default = "thirty_seconds")]
-    grace: Duration,
+    /// How long a replica may take to stop by itself before it is killed; its own stop timeout if not given.
+    grace: Option<Duration>,
     /// How long a replica must be healthy without a break before the next batch.
     #[serde(default)]
     healthy_for: Duration,
@@ -56,10 +56,6 @@ pub(crate) struct Input {
 
 pub(crate) fn one() -> usize {
     1
-}
-
-pub(crate) fn thirty_seconds() -> Duration {
-    Duration::from_secs(30)
 }
 
 pub(crate) fn two_minutes() -> Duration {
@@ -81,6 +77,8 @@ pub(crate) struct Output {
     weak_evidence: bool,
     /// Digests of the evidence kept before a forced restart.
     evidence: Vec<String>,
+    /// Containers of other services that were restarted with it: they share its network, or Compose says so.
+    dependents: Vec<String>,
 }
 
 /// Who is to be restarted, and how far it has got.
@@ -91,6 +89,7 @@ struct Restart<'a, H> {
     total: usize,
     restarted: Vec<String>,
     evidence: Vec<String>,
+    dependents: Dependents,
 }
 
 fn restart<H: Host>(host: &H, context: &Context, input: &Input) -> Result<Output, Error> {
@@ -102,12 +101,15 @@ fn restart<H: Host>(host: &H, context: &Context, input: &Input) -> Result<Output
     }
     refuse_auto_remove(&work)?;
     refuse_weak_evidence(&work, input.accept_weak_evidence)?;
+    refuse_dead_network(host, &work)?;
     // Those that do not serve go first: they cost nothing, and while they are down nothing else may go down.
     work.sort_by_key(|c| (c.up(), c.available()));
     let (done, work): (Vec<_>, Vec<_>) = work.into_iter().partition(|c| c.up() && already(context, c));
     let patience = Patience { healthy_for: input.healthy_for, wait: input.wait };
-    let mut restart =
-        Restart { host, input, patience, total: work.len(), restarted: Vec::new(), evidence: Vec::new() };
+    let dependents = Dependents::of(host, &input.service, patience, Owner::Restarted)?;
+    let total = work.len();
+    let (restarted, evidence) = (Vec::new(), Vec::new());
+    let mut restart = Restart { host, input, patience, total, restarted, evidence, dependents };
     restart.check_on(&done, &work)?;
     let (down, up) = work.split_at(work.partition_point(|c| !c.up()));
     let batches = down.chunks(input.batch.max(1)).chain(up.chunks(input.batch.max(1)));
@@ -123,6 +125,7 @@ fn restart<H: Host>(host: &H, context: &Context, input: &Input) -> Result<Output
         replicas: replicas.len(),
         weak_evidence: done.iter().chain(&work).any(|c| !c.has_health_check()),
         evidence: restart.evidence,
+        dependents: restart.dependents.done,
     })
 }
 
@@ -173,7 +176,7 @@ impl<H: Host> Restart<'_, H> {
             self.restarted.push(container.name.clone());
             self.host.progress(count(self.restarted.len()), count(self.total), &container.name);
         }
-        Ok(())
+        self.dependents.follow(self.host)
     }
 
     fn take_down(&mut self, container: &Container) -> Result<(), Error> {
@@ -181,7 +184,7 @@ impl<H: Host> Restart<'_, H> {
             return Ok(());
         }
         if !self.input.force {
-            return self.host.stop(&container.id, Some(self.input.grace)).map(drop);
+            return stop(self.host, container, self.input.grace);
         }
         if let Some(digest) = keep_evidence(self.host, container)? {
             self.evidence.push(digest);

@@ -6,9 +6,10 @@ use runbook_plugin::{
     Container, Context, Deserialize, Duration, Error, Host, JsonSchema, Overrides, Serialize, Step,
 };
 
+use crate::dependents::refuse_shared;
 use crate::power::name_of;
-use crate::replicas::{refuse_auto_remove, tell_last_lines};
-use crate::restart::{count, thirty_seconds, two_minutes};
+use crate::replicas::{refuse_auto_remove, stop, tell_last_lines};
+use crate::restart::{count, two_minutes};
 use crate::wait::Patience;
 
 pub(crate) fn steps<H: Host + 'static>() -> Vec<Step<H>> {
@@ -37,9 +38,8 @@ pub(crate) struct Input {
     #[serde(default = "twenty")]
     #[schemars(range(min = 1, max = 1000))]
     maximum: usize,
-    /// How long a replica may take to stop by itself before it is killed.
-    #[serde(default = "thirty_seconds")]
-    grace: Duration,
+    /// How long a replica may take to stop by itself before it is killed; its own stop timeout if not given.
+    grace: Option<Duration>,
     /// How long a new replica must be healthy without a break.
     #[serde(default)]
     healthy_for: Duration,
@@ -168,10 +168,11 @@ fn scale_in(
     old.sort_by_key(|c| (c.up(), std::cmp::Reverse((c.replica, c.created_ms(), c.name.clone()))));
     old.truncate(surplus);
     refuse_auto_remove(&old)?;
+    refuse_shared(host, &input.service, &old)?;
     let mut removed = Vec::new();
     for container in &old {
         if container.up() {
-            host.stop(&container.id, Some(input.grace))?;
+            stop(host, container, input.grace)?;
         }
         host.remove(&container.id, false)?;
         removed.push(container.name.clone());
