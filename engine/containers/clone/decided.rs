@@ -43,7 +43,10 @@ pub const DECIDED: &[(&str, Decision)] = &[
     ("SizeRw", Told),
     ("SizeRootFs", Told),
     ("Mounts", Derived("a nameless volume goes to a replacement, and is made anew for others")),
-    ("Config.Hostname", Derived("made anew where Docker made it of the id; not with another's network")),
+    (
+        "Config.Hostname",
+        Derived("made anew where Docker made it of the id; not with another's network or the machine's name"),
+    ),
     ("Config.Domainname", Derived("not with another's network")),
     ("Config.User", Derived("another one if asked for, or with another image")),
     ("Config.AttachStdin", Kept),

@@ -144,7 +144,7 @@ pub(crate) fn clone(original: &Original, image: &Image, overrides: &Overrides, m
 
 /// Names that Docker made, or took from another container, are made anew.
 fn forget_made_names(original: &Original, kind: Kind, config: &mut Object) {
-    if field(config, "Hostname") == original.short_id() {
+    if field(config, "Hostname") == original.short_id() || original.host("UTSMode") == "host" {
         config.remove("Hostname");
     }
     if original.shares_network() {
