@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: build demo test sweep fuzz deps bench compare clean-demo
+.PHONY: build demo test sweep away fuzz deps bench compare clean-demo
 
 build:
 	@tests/scripts/setup.sh build
@@ -24,7 +24,13 @@ test:
 sweep:
 	@tests/scripts/setup.sh test
 	@tests/scripts/image.sh
-	$(CARGO) test --release --locked --test sweep -- $(SWEEP)
+	$(CARGO) test --profile quick --locked --test sweep -- $(SWEEP)
+
+# The daemon away for 1, 5 and 15 s at each request: `make away AWAY="--shape restart --seconds 5"`.
+away:
+	@tests/scripts/setup.sh test
+	@tests/scripts/image.sh
+	$(CARGO) test --release --locked --test away -- $(AWAY)
 
 # Feeds every parser of outside bytes, for some minutes each: `make fuzz FUZZ="10 runbooks events"`.
 fuzz:
@@ -34,10 +40,12 @@ fuzz:
 deps:
 	@tests/scripts/deps.sh
 
-# What the engine costs: `make bench BENCH="step old-age"`; `all` also measures what takes minutes.
+# What the engine costs: `make bench BENCH="step old-age"`; `all` also measures what takes minutes. With `PROFILE=bench` of a
+# release build, as the figures in docs/performance.md are.
+bench: PROFILE ?= quick
 bench:
 	@tests/scripts/setup.sh build
-	$(CARGO) bench --locked -- $(BENCH)
+	$(CARGO) bench --profile $(PROFILE) --locked -- $(BENCH)
 
 # The same work on others, installed into target/compare: `make compare COMPARE="dbos restate"`.
 compare:

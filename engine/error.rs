@@ -5,6 +5,8 @@ mod conversions;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::text;
+
 /// What sort of thing went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -212,9 +214,10 @@ pub fn reason(error: &std::io::Error) -> String {
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
-/// The text without control characters, so that quoted input can neither move the cursor nor forge a line.
+/// The text on one line with hidden characters written out, so that quoted input can neither move the cursor nor forge a
+/// line nor look like something else.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c == '\n' || c == '\t' { ' ' } else { c }).filter(|c| !c.is_control()).collect()
+    text::one_line(text).into_owned()
 }
 
 #[cfg(test)]
@@ -263,7 +266,7 @@ mod tests {
     #[test]
     fn quoted_text_cannot_move_the_cursor() {
         let error = Error::invalid("no runbook `\u{1b}[2Jx\nerror: forged`");
-        assert_eq!(error.message, "no runbook `[2Jx error: forged`");
+        assert_eq!(error.message, "no runbook `\\u{1b}[2Jx error: forged`");
     }
 
     #[test]

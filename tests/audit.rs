@@ -209,3 +209,114 @@ fn what_was_archived_is_proved_by_a_stranger_and_missed_by_nobody() {
     sqlite(engine.data(), &format!("DELETE FROM entry WHERE seq <= {entries} + 2"));
     engine.must(5, &["audit", "verify"]).says(&["entry 1: is missing"]);
 }
+
+/// The blobs in an exported folder.
+fn blobs(folder: &Path) -> Vec<std::path::PathBuf> {
+    let files = std::fs::read_dir(folder.join("blobs")).expect("the blobs");
+    let mut files: Vec<_> = files.map(|file| file.expect("a file").path()).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    files
+}
+
+/// Changes a copy of an exported folder; both verifiers must find it, and ours must name one of these.
+fn found_in_folder(engine: &Engine, folder: &str, places: &[&str], change: impl FnOnce(&Path)) {
+    let (copied, key) = (engine.path("folder"), engine.data().join("audit.pub"));
+    let _ = std::fs::remove_dir_all(&copied);
+    copy(&engine.path(folder), &copied);
+    change(&copied);
+    let ended = engine.must(5, &["audit", "verify", "folder", "--public-key", &key.to_string_lossy()]);
+    assert!(places.iter().all(|place| ended.stderr.contains(place)), "{places:?}: {}", ended.stderr);
+    assert!(!stranger(&copied, &key), "{places:?}");
+}
+
+#[test]
+fn a_folder_is_verified_with_its_blobs() {
+    let (engine, _) = used();
+    engine.must(0, &["audit", "export", "evidence/"]);
+    engine.must(0, &["run", &engine.write("other.yaml", &HELLO.replace("hello }", "good day }"))]);
+    engine.must(0, &["audit", "archive", "--older-than", "0s", "--to", "old"]);
+    let key = engine.data().join("audit.pub");
+    for folder in ["evidence", "old"] {
+        let verified = engine.json(&["audit", "verify", folder, "--public-key", &key.to_string_lossy()]);
+        assert_eq!(verified["blobs"]["checked"], blobs(&engine.path(folder)).len());
+        assert!(stranger(&engine.path(folder), &key));
+        let first = blobs(&engine.path(folder))[0].clone();
+        let name = first.file_name().expect("a name").to_string_lossy().into_owned();
+        let blob = |folder: &Path| folder.join("blobs").join(&name);
+        found_in_folder(&engine, folder, &[&name, "does not match"], |folder| {
+            let mut bytes = std::fs::read(blob(folder)).expect("a blob");
+            bytes.push(b'\n');
+            std::fs::write(blob(folder), bytes).expect("to append");
+        });
+        found_in_folder(&engine, folder, &[&name, "is missing"], |folder| {
+            std::fs::remove_file(blob(folder)).expect("to delete");
+        });
+        found_in_folder(&engine, folder, &["is missing"], |folder| {
+            std::fs::remove_dir_all(folder.join("blobs")).expect("to delete");
+        });
+        found_in_folder(&engine, folder, &["blobs/extra"], |folder| {
+            std::fs::write(folder.join("blobs/extra"), "").expect("to add");
+        });
+        // The digest of nothing: a blob that is what its name says, and that no entry names.
+        let nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        found_in_folder(&engine, folder, &[nothing, "does not belong"], |folder| {
+            std::fs::write(folder.join("blobs").join(nothing), "").expect("to add");
+        });
+        found_in_folder(&engine, folder, &["does not match"], |folder| {
+            std::fs::rename(blob(folder), folder.join("blobs").join(nothing)).expect("to rename");
+        });
+        found_in_folder(&engine, folder, &["blobs/"], |folder| {
+            std::fs::rename(blob(folder), folder.join("elsewhere")).expect("to move");
+            std::os::unix::fs::symlink(folder.join("elsewhere"), blob(folder)).expect("a link");
+        });
+        found_in_folder(&engine, folder, &["entries.jsonl", "is missing"], |folder| {
+            std::fs::remove_file(folder.join("entries.jsonl")).expect("to delete");
+        });
+    }
+    found_in_folder(&engine, "old", &["blobs.note"], |folder| {
+        let note = std::fs::read_to_string(folder.join("blobs.note")).expect("the list");
+        let kept: Vec<&str> = note.lines().collect();
+        let without = [&kept[..2], &kept[3..]].concat().join("\n") + "\n";
+        std::fs::write(folder.join("blobs.note"), without).expect("to write");
+    });
+}
+
+#[test]
+fn an_archive_of_version_0_1_has_no_list_of_its_blobs() {
+    let (engine, _) = used();
+    let key = engine.data().join("audit.pub").to_string_lossy().into_owned();
+    engine.must(0, &["audit", "archive", "--older-than", "0s", "--to", "old"]);
+    engine.must(0, &["audit", "verify", "old", "--public-key", &key]);
+    // As version 0.1 made it: without a list, and with blobs that only other entries name.
+    std::fs::remove_file(engine.path("old/blobs.note")).expect("the list");
+    engine.must(0, &["audit", "verify", "old", "--public-key", &key]);
+    let nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    std::fs::write(engine.path("old/blobs").join(nothing), "").expect("a blob");
+    engine.must(5, &["audit", "verify", "old", "--public-key", &key]).says(&["--no-blob-list"]);
+    let verify = ["audit", "verify", "old", "--public-key", &key, "--no-blob-list"];
+    engine.must(0, &verify).says(&["1 blobs are not named by its entries", nothing]);
+    std::fs::write(engine.path("old/blobs").join(nothing), "x").expect("a blob");
+    engine.must(5, &verify).says(&[nothing]);
+}
+
+#[test]
+fn what_is_no_export_is_told_in_plain_words() {
+    let engine = Engine::new();
+    engine.write("empty.jsonl", "");
+    engine.write("cut", "runb");
+    std::fs::create_dir(engine.path("folder")).expect("a folder");
+    let cases = [
+        ("/etc/passwd", "`/etc/passwd` is not an export of an audit log"),
+        ("empty.jsonl", "`empty.jsonl` is empty"),
+        ("cut", "`cut` is not an export of an audit log"),
+        ("folder", "`folder` holds neither an audit log nor an export of one"),
+    ];
+    for (path, words) in cases {
+        let ended = engine.must(3, &["audit", "verify", path]);
+        ended.says(&[words, "hint:"]);
+        assert!(!ended.said().contains("line 1"), "{ended:?}");
+    }
+    engine.must(4, &["audit", "export", "nothing.jsonl"]).says(&["there is no audit log in"]);
+    assert!(!engine.path("nothing.jsonl").exists());
+}

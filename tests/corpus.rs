@@ -59,7 +59,7 @@ replayed! {
     parameters: [];
     plugins: [];
     receipts: [];
-    runbooks: ["runbooks", "tests/broken"];
+    runbooks: ["runbooks", "tests/broken", "tests/refused"];
     schedules: [];
     words: [];
 }

@@ -4,19 +4,12 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use crate::support::books::{self, HELLO, Restart};
 use crate::support::engine::{Ended, Engine};
 use crate::support::patience::until;
 use crate::support::proxy::{Proxy, Trap, Trick};
 use crate::support::service::Service;
-
-/// How soon it must be done and written down, on a machine that is not busy with other things.
-const SOON: Duration = Duration::from_secs(10);
-
-/// What a machine that runs other tests at the same time may add.
-const ALLOWANCE: Duration = Duration::from_secs(20);
 
 /// A small file system that is gone when dropped.
 struct Tmpfs<'a>(&'a Path);
@@ -48,15 +41,13 @@ impl Drop for Tmpfs<'_> {
     }
 }
 
-/// Restarts in an emergency, and sees that it is soon and that it is written down.
+/// Restarts in an emergency, and sees that it is written down.
 fn restarts(service: &Service, engine: &Engine) -> Ended {
     let book = engine.write("restart.yaml", &books::restart(&Restart::default()));
     let mark = service.events.mark();
-    let began = Instant::now();
     let parameter = service.parameter();
     let ended = engine
         .must(0, &["run", &book, "-p", &parameter, "--yes", "--emergency", "--reason", "nothing else works"]);
-    assert!(began.elapsed() < SOON + ALLOWANCE, "{:?}", began.elapsed());
     assert_eq!(service.events.count(mark, "start").values().sum::<usize>(), 1);
 
     let segment = until("the place of the segment", || {

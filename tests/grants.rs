@@ -74,3 +74,60 @@ fn the_budget_counts_what_is_down_already() {
     ended.says(&["max_unavailable", &service.replica(2)]);
     assert_eq!(service.events.writes(mark), []);
 }
+
+/// One replica after the other, by a way that no budget holds back.
+fn take_down_by_command(command: &str) -> String {
+    format!(
+        r#"
+  - id: each
+    uses: container.exec
+    with: {{ container: "${{{{ item }}}}", command: {command}, expect_exit: null }}
+    for_each: parameters.names
+    stop_after: 5
+  - id: later
+    uses: container.exec
+    with: {{ container: "${{{{ parameters.names[2] }}}}", command: [touch, /tmp/later] }}
+"#
+    )
+}
+
+#[test]
+fn commands_that_take_down_more_than_granted_fail_their_step_and_stop() {
+    for (command, word) in [("[kill, -TERM, \"1\"]", "exited"), ("[rm, /www/health]", "unhealthy")] {
+        let service = Service::of(3).up();
+        let engine = Engine::new();
+        let book = engine.write("exec.yaml", &books::steps("read, exec", &take_down_by_command(command)));
+        let names = format!("names={}", service.replicas().join(","));
+
+        let ended = engine.must(13, &["run", &book, "-p", &service.parameter(), "-p", &names, "--yes"]);
+
+        let (one, two) = (service.replica(1), service.replica(2));
+        ended.says(&[
+            "took down more",
+            &format!("{one} ({word})"),
+            &format!("{two} ({word})"),
+            "max_unavailable",
+            "exec.yaml:12",
+        ]);
+        assert!(service.is_healthy(3) && service.is_running(3), "the third is spared: {command}");
+        engine.must(0, &["runs", "replay", "last"]).says(&["identical"]);
+    }
+}
+
+#[test]
+fn commands_within_the_budget_go_on() {
+    let service = Service::of(2).up();
+    let engine = Engine::new();
+    let steps = r#"
+  - id: one
+    uses: container.exec
+    with: { container: "${{ parameters.names[0] }}", command: [kill, -TERM, "1"], expect_exit: null }
+  - id: two
+    uses: container.exec
+    with: { container: "${{ parameters.names[1] }}", command: [date] }
+"#;
+    let book = engine.write("exec.yaml", &books::steps("read, exec", steps));
+    let names = format!("names={}", service.replicas().join(","));
+    engine.must(0, &["run", &book, "-p", &service.parameter(), "-p", &names, "--yes"]);
+    assert!(!service.is_running(1) && service.is_healthy(2));
+}

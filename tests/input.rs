@@ -70,9 +70,7 @@ fn daemons_that_cannot_be_reached() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("hangs.sock");
     let _hangs = UnixListener::bind(&path).expect("a socket");
-    let began = std::time::Instant::now();
     told(&at(&format!("unix://{}", path.display())), 4, &["no answer within"]);
-    assert!(began.elapsed() < std::time::Duration::from_secs(30), "{:?}", began.elapsed());
 }
 
 #[test]

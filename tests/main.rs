@@ -2,26 +2,36 @@
 
 mod support;
 
+mod at_once;
 mod audit;
+mod away;
+#[path = "away/quick.rs"]
+mod away_quick;
+mod bounds;
 mod canary;
 mod copy;
 mod corpus;
 mod crash;
+mod cure;
 mod dependents;
 mod disk;
 mod docs;
 mod emergency;
+mod forged;
 mod grants;
 mod handles;
+mod hidden;
 mod hostile;
 mod input;
 mod journals;
 mod output;
 mod plan;
+mod planted;
 mod quota;
 mod replay;
 mod restart;
 mod secret;
+mod set_aside;
 mod sweep;
 #[path = "sweep/quick.rs"]
 mod sweep_quick;
@@ -30,3 +40,4 @@ mod terminals;
 mod tidy;
 mod undo;
 mod validate;
+mod version_0_1;

@@ -174,7 +174,7 @@ fn finds_another_world(change: impl FnOnce(&Service), words: impl FnOnce(&Servic
     let ended = run.wait();
     assert_eq!(ended.code, 10, "{ended:?}");
     let [name, how] = words(&service);
-    ended.says(&["planned for another world", &name, &how]);
+    ended.says(&[&format!("`{name}` has changed since the plan was made"), &how, "nothing was done"]);
     assert_eq!(service.events.writes(mark), [], "not even what is still as it was");
 }
 
@@ -182,7 +182,7 @@ fn finds_another_world(change: impl FnOnce(&Service), words: impl FnOnce(&Servic
 fn a_world_that_changes_while_a_person_thinks_is_left_alone() {
     finds_another_world(
         |service| drop(docker(&["restart", "--time", "1", &service.replica(1)])),
-        |service| [service.replica(1), "started at".to_owned()],
+        |service| [service.replica(1), "it was started again at".to_owned()],
     );
 }
 
@@ -227,4 +227,111 @@ fn a_tag_that_moved_is_another_world() {
     docker(&["rmi", &tag]);
     ended.says(&["changed since the plan"]);
     assert_eq!(service.events.writes(mark), []);
+}
+
+/// What a plan does not reach is unknown, and no run is held to it.
+#[test]
+fn of_more_than_a_plan_may_hold() {
+    let engine = Engine::new();
+    let items: Vec<String> = (0..12).map(|item| format!("\"{item}\"")).collect();
+    let items = items.join(", ");
+    let steps = (0..200).fold(String::new(), |all, step| {
+        all + &format!(
+            "  - {{ id: s{step}, uses: core.log, with: {{ message: \"${{{{ item }}}}\" }}, for_each: parameters.all, max_parallel: 50 }}\n"
+        )
+    });
+    let book = format!(
+        "format: 1\nrunbook: many\nsummary: Do very much.\nparameters: {{ all: {{ type: list, default: [{items}] }} }}\nsteps:\n{steps}"
+    );
+    let book = engine.write("many.yaml", &book);
+    let plan = engine.json(&["plan", &book]);
+    let unknown = plan["unknown"].as_array().expect("what is unknown");
+    assert!(
+        unknown.iter().any(|one| one.as_str().is_some_and(|one| one.contains("2000 attempts"))),
+        "{unknown:?}"
+    );
+    let planned = plan["steps"].as_array().expect("steps");
+    let of = |fate: &str, step: &str| {
+        let path =
+            |row: &&Value| row["path"].as_str().is_some_and(|path| path.split('[').next() == Some(step));
+        planned.iter().filter(path).filter(|row| row["fate"] == fate).count()
+    };
+    let reached = 2_000 / 12;
+    assert_eq!((of("runs", "s0"), of("runs", "s199")), (12, 0));
+    for step in reached..200 {
+        assert!(of("unknown", &format!("s{step}")) > 0, "s{step}");
+    }
+    let digest = plan["digest"].as_str().expect("a digest");
+    let held = engine.must(10, &["run", &book, "--yes", "--plan", digest]);
+    held.says(&["no run can be held to this plan", "2000 attempts", "without --plan"]);
+    assert_eq!(engine.json(&["runs", "list"]), Value::Array(Vec::new()));
+}
+
+/// What a command prints decides about all that follows.
+const GUESSED: &str = r#"
+  - id: count
+    uses: container.exec
+    with: { service: "${{ parameters.service }}", command: [echo, "3"] }
+  - id: some
+    uses: core.log
+    if: int(steps.count.output.stdout) > 2
+    with: { message: "${{ steps.count.output.stdout }} of them" }
+  - id: each
+    uses: core.log
+    for_each: "[1, 2, 3].filter(n, n < int(steps.count.output.stdout))"
+    with: { message: "number ${{ item }}" }
+  - id: nap
+    uses: core.sleep
+    with: { for: "${{ steps.count.output.stdout }}ms" }
+  - id: known
+    uses: core.log
+    with: { message: "${{ size(steps.each.output) }} of them" }
+outputs:
+  count: ${{ int(steps.count.output.stdout) }}
+"#;
+
+#[test]
+fn what_cannot_be_known_stays_unknown() {
+    let service = Service::of(1).up();
+    let engine = Engine::new();
+    let book = engine.write("guessed.yaml", &books::steps("read, exec", GUESSED));
+    let plan = engine.json(&["plan", &book, "-p", &service.parameter()]);
+    assert_eq!(plan["status"], "succeeded");
+    let fates: Vec<&str> =
+        plan["steps"].as_array().expect("steps").iter().filter_map(|step| step["fate"].as_str()).collect();
+    assert_eq!(fates, ["runs", "unknown", "unknown", "unknown", "runs"]);
+    let unknown = plan["unknown"].to_string();
+    for words in ["`if: int(steps.count", "what items step `each` has", "step `nap`", "output `count`"] {
+        assert!(unknown.contains(words), "{unknown}");
+    }
+    let run = engine.json(&["run", &book, "-p", &service.parameter(), "--yes"]);
+    assert_eq!((run["status"].as_str(), run["outputs"]["count"].as_i64()), (Some("succeeded"), Some(3)));
+}
+
+#[test]
+fn of_a_script_in_a_container_of_its_own() {
+    let service = Service::of(1).up();
+    let engine = Engine::new();
+    let parameter = service.parameter();
+    let script = ["-p", "body=echo hi", "-p", "one_shot=true"];
+    let arguments = [&["plan", "container-script", "-p", &parameter], &script[..]].concat();
+    let plan = engine.json(&arguments);
+    assert_eq!(plan["status"], "succeeded");
+    assert!(plan["unknown"].to_string().contains("what it prints"), "{}", plan["unknown"]);
+}
+
+#[test]
+fn a_plan_that_ends_badly_exits_as_the_run_would() {
+    let service = Service::of(1).up();
+    let engine = Engine::new();
+    let fail = "  - { id: no, uses: core.fail, with: { message: no } }\n";
+    let denied = r#"  - { id: no, uses: service.stop, with: { service: "${{ parameters.service }}" } }
+"#;
+    for (name, steps, code) in [("fail", fail, 10), ("denied", denied, 13)] {
+        let text = books::steps("read, stop", steps).replace("max_unavailable: 1", "min_healthy: 1");
+        let book = engine.write(&format!("{name}.yaml"), &text);
+        let plan = engine.json_with(code, &["plan", &book, "-p", &service.parameter()]);
+        let run = engine.json_with(code, &["run", &book, "-p", &service.parameter(), "--yes"]);
+        assert_eq!((&plan["status"], plan["status"].as_str()), (&run["status"], Some("failed")));
+    }
 }

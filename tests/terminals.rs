@@ -1,7 +1,5 @@
 //! Several terminals at once: locks, answers, cancels, the halt switch, and terminals that go away.
 
-use std::time::{Duration, Instant};
-
 use crate::support::books::{self, Restart};
 use crate::support::engine::{Engine, until_idle};
 use crate::support::patience::until_true;
@@ -204,24 +202,6 @@ fn a_queued_run_can_be_left_and_waits_for_no_one() {
 }
 
 #[test]
-fn a_yes_is_for_the_plan_that_was_shown() {
-    let service = Service::of(1).up();
-    let engine = Engine::new();
-    let book = engine.write("restart.yaml", &books::restart(&Restart::default()));
-    let mark = service.events.mark();
-    let line = format!("{} run {book} -p {}", env!("CARGO_BIN_EXE_runbook"), service.parameter());
-    let typed =
-        format!("(until [ -e yes ]; do sleep 0.1; done; echo y; sleep 5) | script -qec '{line}' /dev/null");
-    let run = engine.begin(std::process::Command::new("sh").args(["-c", &typed]));
-    until_true("the question", || run.said().contains("go ahead?"));
-    service.add_replica(2);
-    engine.write("yes", "");
-    let ended = run.wait();
-    ended.says(&["the world has changed since the plan"]);
-    assert_eq!(service.events.count(mark, "stop").len(), 0, "{ended:?}");
-}
-
-#[test]
 fn halt_stops_a_run_under_way_and_refuses_new_ones() {
     let service = Service::of(3).env("START_DELAY=2").up();
     let engine = Engine::new();
@@ -230,10 +210,8 @@ fn halt_stops_a_run_under_way_and_refuses_new_ones() {
     let run = engine.spawn(&["run", &book, "-p", &service.parameter(), "--yes"]);
     service.events.wait_for(mark, "start", &service.replica(1));
 
-    let began = Instant::now();
     engine.must(0, &["halt", "on", "--reason", "storage is failing over"]);
     let halted = service.events.mark();
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     let ended = run.wait();
     assert_eq!(ended.code, 14, "{ended:?}");
     ended.says(&["halt", "storage is failing over"]);

@@ -17,7 +17,7 @@ const ORDER: [&str; 11] =
 const EDGE: [&str; 3] = ["config", "error", "main"];
 
 /// Libraries that one module alone may name.
-const FENCES: [(&str, &str); 13] = [
+const FENCES: [(&str, &str); 14] = [
     ("age", "secrets"),
     ("axum", "api"),
     ("bollard", "containers"),
@@ -29,6 +29,7 @@ const FENCES: [(&str, &str); 13] = [
     ("reqwest", "host"),
     ("rusqlite", "audit"),
     ("saphyr_parser", "model"),
+    ("url", "model"),
     ("wasmtime", "host"),
     ("zeroize", "secrets"),
 ];

@@ -1,6 +1,7 @@
 //! The way back: it is taken, it is checked, and where it does not lead back a person is told.
 
 use crate::support::books;
+use crate::support::docker::docker;
 use crate::support::engine::Engine;
 use crate::support::service::Service;
 
@@ -86,3 +87,76 @@ const GROW: &str = r#"
     uses: core.fail
     with: { message: it was not enough }
 "#;
+
+#[test]
+fn state_is_put_back_too() {
+    let engine = Engine::new();
+    engine.must(0, &["state", "set", "brk", "k", "\"old\""]);
+    let book = engine.write("state.yaml", STATE);
+    let undone = engine.json_with(11, &["run", &book, "--yes"]);
+    assert_eq!(undone["status"], "rolled-back");
+    assert!(engine.must(0, &["state", "get", "brk", "k"]).stdout.contains("old"));
+}
+
+const STATE: &str = r#"format: 1
+runbook: state-undo
+summary: Remember, and forget again.
+grants: { state: [{ bucket: brk, actions: [read, write] }] }
+steps:
+  - id: keep
+    uses: state.set
+    with: { bucket: brk, key: k, value: new }
+    undo: { uses: state.set, with: { bucket: brk, key: k, value: old } }
+  - { id: doom, uses: core.fail, with: { message: doomed } }
+"#;
+
+/// One undo fails, one does nothing.
+const USELESS: &str = r#"
+  - id: first
+    uses: container.exec
+    with: { service: "${{ parameters.service }}", command: ["true"] }
+    undo:
+      uses: container.exec
+      with: { service: "${{ parameters.service }}", command: [touch, /tmp/undone] }
+  - id: second
+    uses: container.exec
+    with: { service: "${{ parameters.service }}", command: ["true"] }
+    undo:
+      uses: container.exec
+      with: { service: "${{ parameters.service }}", command: ["false"] }
+  - { id: doom, uses: core.fail, with: { message: doomed } }
+"#;
+
+#[test]
+fn an_undo_that_fails_keeps_none_from_being_tried() {
+    let service = Service::of(1).up();
+    let engine = Engine::new();
+    let book = engine.write("useless.yaml", &books::steps("read, exec", USELESS));
+    let ended = engine.json_with(12, &["run", &book, "-p", &service.parameter(), "--yes"]);
+    docker(&["exec", &service.replica(1), "ls", "/tmp/undone"]);
+    let message = ended["message"].as_str().expect("a message");
+    assert!(message.starts_with("`undo:second` failed: "), "{message}");
+    assert!(message.contains("what was written by `second` was not undone"), "{message}");
+}
+
+/// The undo leads nowhere.
+const NOTHING: &str = r#"
+  - id: stop
+    uses: service.stop
+    with: { service: "${{ parameters.service }}", grace: 1s }
+    undo: { uses: core.log, with: { message: nothing to see } }
+  - { id: doom, uses: core.fail, with: { message: doomed } }
+"#;
+
+#[test]
+fn what_is_down_is_told_though_every_undo_ran() {
+    let service = Service::of(1).up();
+    let engine = Engine::new();
+    let book = engine.write("nothing.yaml", &books::steps("read, stop", NOTHING));
+    let ended = engine.json_with(11, &["run", &book, "-p", &service.parameter(), "--yes"]);
+    let (name, message) = (service.replica(1), ended["message"].as_str().expect("a message"));
+    let words = format!("`undo:stop` changed nothing; `{name}` is down");
+    assert!(message.ends_with(&words), "{message}");
+    let left = &ended["not_as_before"][0];
+    assert_eq!((left["what"].as_str(), left["container"].as_str()), (Some("down"), Some(name.as_str())));
+}

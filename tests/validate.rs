@@ -97,6 +97,82 @@ fn what_could_never_work_is_told_before_it_runs() {
     ]);
 }
 
+const SLIP_LATER: &str = "format: 1
+runbook: five
+summary: A slip in the second step.
+grants:
+  containers: { select: { service: shop/db }, actions: [read, exec, restart] }
+  http: [\"http://*:8080/*\"]
+steps:
+  - id: first
+    uses: service.restart
+    with: { service: shop/db }
+  - id: dump
+    uses: container.exec
+    with: { service: shop/db, command: [id, -un], timout: 2h }
+  - id: site
+    uses: check.http
+    with: { service: shop/db, port: 8080, headers: { Host: shop.example } }
+";
+
+/// Nothing may happen before a later step turns out to be wrong.
+#[test]
+fn a_slip_in_a_later_step_is_told_before_the_first_one_runs() {
+    let engine = Engine::new();
+    let book = engine.write("five.yaml", SLIP_LATER);
+    for verb in ["validate", "plan", "run"] {
+        engine.must(3, &[verb, &book]).says(&[
+            "five.yaml:13:51: steps[1].with: there is no input `timout`",
+            "did you mean `timeout`?",
+            "five.yaml:16:54: steps[2].with.headers: a step may not set the header `Host`",
+            "write the site into the URL",
+        ]);
+    }
+}
+
+const QUIET: &str = "format: 1
+runbook: six
+summary: It says less than it does.
+risk: low
+grants:
+  containers: { select: { service: shop/db }, actions: [read, exec] }
+steps:
+  - id: look
+    summary: Look.
+    uses: container.exec
+    with: { service: shop/db, command: [date] }
+";
+
+#[test]
+fn the_risk_that_counts_is_shown_and_less_is_warned_of() {
+    let engine = Engine::new();
+    let medium = engine.write("runbooks/six.yaml", QUIET);
+    engine.must(0, &["validate", &medium]).says(&[
+        "six.yaml:4:7: the risk is `medium`, not `low`: its grants change something",
+        "write `risk: medium`",
+    ]);
+    engine.must(0, &["show", &medium]).says(&["risk   medium", "commands are not held back"]);
+    assert_eq!(engine.json(&["show", &medium])["risk"], "medium");
+    let grants = "actions: [read, exec] }\n  secrets: { names: [token], actions: [reveal] }";
+    let high = QUIET.replace("six", "seven").replace("actions: [read, exec] }", grants);
+    let high = engine.write("runbooks/seven.yaml", &high);
+    engine
+        .must(0, &["validate", &high])
+        .says(&["the risk is `high`, not `low`: it may see the plain text of secrets"]);
+    engine.must(2, &["run", &high]).says(&["the risk of `seven` is high", "--yes"]);
+    let listed = engine.json(&["list"]);
+    let risk = |name: &str| {
+        listed
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|book| book["name"] == name)
+            .map(|book| book["risk"].clone())
+    };
+    assert_eq!((risk("six"), risk("seven")), (Some("medium".into()), Some("high".into())));
+    assert_eq!(risk("service-stop"), Some("high".into()));
+}
+
 #[test]
 fn a_broken_one_does_not_run() {
     let engine = Engine::new();

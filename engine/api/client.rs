@@ -24,6 +24,9 @@ use crate::model::ids::RunId;
 /// An engine that is well answers this soon.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// One that a hundred commands ask at once on a busy machine answers this soon.
+const BUSY_GREETING_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Planning and accepting ask Docker, which may be slow.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 
@@ -46,6 +49,26 @@ enum Silence {
     Broken(String),
 }
 
+/// Why something was not done, or may not have been.
+#[derive(Debug)]
+pub enum Unanswered {
+    /// The engine ends. It has done nothing, and the next one will.
+    Leaving,
+    /// The engine said no.
+    Refused(Error),
+    /// The connection ended before the answer: whether it was done, the audit log tells.
+    Broken(Error),
+}
+
+impl From<Unanswered> for Error {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Leaving => Silence::Nobody.into(),
+            Unanswered::Refused(error) | Unanswered::Broken(error) => error,
+        }
+    }
+}
+
 impl Client {
     /// Connects when asked something.
     pub fn new(data_dir: &Path) -> Self {
@@ -54,72 +77,105 @@ impl Client {
 
     /// That the engine is well; `None` if there is none.
     pub async fn health(&self) -> Result<Option<Health>, Error> {
-        match self.exchange(&Method::GET, "/v1/health", Bytes::new(), GREETING_TIMEOUT).await {
-            Ok(answer) => understood(&answer).map(Some),
+        Ok(self.greet_within(GREETING_TIMEOUT).await?.map(|conversation| conversation.health))
+    }
+
+    /// Connects to the engine and waits until it has said that it is well; `None` if there is none. Until then nothing was
+    /// asked of it, so that whoever finds none may ask another.
+    pub async fn greet(&self) -> Result<Option<Conversation>, Error> {
+        self.greet_within(BUSY_GREETING_TIMEOUT).await
+    }
+
+    async fn greet_within(&self, patience: Duration) -> Result<Option<Conversation>, Error> {
+        match self.connect(patience).await {
+            Ok(conversation) => Ok(Some(conversation)),
             // One that breaks off a greeting is just going away: ask again, or take its place.
             Err(Silence::Nobody | Silence::Broken(_)) => Ok(None),
             Err(silence) => Err(silence.into()),
         }
     }
 
-    /// Accepts a run.
-    pub async fn submit(&self, request: &Request) -> Result<RunId, Error> {
-        self.post::<Submitted>("/v1/runs", request).await.map(|submitted| submitted.run)
-    }
-
-    /// What a run would do.
-    pub async fn plan(&self, request: &Request) -> Result<Plan, Error> {
-        self.post("/v1/plans", request).await
-    }
-
-    /// Passes a command on to a run.
-    pub async fn command(&self, run: &RunId, command: Command, actor: &str) -> Result<(), Error> {
-        let document = Commanded { command, actor: actor.to_owned() };
-        self.post::<Done>(&format!("/v1/runs/{run}/commands"), &document).await.map(drop)
-    }
-
-    /// Sets the halt switch.
-    pub async fn halt(&self, on: bool, reason: &str, actor: &str) -> Result<(), Error> {
-        let document = Halted { on, reason: reason.to_owned(), actor: actor.to_owned() };
-        self.post::<Done>("/v1/halt", &document).await.map(drop)
-    }
-
-    /// Writes down something that belongs to no run.
-    pub async fn fact(
-        &self,
-        actor: &str,
-        kind: &str,
-        data: Value,
-        state: Vec<StateChange>,
-    ) -> Result<(), Error> {
-        let document = Fact { actor: actor.to_owned(), kind: kind.to_owned(), data, state };
-        self.post::<Done>("/v1/facts", &document).await.map(drop)
-    }
-
-    async fn post<T: DeserializeOwned>(&self, path: &str, document: &impl Serialize) -> Result<T, Error> {
-        let body = serde_json::to_vec(document).map_err(|error| Error::internal(error.to_string()))?;
-        let answer =
-            self.exchange(&Method::POST, path, body.into(), ANSWER_TIMEOUT).await.map_err(Error::from)?;
-        understood(&answer)
-    }
-
-    async fn exchange(
-        &self,
-        method: &Method,
-        path: &str,
-        body: Bytes,
-        patience: Duration,
-    ) -> Result<Answer, Silence> {
+    async fn connect(&self, patience: Duration) -> Result<Conversation, Silence> {
         let at = SocketPath::of(&self.data_dir).map_err(|_| Silence::Nobody)?;
-        let connecting = tokio::time::timeout(GREETING_TIMEOUT, UnixStream::connect(at.as_path()));
+        let connecting = tokio::time::timeout(patience, UnixStream::connect(at.as_path()));
         let stream = match connecting.await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(unconnected(&error)),
             Err(_) => return Err(Silence::Hanging(None)),
         };
         let pid = stream.peer_cred().ok().and_then(|peer| peer.pid());
-        let conversation = converse(stream, request(method, path, body));
-        tokio::time::timeout(patience, conversation).await.unwrap_or(Err(Silence::Hanging(pid)))
+        let greeting = Conversation::begin(stream, pid);
+        tokio::time::timeout(patience, greeting).await.unwrap_or(Err(Silence::Hanging(pid)))
+    }
+}
+
+/// A connection to an engine that is well, for one question.
+pub struct Conversation {
+    /// What it said of itself.
+    pub health: Health,
+    sender: http1::SendRequest<Full<Bytes>>,
+    pid: Option<i32>,
+    _driver: JoinSet<hyper::Result<()>>,
+}
+
+impl Conversation {
+    async fn begin(stream: UnixStream, pid: Option<i32>) -> Result<Self, Silence> {
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| Silence::Broken(error.to_string()))?;
+        let mut driver = JoinSet::new();
+        driver.spawn(connection);
+        let answer = exchange(&mut sender, request(&Method::GET, "/v1/health", Bytes::new())).await?;
+        let health =
+            serde_json::from_slice(&answer.body).map_err(|error| Silence::Broken(error.to_string()))?;
+        Ok(Self { health, sender, pid, _driver: driver })
+    }
+
+    /// Accepts a run.
+    pub async fn submit(self, request: &Request) -> Result<RunId, Unanswered> {
+        self.post::<Submitted>("/v1/runs", request).await.map(|submitted| submitted.run)
+    }
+
+    /// What a run would do.
+    pub async fn plan(self, request: &Request) -> Result<Plan, Unanswered> {
+        self.post("/v1/plans", request).await
+    }
+
+    /// Passes a command on to a run.
+    pub async fn command(self, run: &RunId, command: Command, actor: &str) -> Result<(), Unanswered> {
+        let document = Commanded { command, actor: actor.to_owned() };
+        self.post::<Done>(&format!("/v1/runs/{run}/commands"), &document).await.map(drop)
+    }
+
+    /// Sets the halt switch.
+    pub async fn halt(self, on: bool, reason: &str, actor: &str) -> Result<(), Unanswered> {
+        let document = Halted { on, reason: reason.to_owned(), actor: actor.to_owned() };
+        self.post::<Done>("/v1/halt", &document).await.map(drop)
+    }
+
+    /// Writes down something that belongs to no run.
+    pub async fn fact(
+        self,
+        actor: &str,
+        kind: &str,
+        data: Value,
+        state: Vec<StateChange>,
+    ) -> Result<(), Unanswered> {
+        let document = Fact { actor: actor.to_owned(), kind: kind.to_owned(), data, state };
+        self.post::<Done>("/v1/facts", &document).await.map(drop)
+    }
+
+    async fn post<T: DeserializeOwned>(
+        mut self,
+        path: &str,
+        document: &impl Serialize,
+    ) -> Result<T, Unanswered> {
+        let body = serde_json::to_vec(document)
+            .map_err(|error| Unanswered::Refused(Error::internal(error.to_string())))?;
+        let asked = exchange(&mut self.sender, request(&Method::POST, path, body.into()));
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, asked).await;
+        let answer = answer.unwrap_or(Err(Silence::Hanging(self.pid)));
+        understood(&answer.map_err(|silence| Unanswered::Broken(silence.into()))?)
     }
 }
 
@@ -148,11 +204,12 @@ struct Answer {
     body: Bytes,
 }
 
-async fn converse(stream: UnixStream, request: hyper::Request<Full<Bytes>>) -> Result<Answer, Silence> {
+async fn exchange(
+    sender: &mut http1::SendRequest<Full<Bytes>>,
+    request: hyper::Request<Full<Bytes>>,
+) -> Result<Answer, Silence> {
     let broken = |error: &dyn std::fmt::Display| Silence::Broken(error.to_string());
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|e| broken(&e))?;
-    let mut driver = JoinSet::new();
-    driver.spawn(connection);
+    sender.ready().await.map_err(|e| broken(&e))?;
     let response = sender.send_request(request).await.map_err(|e| broken(&e))?;
     let status = response.status();
     let body =
@@ -160,16 +217,18 @@ async fn converse(stream: UnixStream, request: hyper::Request<Full<Bytes>>) -> R
     Ok(Answer { status, body: body.to_bytes() })
 }
 
-fn understood<T: DeserializeOwned>(answer: &Answer) -> Result<T, Error> {
+fn understood<T: DeserializeOwned>(answer: &Answer) -> Result<T, Unanswered> {
     let strange = |error: serde_json::Error| {
-        Error::internal(format!("the engine's answer cannot be understood: {error}"))
-            .hint("is it of another version? `runbook doctor` tells")
+        Unanswered::Refused(
+            Error::internal(format!("the engine's answer cannot be understood: {error}"))
+                .hint("is it of another version? `runbook doctor` tells"),
+        )
     };
     if answer.status.is_success() {
         return serde_json::from_slice(&answer.body).map_err(strange);
     }
     let refused: Refused = serde_json::from_slice(&answer.body).map_err(strange)?;
-    Err(refused.error)
+    Err(if refused.leaving { Unanswered::Leaving } else { Unanswered::Refused(refused.error) })
 }
 
 impl From<Silence> for Error {

@@ -1,34 +1,54 @@
 //! The routes: each translates one document into one call of the engine, and its answer back.
 
-use axum::extract::rejection::JsonRejection;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, FromRequest, Path, State};
 use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 
 use super::wire::{Commanded, Done, Fact, Halted, Health, Refused, Submitted};
 use crate::error::{Error, Kind};
-use crate::executor::Engine;
 use crate::executor::request::{Plan, Request};
+use crate::executor::{Engine, Refusal};
 use crate::model::ids::RunId;
+use crate::model::json;
+
+/// Requests that are worked on at once; more wait, each on its own connection. Planning and accepting hold documents in memory.
+const MAX_AT_WORK: usize = 64;
 
 /// A request holds a runbook and those it may call, each at most 256 KiB.
 const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
 
-/// All of them.
+/// What a request puts around the values that are given with it, in levels: each value is held to its own limit later.
+const ENVELOPE_LEVELS: usize = 8;
+
+/// All of them. An engine with much to do still says that it is well.
 pub(super) fn router(engine: Engine) -> Router {
+    let turns = Arc::new(Semaphore::new(MAX_AT_WORK));
+    let one_of_few = move |request: axum::extract::Request, next: Next| {
+        let turns = Arc::clone(&turns);
+        async move {
+            let _turn = turns.acquire().await;
+            next.run(request).await
+        }
+    };
     Router::new()
-        .route("/v1/health", get(health))
         .route("/v1/runs", post(submit))
         .route("/v1/plans", post(plan))
         .route("/v1/runs/{run}/commands", post(command))
         .route("/v1/halt", post(halt))
         .route("/v1/facts", post(fact))
-        .fallback(nowhere)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .route_layer(from_fn(one_of_few))
+        .route("/v1/health", get(health))
+        .fallback(nowhere)
         .with_state(engine)
 }
 
@@ -39,9 +59,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Document<T> {
     type Rejection = Refused;
 
     async fn from_request(request: axum::extract::Request, state: &S) -> Result<Self, Refused> {
-        let Json(document) = Json::from_request(request, state)
+        let invalid = |why: String| Error::new(Kind::Invalid, why);
+        let body = Bytes::from_request(request, state)
             .await
-            .map_err(|rejection: JsonRejection| Error::new(Kind::Invalid, rejection.body_text()))?;
+            .map_err(|rejection: BytesRejection| invalid(rejection.body_text()))?;
+        let document = json::read_enveloped(&body, ENVELOPE_LEVELS)
+            .map_err(|error| invalid(format!("the request's body cannot be read: {error}")))?;
         Ok(Self(document))
     }
 }
@@ -53,16 +76,17 @@ async fn health(State(engine): State<Engine>) -> Json<Health> {
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         busy: engine.busy(),
+        leaving: engine.is_leaving(),
     })
 }
 
 async fn submit(State(engine): State<Engine>, Document(request): Document<Request>) -> Answer<Submitted> {
-    let run = engine.submit(request).await.map_err(Error::from)?;
+    let run = engine.submit(request).await?;
     Ok(Json(Submitted { run }))
 }
 
 async fn plan(State(engine): State<Engine>, Document(request): Document<Request>) -> Answer<Plan> {
-    Ok(Json(engine.plan(request).await.map_err(Error::from)?))
+    Ok(Json(engine.plan(request).await?))
 }
 
 async fn command(
@@ -71,27 +95,34 @@ async fn command(
     Document(commanded): Document<Commanded>,
 ) -> Answer<Done> {
     let run = RunId::new(run).map_err(|error| Error::invalid(error.to_string()))?;
-    engine.command(&run, commanded.command, &commanded.actor).await.map_err(Error::from)?;
+    engine.command(&run, commanded.command, &commanded.actor).await?;
     Ok(Json(Done {}))
 }
 
 async fn halt(State(engine): State<Engine>, Document(halted): Document<Halted>) -> Answer<Done> {
-    engine.halt(halted.on, &halted.reason, &halted.actor).await.map_err(Error::from)?;
+    engine.halt(halted.on, &halted.reason, &halted.actor).await?;
     Ok(Json(Done {}))
 }
 
 async fn fact(State(engine): State<Engine>, Document(fact): Document<Fact>) -> Answer<Done> {
-    engine.fact(&fact.actor, &fact.kind, fact.data, fact.state).await.map_err(Error::from)?;
+    engine.fact(&fact.actor, &fact.kind, fact.data, fact.state).await?;
     Ok(Json(Done {}))
 }
 
 async fn nowhere() -> Refused {
-    Refused { error: Error::not_found("there is no such route") }
+    Error::not_found("there is no such route").into()
 }
 
 impl From<Error> for Refused {
     fn from(error: Error) -> Self {
-        Self { error }
+        Self { error, leaving: false }
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        let leaving = matches!(refusal, Refusal::Leaving);
+        Self { error: refusal.into(), leaving }
     }
 }
 

@@ -17,8 +17,8 @@ use super::routes::router;
 use super::socket::SocketPath;
 use crate::executor::Engine;
 
-/// More at once wait to be let in.
-const MAX_CONNECTIONS: usize = 64;
+/// More at once wait to be let in. Most of them wait for their turn to be worked on.
+const MAX_CONNECTIONS: usize = 256;
 
 /// How long a connection may take to say what it wants.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -55,7 +55,8 @@ impl Server {
         Ok(Self { listener, path: data_dir.join("engine.sock") })
     }
 
-    /// Serves until `shutdown`; whoever has connected by then is answered, within [`FAREWELL`].
+    /// Serves until `shutdown`; whoever has been greeted by then is answered, within [`FAREWELL`]. Whoever has not learns it
+    /// before having said anything, and asks the next engine.
     pub async fn serve(self, engine: Engine, shutdown: impl Future<Output = ()>) {
         let router = router(engine);
         let mut connections = JoinSet::new();
@@ -78,6 +79,7 @@ impl Server {
         while let Some(Ok((stream, _))) = self.listener.accept().now_or_never() {
             admit(&mut connections, stream, &router);
         }
+        drop(self.listener);
         let answered = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(FAREWELL, answered).await.is_err() {
             tracing::warn!("requests under way at the end were given up");

@@ -50,6 +50,9 @@ pub struct Health {
     pub version: String,
     /// Runs it is working on.
     pub busy: usize,
+    /// It ends and takes nothing further; another engine follows soon.
+    #[serde(default)]
+    pub leaving: bool,
 }
 
 /// Nothing to tell but that it was done.
@@ -60,4 +63,7 @@ pub(super) struct Done {}
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Refused {
     pub(super) error: Error,
+    /// Nothing is wrong with what was asked: the engine ends, and the next one will do it.
+    #[serde(default)]
+    pub(super) leaving: bool,
 }

@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior, params};
 use serde_json::{Value, json};
 
 use super::checkpoint::Checkpoint;
@@ -79,8 +79,8 @@ pub fn archive(dir: &Path, actor: &str, before_ms: u64, to: &Path) -> Result<Arc
     let signed = cut.write(dir, &key, to).map_err(ArchiveError::Place)?;
     export::verify_export(to, key.public(), None)?;
     cut.announce(dir, actor, &signed, to)?;
-    let (checkpoint, _) = signed;
-    let compacted = cut.forget(dir)?;
+    let (checkpoint, tree) = signed;
+    let compacted = cut.forget(dir, &tree)?;
     let bytes_after = size(&database);
     let Cut { first, last, .. } = cut;
     Ok(Archived { first, last, to: to.to_owned(), checkpoint, bytes_before, bytes_after, compacted })
@@ -120,7 +120,7 @@ impl Cut {
         let base = base(&db)?;
         let tree = frontier(&db, base.clone(), self.last)?;
         let checkpoint = opening::checkpoint_of(&tree, key);
-        export::export_part(&db, (&checkpoint, self.last), key.public(), After::of(&base), to)?;
+        export::export_part(&db, (&checkpoint, self.last), key, After::of(&base), to)?;
         Ok((checkpoint, tree))
     }
 
@@ -169,7 +169,7 @@ impl Cut {
     }
 
     /// Deletes what was moved, all at once. Whether the room was given back.
-    fn forget(&self, dir: &Path) -> Result<bool, Error> {
+    fn forget(&self, dir: &Path, tree: &Frontier) -> Result<bool, Error> {
         let (mut db, _) = schema::open_writer(dir)?;
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let last = signed(self.last);
@@ -191,12 +191,16 @@ impl Cut {
             transaction.execute("DELETE FROM blob WHERE digest = ?1", [digest])?;
         }
         transaction.execute("DELETE FROM entry WHERE seq <= ?1", [last])?;
+        // A start begins to read no earlier than where the entries do.
+        let base = tree.to_bytes();
+        let sql = "UPDATE tree SET trusted_size = ?1, trusted_frontier = ?2 WHERE trusted_size < ?1";
+        transaction.execute(sql, params![last, base])?;
         transaction.commit()?;
         Ok(compact(&db, dir))
     }
 }
 
-fn first_entry(db: &Connection) -> Result<u64, Error> {
+pub(super) fn first_entry(db: &Connection) -> Result<u64, Error> {
     let first: Option<i64> = db.query_row("SELECT min(seq) FROM entry", [], |row| row.get(0))?;
     first.map_or(Ok(1), unsigned)
 }

@@ -5,20 +5,26 @@
 
 use std::fmt::Write as _;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::model::ids::{Digest, RunId};
 
 use super::entry::{Blob, Draft, Entry, RunRow, StateChange};
 use super::error::Error;
 use super::moved::{self, Load};
+use super::standing::Standing;
 
 /// No body is longer, in bytes. What does not fit is moved to blobs.
 pub const MAX_ENTRY_BYTES: usize = 64 * 1024;
 
 /// Room for sequence, time, version and punctuation.
 const FRAME_BYTES: usize = 256;
+
+/// Room that is left for the row of a run that is known only later.
+const ROW_BYTES: usize = 12 * 1024;
 
 /// The longest name of an actor, in bytes.
 pub const MAX_ACTOR_BYTES: usize = 256;
@@ -36,15 +42,23 @@ pub(super) struct Prepared {
     pub(super) state: Vec<StateChange>,
     pub(super) blobs: Vec<Blob>,
     pub(super) prune: Vec<Digest>,
-    /// From the opening brace up to `"seq":`.
+    /// The draft, where a list of what stands is to be added when its place is known.
+    pub(super) listing: Option<Box<Draft>>,
+    /// From the opening brace up to the row.
     head: String,
+    /// The row, or nothing.
+    row_json: String,
+    /// From there up to the sequence.
+    tail: String,
     /// Between the sequence and `,"time_ms":`.
     middle: String,
 }
 
 impl Prepared {
     pub(super) fn new(draft: Draft) -> Result<Self, Error> {
-        let Draft { actor, run, kind, data, row, state, blobs, prune } = draft;
+        let listing =
+            draft.lists_unfinished.then(|| Box::new(Draft { lists_unfinished: false, ..draft.clone() }));
+        let Draft { actor, run, kind, data, row, state, blobs, prune, lists_unfinished: _ } = draft;
         check_words(&actor, &kind, run.as_ref(), row.as_ref())?;
         let mut blobs =
             blobs.into_iter().map(|bytes| moved::blob("a blob", bytes)).collect::<Result<Vec<_>, _>>()?;
@@ -53,7 +67,7 @@ impl Prepared {
         let fixed = FRAME_BYTES
             + actor.len()
             + kind.len()
-            + row_json.as_ref().map_or(0, String::len)
+            + row_json.as_ref().map_or(if run.is_some() { ROW_BYTES } else { 0 }, String::len)
             + state_json.as_ref().map_or(0, String::len)
             + (blobs.len() + prune.len()) * moved::REFERENCE_BYTES;
         let room = MAX_ENTRY_BYTES.checked_sub(fixed).ok_or_else(|| Error::TooLarge {
@@ -78,24 +92,74 @@ impl Prepared {
             head.push_str(",\"pruned\":");
             head.push_str(&canonical(&prune)?);
         }
-        for (key, value) in [("row", &row_json), ("run", &run.as_ref().map(canonical).transpose()?)] {
-            if let Some(value) = value {
-                let _ = write!(head, ",\"{key}\":{value}");
-            }
+        let row_json = row_json.map_or_else(String::new, |row| format!(",\"row\":{row}"));
+        let mut tail = String::new();
+        if let Some(run) = &run {
+            let _ = write!(tail, ",\"run\":{}", canonical(run)?);
         }
-        head.push_str(",\"seq\":");
+        tail.push_str(",\"seq\":");
         let middle = state_json.map_or_else(String::new, |state| format!(",\"state\":{state}"));
-        Ok(Self { actor, run, kind, row, state, blobs, prune, head, middle })
+        let prepared =
+            Self { actor, run, kind, row, state, blobs, prune, listing, head, row_json, tail, middle };
+        prepared.read_back().map_err(|why| Error::Unwritable { kind: prepared.kind.clone(), why })?;
+        Ok(prepared)
+    }
+
+    /// The same with this row.
+    pub(super) fn with_row(mut self, row: RunRow) -> Result<Self, Error> {
+        check_words(&self.actor, &self.kind, self.run.as_ref(), Some(&row))?;
+        self.row_json = format!(",\"row\":{}", canonical(&row)?);
+        self.row = Some(row);
+        let bytes = self.length() + FRAME_BYTES;
+        if bytes > MAX_ENTRY_BYTES {
+            let what = format!("an entry `{}` with the row of its run", self.kind);
+            return Err(Error::TooLarge { what, bytes, limit: MAX_ENTRY_BYTES });
+        }
+        Ok(self)
+    }
+
+    fn length(&self) -> usize {
+        self.head.len() + self.row_json.len() + self.tail.len() + self.middle.len()
+    }
+
+    /// Reads it as the reader of journals will, whatever sequence, time and version it gets.
+    fn read_back(&self) -> Result<(), String> {
+        let version = self.run.as_ref().map(|_| u32::MAX);
+        let body = self.body(u64::MAX, u64::MAX, version);
+        let kept = |digest: &Digest| {
+            let found = self.blobs.iter().find(|blob| blob.digest == *digest);
+            Ok(found.map(|blob| blob.bytes.clone()))
+        };
+        let read = Body::<Value, StateChange>::read(body.as_bytes())
+            .and_then(|body| body.into_entry(&mut { kept }).map_err(|error| error.to_string()));
+        read.map(drop)
+    }
+
+    /// The same with a list of what stands; none if it is to have no list. `last` is the blob of the list before, which nobody needs
+    /// any more. Also gives the blob of this one.
+    pub(super) fn listing(
+        &self,
+        standing: &Standing,
+        last: Option<&Digest>,
+    ) -> Result<Option<(Self, Option<Digest>)>, Error> {
+        let Some(mut draft) = self.listing.clone() else { return Ok(None) };
+        let blob = standing.list(&mut draft.data)?;
+        let digest = blob.as_ref().map(Digest::of);
+        draft.prune.extend(last.filter(|last| Some(*last) != digest.as_ref()).cloned());
+        draft.blobs.splice(0..0, blob);
+        Ok(Some((Self::new(*draft)?, digest)))
     }
 
     /// How much memory it takes while it waits.
     pub(super) fn bytes(&self) -> usize {
-        self.head.len() + self.middle.len() + self.blobs.iter().map(|blob| blob.bytes.len()).sum::<usize>()
+        self.length() + self.blobs.iter().map(|blob| blob.bytes.len()).sum::<usize>()
     }
 
     pub(super) fn body(&self, seq: u64, time_ms: u64, version: Option<u32>) -> String {
-        let mut body = String::with_capacity(self.head.len() + self.middle.len() + 80);
+        let mut body = String::with_capacity(self.length() + 80);
         body.push_str(&self.head);
+        body.push_str(&self.row_json);
+        body.push_str(&self.tail);
         let _ = write!(body, "{seq}");
         body.push_str(&self.middle);
         let _ = write!(body, ",\"time_ms\":{time_ms}");
@@ -107,10 +171,11 @@ impl Prepared {
     }
 }
 
-/// A body read back.
+/// A body read back. `D` is what its data is read as, `C` a change of state.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Body<D> {
+#[serde(bound(deserialize = "D: Deserialize<'de>, C: Deserialize<'de>"))]
+pub(super) struct Body<D, C = StateChange> {
     pub(super) actor: String,
     #[serde(default)]
     pub(super) blobs: Vec<Digest>,
@@ -124,16 +189,49 @@ pub(super) struct Body<D> {
     pub(super) run: Option<RunId>,
     pub(super) seq: u64,
     #[serde(default)]
-    pub(super) state: Vec<StateChange>,
+    pub(super) state: Vec<C>,
     pub(super) time_ms: u64,
     #[serde(default)]
     pub(super) version: Option<u32>,
 }
 
+/// What a body tells without its values: read at any depth, since what is only hashed and compared need not be taken apart.
+pub(super) type Outline = Body<IgnoredAny, OutlinedChange>;
+
+/// A change of state whose value stays text.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum OutlinedChange {
+    /// As [`StateChange::Set`].
+    Set { bucket: String, key: String, value: Box<RawValue> },
+    /// As [`StateChange::Delete`].
+    Delete { bucket: String, key: String },
+}
+
+impl OutlinedChange {
+    /// Bucket, key and, unless it is deleted, the JSON of the value.
+    pub(super) fn parts(&self) -> (&str, &str, Option<&str>) {
+        match self {
+            Self::Set { bucket, key, value } => (bucket, key, Some(value.get())),
+            Self::Delete { bucket, key } => (bucket, key, None),
+        }
+    }
+}
+
+impl Outline {
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(bytes).map_err(|error| format!("its body is not an entry: {error}"))
+    }
+}
+
 impl Body<Value> {
+    /// The one way in which entries are read, before they are written as well.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(bytes).map_err(|error| format!("its body is not an entry: {error}"))
+    }
+
     pub(super) fn parse(seq: u64, bytes: &[u8]) -> Result<Self, Error> {
-        serde_json::from_slice(bytes)
-            .map_err(|error| Error::damaged(format!("entry {seq}: its body is not an entry: {error}")))
+        Self::read(bytes).map_err(|why| Error::Unreadable { entry: seq, why, changed: false })
     }
 
     /// The entry, with what was moved to blobs put back.

@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::key::{SignerKey, VerifierKey};
+use super::note;
 use super::tree::Hash;
 
 /// No checkpoint is longer, in bytes; ours have about 250, witnesses add a line each.
@@ -47,48 +48,18 @@ pub enum InvalidNote {
 impl Checkpoint {
     /// The signed note: origin, size, root, an empty line, the signature.
     pub(super) fn sign(&self, key: &SignerKey) -> String {
-        let mut note = self.text();
-        let signature = key.sign(note.as_bytes());
-        let line = [&key.public().id()[..], &signature].concat();
-        note.push_str("\n\u{2014} ");
-        note.push_str(key.public().name());
-        note.push(' ');
-        note.push_str(&BASE64.encode(line));
-        note.push('\n');
-        note
+        note::sign(&self.text(), key)
     }
 
     /// What the note says, after checking that `key` signed it. Signatures of others, such as witnesses, are passed over.
     pub fn open(note: &str, key: &VerifierKey) -> Result<Self, InvalidNote> {
-        let (text, signatures) = note
-            .split_once("\n\n")
-            .ok_or(InvalidNote::Malformed("there is no empty line before signatures"))?;
+        let (text, signatures) = note::split(note)?;
         let checkpoint = Self::parse(text)?;
         if checkpoint.origin != key.name() {
             return Err(InvalidNote::OtherLog { found: checkpoint.origin, expected: key.name().to_owned() });
         }
-        let signed = format!("{text}\n");
-        for line in signatures.lines() {
-            let Some((name, signature)) =
-                line.strip_prefix("\u{2014} ").and_then(|rest| rest.split_once(' '))
-            else {
-                return Err(InvalidNote::Malformed("a signature line does not begin with a dash and a name"));
-            };
-            if name != key.name() {
-                continue;
-            }
-            let bytes =
-                BASE64.decode(signature).map_err(|_| InvalidNote::Malformed("a signature is not base64"))?;
-            let Some((id, signature)) = bytes.split_first_chunk::<4>() else { continue };
-            if *id != key.id() {
-                continue;
-            }
-            return match <&[u8; 64]>::try_from(signature) {
-                Ok(signature) if key.verifies(signed.as_bytes(), signature) => Ok(checkpoint),
-                _ => Err(InvalidNote::BadSignature(name.to_owned())),
-            };
-        }
-        Err(InvalidNote::Unsigned(key.name().to_owned()))
+        note::verify(text, signatures, key)?;
+        Ok(checkpoint)
     }
 
     fn text(&self) -> String {
@@ -98,7 +69,8 @@ impl Checkpoint {
     /// Reads the text before the signatures; lines after the third are extensions and are ignored.
     fn parse(text: &str) -> Result<Self, InvalidNote> {
         let mut lines = text.split('\n');
-        let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else {
+        let mut next = || lines.next().filter(|line| !line.is_empty());
+        let (Some(origin), Some(size), Some(root)) = (next(), next(), next()) else {
             return Err(InvalidNote::Malformed("it has less than three lines"));
         };
         let digits = size.bytes().all(|b| b.is_ascii_digit()) && (size == "0" || !size.starts_with('0'));

@@ -3,13 +3,16 @@
 //! Knows neither how they are hashed nor where they are kept.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::model::ids::{Digest, RunId, RunbookName, StepPath, TargetName};
 use crate::run::event::{Event, TriggerKind};
 
-use super::body::Body;
+use super::body::{Body, Outline};
 use super::error::Error;
+
+/// Stands in the place of data that cannot be read, with the reason.
+const UNREADABLE: &str = "$unreadable";
 
 /// An entry to be: everything but what the log itself adds (sequence, time, version).
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -30,6 +33,8 @@ pub struct Draft {
     pub blobs: Vec<Vec<u8>>,
     /// Blobs to be forgotten; their digests stay in the entries that named them, and this entry tells who forgot them.
     pub prune: Vec<Digest>,
+    /// Whether the log adds to the data, an object, which runs are unfinished, each with its version.
+    pub lists_unfinished: bool,
 }
 
 impl Draft {
@@ -79,12 +84,23 @@ impl Entry {
         body.into_entry(&mut |digest| Ok(blob(digest)))
     }
 
+    /// An entry that cannot be read, as far as it can be told: so that one does not hide the others.
+    pub(super) fn unreadable(seq: u64, body: &[u8], why: &str) -> Result<Self, Error> {
+        let unreadable = |why: String| Error::Unreadable { entry: seq, why, changed: false };
+        let Outline { actor, kind, run, time_ms, version, .. } = Outline::read(body).map_err(unreadable)?;
+        Ok(Self { seq, time_ms, actor, run, version, kind, data: json!({ (UNREADABLE): why }) })
+    }
+
     /// The event, if the entry is part of a run's journal.
     pub fn event(&self) -> Result<Event, Error> {
         let fields =
             [("kind".to_owned(), Value::from(self.kind.clone())), ("data".to_owned(), self.data.clone())];
+        let unreadable = |why: String| Error::Unreadable { entry: self.seq, why, changed: false };
+        if let Some(Value::String(why)) = self.data.get(UNREADABLE) {
+            return Err(unreadable(why.clone()));
+        }
         serde_json::from_value(Value::Object(fields.into_iter().collect()))
-            .map_err(|error| Error::damaged(format!("entry {} is not an event of a run: {error}", self.seq)))
+            .map_err(|error| unreadable(format!("it is no event of a run that is known here: {error}")))
     }
 }
 

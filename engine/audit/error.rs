@@ -7,6 +7,8 @@ use rusqlite::{ErrorCode, ffi};
 
 use crate::model::ids::RunId;
 
+use super::condition::Unmet;
+
 /// What to do where this user may not.
 const NOT_ALLOWED: &str = "run it as the owner of the data directory, or name another with `--data-dir`";
 
@@ -101,6 +103,27 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// An entry could be written, and nobody could read it; nothing was written.
+    #[error("an entry `{kind}` could not be read back, so it was not written: {why}")]
+    Unwritable {
+        /// Its kind.
+        kind: String,
+        /// Why the reader refuses it.
+        why: String,
+    },
+    /// An entry that was written and cannot be read.
+    #[error("entry {entry} cannot be read: {why}")]
+    Unreadable {
+        /// Its sequence.
+        entry: u64,
+        /// Why.
+        why: String,
+        /// Whether it is not what was written.
+        changed: bool,
+    },
+    /// A condition of the append does not hold; nothing was written.
+    #[error(transparent)]
+    Unmet(#[from] Unmet),
     /// An earlier commit failed; no retry is safe, so the log takes nothing more until it is opened again.
     #[error("the audit log takes no more entries: {cause}")]
     Failed {
@@ -130,10 +153,11 @@ impl Error {
             | Self::Damaged { .. }
             | Self::Lost { .. }
             | Self::Behind { .. }
+            | Self::Unreadable { .. }
             | Self::Busy => ErrorKind::BusyOrDamaged,
             Self::Absent { .. } | Self::Full | Self::Environment { .. } => ErrorKind::Environment,
-            Self::Stale { .. } => ErrorKind::Stale,
-            Self::TooLarge { .. } | Self::Invalid { .. } => ErrorKind::Invalid,
+            Self::Stale { .. } | Self::Unmet(_) => ErrorKind::Stale,
+            Self::TooLarge { .. } | Self::Invalid { .. } | Self::Unwritable { .. } => ErrorKind::Invalid,
             Self::Failed { cause } => cause.kind(),
         }
     }
@@ -143,7 +167,7 @@ impl Error {
         match self {
             Self::Absent { .. } => Some("nothing was run with this data directory yet; check `--data-dir`"),
             Self::Newer { .. } => Some("use the newer `runbook`, or another `--data-dir`"),
-            Self::Damaged { .. } => {
+            Self::Damaged { .. } | Self::Unreadable { changed: true, .. } => {
                 Some("run `runbook audit verify`; until it is clear what happened use `run --emergency`")
             }
             Self::Lost { .. } => Some(
@@ -158,8 +182,20 @@ impl Error {
             Self::Full => Some("free some space, or use `run --emergency` with a data directory elsewhere"),
             Self::Failed { cause } => cause.hint(),
             Self::Environment { way, .. } => *way,
-            Self::Stale { .. } | Self::TooLarge { .. } | Self::Invalid { .. } => None,
+            Self::Unreadable { .. } => Some(
+                "was it written by another version of `runbook`? `runbook audit verify` tells whether it was changed",
+            ),
+            Self::Stale { .. }
+            | Self::TooLarge { .. }
+            | Self::Invalid { .. }
+            | Self::Unwritable { .. }
+            | Self::Unmet(_) => None,
         }
+    }
+
+    /// Whether what was handed in cannot be kept, ever: the log itself is well and takes other entries.
+    pub fn is_about_the_draft(&self) -> bool {
+        self.kind() == ErrorKind::Invalid
     }
 
     pub(super) fn damaged(what: impl Into<String>) -> Self {

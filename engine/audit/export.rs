@@ -4,6 +4,7 @@
 //! `SHA-256(0x00 || line)` are the leaves of the tree whose root the checkpoint signs (RFC 6962), so that any program can
 //! verify it.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, BufWriter, Read as _, Write};
 use std::path::Path;
@@ -16,11 +17,12 @@ use serde::{Deserialize, Serialize};
 use crate::model::ids::Digest;
 
 use super::archive;
-use super::body::MAX_ENTRY_BYTES;
+use super::body::{MAX_ENTRY_BYTES, Outline};
 use super::checkpoint::{Checkpoint, MAX_CHECKPOINT_BYTES};
 use super::error::Error;
 use super::fold::Fold;
-use super::key::{self, PUBLIC_KEY_FILE, VerifierKey};
+use super::folder_blobs::{self, BLOB_LIST_FILE, FolderBlobs};
+use super::key::{self, PUBLIC_KEY_FILE, SignerKey, VerifierKey};
 use super::opening::TrustRow;
 use super::schema;
 use super::tree::{self, Frontier};
@@ -56,6 +58,9 @@ pub struct Exported {
     pub checkpoint: String,
     /// The key that signed it.
     pub public_key: String,
+    /// The blobs in the folder that was verified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blobs: Option<FolderBlobs>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -98,7 +103,7 @@ impl After {
 pub fn export(dir: &Path, to: &Path) -> Result<Exported, Error> {
     let (db, header) = snapshot(dir)?;
     if to.is_dir() || to.as_os_str().as_encoded_bytes().ends_with(b"/") {
-        export_directory(&db, &header, to)?;
+        export_directory(&db, &header, None, to)?;
     } else {
         create(to, |file| {
             write_header(&header, file)?;
@@ -112,7 +117,7 @@ pub fn export(dir: &Path, to: &Path) -> Result<Exported, Error> {
 pub(super) fn export_part(
     db: &Connection,
     (checkpoint, entries): (&str, u64),
-    key: &VerifierKey,
+    key: &SignerKey,
     after: Option<After>,
     to: &Path,
 ) -> Result<(), Error> {
@@ -131,9 +136,9 @@ pub(super) fn export_part(
         checkpoint: checkpoint.to_owned(),
         entries,
         format: EXPORT_FORMAT.to_owned(),
-        public_key: key.to_string(),
+        public_key: key.public().to_string(),
     };
-    export_directory(db, &header, &partial).inspect_err(|_| {
+    export_directory(db, &header, Some(key), &partial).inspect_err(|_| {
         // Half an archive only takes room.
         let _ = std::fs::remove_dir_all(&partial);
     })?;
@@ -166,19 +171,38 @@ pub fn verify_export(
     if !path.is_dir() {
         return verify_stream(&mut BufReader::new(read(path)?), public_key, witness);
     }
+    verify_folder(path, public_key, witness, false)
+}
+
+/// Verifies an exported folder: entries, checkpoint and blobs. `unlisted` is for archives of version 0.1, which have no list
+/// of their blobs: what is there is checked, what is missing or extra is told and no error.
+pub fn verify_folder(
+    path: &Path,
+    public_key: &VerifierKey,
+    witness: Option<&str>,
+    unlisted: bool,
+) -> Result<Exported, VerifyError> {
+    let read = |name: &str| {
+        let path = path.join(name);
+        File::open(&path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => tampered(format!("`{name}`"), "is missing"),
+            _ => VerifyError::Unreadable(Error::io("read", &path, &error)),
+        })
+    };
     let mut checkpoint = String::new();
-    let note = path.join(CHECKPOINT_FILE);
-    (read(&note)?.take(MAX_CHECKPOINT_BYTES as u64).read_to_string(&mut checkpoint))
-        .map_err(|error| VerifyError::Unreadable(Error::io("read", &note, &error)))?;
-    let mut entries = BufReader::new(read(&path.join(ENTRIES_FILE))?);
-    let after = match read(&path.join(AFTER_FILE)) {
+    (read(CHECKPOINT_FILE)?.take(MAX_CHECKPOINT_BYTES as u64).read_to_string(&mut checkpoint))
+        .map_err(|error| tampered(format!("`{CHECKPOINT_FILE}`"), error.to_string()))?;
+    let mut entries = BufReader::new(read(ENTRIES_FILE)?);
+    let after = match File::open(path.join(AFTER_FILE)) {
         Ok(file) => Some(
             serde_json::from_reader(file.take(MAX_HEADER_BYTES as u64))
                 .map_err(|error| tampered(format!("`{AFTER_FILE}`"), error.to_string()))?,
         ),
         Err(_) => None,
     };
-    Claim { after, checkpoint, witness }.verify(&mut entries, public_key)
+    let (exported, fold) = Claim { after, checkpoint, witness }.verify(&mut entries, public_key)?;
+    let blobs = folder_blobs::check(path, exported.entries, public_key, &fold, unlisted)?;
+    Ok(Exported { blobs: Some(blobs), ..exported })
 }
 
 /// Verifies an export in the form of one file, wherever it comes from.
@@ -196,7 +220,8 @@ pub fn verify_stream(
         let what = format!("says the format is `{}`, not `{EXPORT_FORMAT}`", header.format.escape_debug());
         return Err(tampered("the first line", what));
     }
-    Claim { after: header.after, checkpoint: header.checkpoint, witness }.verify(lines, key)
+    let claim = Claim { after: header.after, checkpoint: header.checkpoint, witness };
+    claim.verify(lines, key).map(|(exported, _)| exported)
 }
 
 /// What the lines of an export are held against.
@@ -207,7 +232,7 @@ struct Claim<'a> {
 }
 
 impl Claim<'_> {
-    fn verify(self, lines: &mut impl BufRead, key: &VerifierKey) -> Result<Exported, VerifyError> {
+    fn verify(self, lines: &mut impl BufRead, key: &VerifierKey) -> Result<(Exported, Fold), VerifyError> {
         let checkpoint = Checkpoint::open(&self.checkpoint, key)
             .map_err(|error| tampered("the signed checkpoint", error.to_string()))?;
         let tree = self.after.as_ref().map_or_else(|| Some(Frontier::default()), After::tree);
@@ -228,10 +253,11 @@ impl Claim<'_> {
             }
             witnesses.add(witness);
         }
-        let tree = verify_bodies(lines, &checkpoint, tree, &mut witnesses)?;
+        let (tree, fold) = verify_bodies(lines, &checkpoint, tree, &mut witnesses)?;
         witnesses.finish(tree.size())?;
         let Self { checkpoint, .. } = self;
-        Ok(Exported { entries: tree.size(), after, checkpoint, public_key: key.to_string() })
+        let (entries, public_key) = (tree.size(), key.to_string());
+        Ok((Exported { entries, after, checkpoint, public_key, blobs: None }, fold))
     }
 }
 
@@ -240,7 +266,7 @@ fn verify_bodies(
     checkpoint: &Checkpoint,
     mut tree: Frontier,
     witnesses: &mut Witnesses,
-) -> Result<Frontier, VerifyError> {
+) -> Result<(Frontier, Fold), VerifyError> {
     let mut fold = Fold::default();
     loop {
         let seq = tree.size() + 1;
@@ -252,7 +278,8 @@ fn verify_bodies(
             let what = format!("is not covered by the signed checkpoint, which counts {}", checkpoint.size);
             return Err(tampered(place(), what));
         }
-        fold.body(seq, &body).map_err(|what| tampered(place(), what))?;
+        let told = fold.body(seq, &body).map_err(|what| tampered(place(), what))?;
+        fold.take(seq, told);
         tree.push(tree::leaf(&body));
         witnesses.reached(&tree)?;
     }
@@ -263,7 +290,7 @@ fn verify_bodies(
     if tree.root() != checkpoint.root {
         return Err(tampered("the entries", "do not hash to the root of the signed checkpoint"));
     }
-    Ok(tree)
+    Ok((tree, fold))
 }
 
 fn next_line(lines: &mut impl BufRead, limit: usize) -> Result<Option<Vec<u8>>, String> {
@@ -296,7 +323,14 @@ fn snapshot(dir: &Path) -> Result<(Connection, Header), Error> {
     Ok((db, header))
 }
 
-fn export_directory(db: &Connection, header: &Header, to: &Path) -> Result<(), Error> {
+/// With a key, the blobs are those that the entries name, and a signed list tells which they are: other entries may have
+/// forgotten some, or name more.
+fn export_directory(
+    db: &Connection,
+    header: &Header,
+    key: Option<&SignerKey>,
+    to: &Path,
+) -> Result<(), Error> {
     let blobs = to.join(BLOBS_DIR);
     std::fs::create_dir_all(&blobs).map_err(|error| Error::io("make the directory", &blobs, &error))?;
     create(&to.join(ENTRIES_FILE), |file| write_bodies(db, header.entries, file))?;
@@ -307,7 +341,35 @@ fn export_directory(db: &Connection, header: &Header, to: &Path) -> Result<(), E
     }
     create(&to.join(CHECKPOINT_FILE), |file| Ok(file.write_all(header.checkpoint.as_bytes())?))?;
     create(&to.join(PUBLIC_KEY_FILE), |file| Ok(writeln!(file, "{}", header.public_key)?))?;
-    each_blob(db, |digest, bytes| create(&blobs.join(digest.as_str()), |file| Ok(file.write_all(bytes)?)))
+    let named = key.map(|_| named(db, header.entries)).transpose()?;
+    let mut kept = BTreeSet::new();
+    each_blob(db, |digest, bytes| {
+        if named.as_ref().is_some_and(|named| !named.contains(digest)) {
+            return Ok(());
+        }
+        kept.insert(digest.clone());
+        create(&blobs.join(digest.as_str()), |file| Ok(file.write_all(bytes)?))
+    })?;
+    match key {
+        None => Ok(()),
+        Some(key) => create(&to.join(BLOB_LIST_FILE), |file| {
+            Ok(file.write_all(folder_blobs::list(header.entries, &kept, key).as_bytes())?)
+        }),
+    }
+}
+
+/// The blobs that the entries up to this one name.
+fn named(db: &Connection, last: u64) -> Result<BTreeSet<Digest>, Error> {
+    let mut named = BTreeSet::new();
+    let mut statement = db.prepare("SELECT seq, body FROM entry WHERE seq <= ?1 ORDER BY seq")?;
+    let mut rows = statement.query([schema::signed(last)])?;
+    while let Some(row) = rows.next()? {
+        let seq = schema::unsigned(row.get(0)?)?;
+        let body = Outline::read(row.get_ref(1)?.as_bytes().unwrap_or_default())
+            .map_err(|why| Error::damaged(format!("entry {seq}: {why}")))?;
+        named.extend(body.blobs);
+    }
+    Ok(named)
 }
 
 /// Visits every blob.
@@ -374,6 +436,7 @@ impl Failure {
 impl From<Header> for Exported {
     fn from(header: Header) -> Self {
         let after = header.after.map_or(0, |after| after.entries);
-        Self { entries: header.entries, after, checkpoint: header.checkpoint, public_key: header.public_key }
+        let Header { checkpoint, entries, public_key, .. } = header;
+        Self { entries, after, checkpoint, public_key, blobs: None }
     }
 }

@@ -1,14 +1,13 @@
 //! What the entries say all the other columns and tables must hold: the fold that `verify` compares with what is there.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
-use serde::de::IgnoredAny;
 
 use crate::model::ids::{Digest, RunId};
 
-use super::body::Body;
+use super::body::Outline;
 use super::entry::RunRow;
 use super::reader;
 use super::schema::signed;
@@ -44,9 +43,8 @@ impl Fold {
     }
 
     /// Reads a body and checks its place in the log and in its run's journal.
-    pub(super) fn body(&mut self, seq: u64, bytes: &[u8]) -> Result<Body<IgnoredAny>, String> {
-        let body: Body<IgnoredAny> =
-            serde_json::from_slice(bytes).map_err(|error| format!("its body is not an entry: {error}"))?;
+    pub(super) fn body(&mut self, seq: u64, bytes: &[u8]) -> Result<Outline, String> {
+        let body = Outline::read(bytes)?;
         if body.seq != seq {
             return Err(format!("its body says that it is entry {}", body.seq));
         }
@@ -97,7 +95,12 @@ impl Fold {
         Digest::new(digest.to_owned()).is_ok_and(|digest| self.blobs.contains_key(&digest))
     }
 
-    fn take(&mut self, seq: u64, body: Body<IgnoredAny>) {
+    /// The blobs that the entries name and did not forget.
+    pub(super) fn named(&self) -> BTreeSet<Digest> {
+        self.blobs.keys().cloned().collect()
+    }
+
+    pub(super) fn take(&mut self, seq: u64, body: Outline) {
         for digest in body.blobs {
             self.pruned.remove(&digest);
             self.blobs.entry(digest).or_insert(seq);
@@ -113,7 +116,7 @@ impl Fold {
             let (bucket, key, value) = change.parts();
             let name = (bucket.to_owned(), key.to_owned());
             match value {
-                Some(value) => self.state.insert(name, value.to_string()),
+                Some(value) => self.state.insert(name, value.to_owned()),
                 None => self.state.remove(&name),
             };
         }

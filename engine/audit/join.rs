@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::model::ids::Digest;
 
+use super::announcement::announced;
 use super::entry::{Draft, StateChange};
 use super::error::Error;
 use super::export;
@@ -71,6 +72,7 @@ pub fn join(audit: &Audit, actor: &str, segment: &Path) -> Result<Joined, JoinEr
     }
     let (export, blobs) = with_blobs(segment, bytes)?;
     let data = json!({
+        "announced": announced(audit.dir(), segment),
         "checkpoint": verified.checkpoint,
         "entries": verified.entries,
         "export": export,

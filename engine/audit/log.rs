@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake};
 use std::thread::{self, JoinHandle, Thread};
 
+use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
 use crate::clock;
@@ -15,13 +16,15 @@ use crate::secrets::scrub;
 
 use super::body::Prepared;
 use super::checkpoint_files::CheckpointFiles;
-use super::entry::{Appended, Draft, Note};
+use super::condition::Condition;
+use super::entry::{Appended, Draft, Note, RunRow};
 use super::error::Error;
 use super::key::VerifierKey;
 use super::mark::Mark;
 use super::opening::{self, Opened};
-use super::queue::{Queue, Urgency};
+use super::queue::{Member, Queue, Urgency};
 use super::reserve::Reserve;
+use super::standing::Standing;
 use super::writer::{Health, Ledger, Writer};
 
 /// The longest text of a note, in bytes; the rest is cut off.
@@ -32,6 +35,45 @@ pub const MAX_NOTE_BYTES: usize = 8 * 1024;
 pub struct Options {
     /// The database never grows over this many pages of 4 KiB; then it is as if the disk were full.
     pub max_pages: Option<u32>,
+}
+
+/// What is appended together, all or nothing, and what must hold for it.
+#[derive(Debug)]
+pub struct Append {
+    /// The entries to be.
+    pub drafts: Vec<Draft>,
+    /// What the writer looks at in the commit; claims come last.
+    pub conditions: Vec<Condition>,
+    /// How soon.
+    pub urgency: Urgency,
+}
+
+/// Drafts as bytes that can be read back: only the commit can still refuse them.
+pub struct Ready {
+    entries: Vec<Prepared>,
+    conditions: Vec<Condition>,
+    urgency: Urgency,
+}
+
+impl Ready {
+    /// Writes the drafts as they will be hashed, and reads them back with the reader's own code and limits: what nobody could
+    /// read later is refused here, before anything relies on it.
+    pub fn new(append: Append) -> Result<Self, Error> {
+        let Append { drafts, conditions, urgency } = append;
+        if drafts.is_empty() {
+            return Err(Error::Invalid { what: "there is nothing to append".to_owned() });
+        }
+        let entries = drafts.into_iter().map(Prepared::new).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { entries, conditions, urgency })
+    }
+
+    /// The same with what lists show of the run from its last entry on.
+    pub fn with_row(mut self, row: RunRow) -> Result<Self, Error> {
+        let last =
+            self.entries.pop().ok_or(Error::Invalid { what: "there is nothing to append".to_owned() })?;
+        self.entries.push(last.with_row(row)?);
+        Ok(self)
+    }
 }
 
 /// The audit log, open for appending. The log is closed when the last clone is dropped; what was handed over is written first.
@@ -46,16 +88,18 @@ struct Shared {
     health: Arc<Health>,
     committed: watch::Receiver<u64>,
     key: VerifierKey,
+    found: Standing,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Audit {
     /// Opens the log in this data directory and makes it if there is none. The caller holds the directory's lock.
     pub fn open(dir: &Path, options: &Options) -> Result<Self, Error> {
-        let Opened { db, key, tree, last_ms, clean } = opening::open(dir)?;
+        let Opened { db, key, tree, last_ms, clean, tail } = opening::open(dir)?;
         if let Some(pages) = options.max_pages {
             db.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
         }
+        let found = tail.standing.clone();
         let queue = Arc::new(Queue::new(last_ms));
         let health = Arc::new(Health::default());
         let (sender, committed) = watch::channel(tree.size());
@@ -71,14 +115,15 @@ impl Audit {
             reserve,
             files: CheckpointFiles::new(dir),
             mark: Mark::open(dir),
-            ledger: Ledger::new(tree, clean),
+            ledger: Ledger::new(tree, clean, tail),
         };
         let thread = thread::Builder::new().name("audit-writer".to_owned()).spawn(move || writer.run());
         let thread = thread.map_err(|error| {
             Error::environment("start the thread that writes the audit log", error.to_string())
         })?;
         let dir = dir.to_owned();
-        let shared = Shared { dir, queue, health, committed, key: public, thread: Mutex::new(Some(thread)) };
+        let thread = Mutex::new(Some(thread));
+        let shared = Shared { dir, queue, health, committed, key: public, found, thread };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -100,25 +145,26 @@ impl Audit {
     /// Hands over at once; what is handed over first is written first. Holds the thread while the queue is full, which the
     /// writer empties without help of any async runtime.
     pub fn submit(&self, drafts: Vec<Draft>, expect: Option<(RunId, u32)>) -> Ticket {
-        self.submit_with(drafts, expect, Urgency::Now)
+        let conditions =
+            expect.map(|(run, version)| Condition::Version { run, version }).into_iter().collect();
+        match Ready::new(Append { drafts, conditions, urgency: Urgency::Now }) {
+            Ok(ready) => self.submit_ready(ready),
+            Err(refusal) => {
+                let (reply, receiver) = oneshot::channel();
+                let _ = reply.send(Err(refusal));
+                Ticket { time_ms: clock::now_ms(), reply: receiver, ended: self.ended() }
+            }
+        }
     }
 
-    /// [`Audit::submit`], with a say in how soon it is to be durable.
-    pub fn submit_with(&self, drafts: Vec<Draft>, expect: Option<(RunId, u32)>, urgency: Urgency) -> Ticket {
+    /// [`Audit::submit`] of what can be read back, with its conditions.
+    pub fn submit_ready(&self, ready: Ready) -> Ticket {
         let (reply, receiver) = oneshot::channel();
-        let prepared = drafts.into_iter().map(Prepared::new).collect::<Result<Vec<_>, _>>();
-        let refusal = match prepared {
-            Ok(entries) if entries.is_empty() => {
-                Error::Invalid { what: "there is nothing to append".to_owned() }
-            }
-            Ok(entries) => match self.shared.queue.push(entries, expect, reply, urgency) {
-                Some(time_ms) => return Ticket { time_ms, reply: receiver, ended: self.ended() },
-                None => return Ticket { time_ms: clock::now_ms(), reply: receiver, ended: self.ended() },
-            },
-            Err(error) => error,
-        };
-        let _ = reply.send(Err(refusal));
-        Ticket { time_ms: clock::now_ms(), reply: receiver, ended: self.ended() }
+        let Ready { entries, conditions, urgency } = ready;
+        let begins = conditions.iter().any(|one| matches!(one, Condition::Version { version: 0, .. }));
+        let member = Member { entries, conditions, begins, time_ms: 0, reply };
+        let time_ms = self.shared.queue.push(member, urgency).unwrap_or_else(clock::now_ms);
+        Ticket { time_ms, reply: receiver, ended: self.ended() }
     }
 
     /// Tells people something while a step works. Never waits; dropped when too much is told.
@@ -164,6 +210,17 @@ impl Audit {
     /// Bytes of blobs that were new since the log was opened; goes on counting.
     pub fn kept_since(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.shared.health.kept)
+    }
+
+    /// The runs that were unfinished when the log was opened, each with its version, the oldest first: from entries that the
+    /// signature covers.
+    pub fn found_unfinished(&self) -> impl ExactSizeIterator<Item = (&RunId, u32)> {
+        self.shared.found.runs()
+    }
+
+    /// What the engine kept under this key when the log was opened: from entries that the signature covers.
+    pub fn found_engine_state(&self, key: &str) -> Option<&Value> {
+        self.shared.found.engine(key)
     }
 
     /// What the log's checkpoints are verified with.

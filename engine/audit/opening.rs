@@ -1,26 +1,23 @@
 //! Opening the log: makes it if there is none, and else decides whether what is found can be trusted.
 //!
-//! After a clean stop the frontier must be what the checkpoint was signed for. After an unclean one the entries since the
-//! last trusted size are hashed again as well. Everything is checked only on request, by `verify`.
+//! The frontier must be what the checkpoint was signed for, and the entries from the newest list of what stands on are
+//! hashed again. Everything is checked only on request, by `verify`.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
-use serde::de::IgnoredAny;
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
-use super::body::Body;
 use super::checkpoint::Checkpoint;
 use super::checkpoint_files::CHECKPOINT_DIR;
-use super::entry::RunRow;
 use super::error::Error;
 use super::key::{self, SignerKey, VerifierKey};
 use super::mark::Known;
-use super::reader;
 use super::reserve::Reserve;
-use super::schema::{self, signed, unsigned};
+use super::schema::{self, unsigned};
+use super::standing::Standing;
 use super::tables::{self, TreeRow};
-use super::tree::{self, Frontier};
+use super::tail::Tail;
+use super::tree::Frontier;
 use super::verify::VerifyError;
 use super::witness::Witnesses;
 
@@ -32,6 +29,7 @@ pub(super) struct Opened {
     pub(super) last_ms: u64,
     /// Whether the database says that it was closed properly.
     pub(super) clean: bool,
+    pub(super) tail: Tail,
 }
 
 pub(super) fn open(dir: &Path) -> Result<Opened, Error> {
@@ -60,11 +58,12 @@ fn open_once(dir: &Path) -> Result<Opened, Error> {
     key.publish(dir)?;
     if found.is_none() {
         create(&mut db, &key)?;
-        return Ok(Opened { db, key, tree: Frontier::default(), last_ms: 0, clean: true });
+        let tail = Tail { before: Frontier::default(), standing: Standing::default(), blob: None };
+        return Ok(Opened { db, key, tree: Frontier::default(), last_ms: 0, clean: true, tail });
     }
-    let Sound { tree, last_ms, clean } = Sound::of(&db, key.public())?;
+    let Sound { tree, last_ms, clean, tail } = Sound::of(&db, key.public())?;
     known.against(&tree, key.public())?;
-    Ok(Opened { db, key, tree, last_ms, clean })
+    Ok(Opened { db, key, tree, last_ms, clean, tail })
 }
 
 /// Whether the log of this data directory would be opened: the same questions without writing, and whether a checkpoint
@@ -83,10 +82,35 @@ pub fn examine(dir: &Path) -> Result<(), Error> {
     db.execute_batch("BEGIN")?;
     let sound = Sound::of(&db, &public)?;
     known.against(&sound.tree, &public)?;
+    lists_show(&db, &sound.tail.standing)?;
     witnesses.finish(sound.tree.size()).map_err(|error| match error {
         VerifyError::Tampered(tampered) => Error::damaged(tampered.to_string()),
         VerifyError::Unreadable(error) => error,
     })
+}
+
+/// Whether lists show the unfinished runs that entries tell of, and no others: whoever asks for them must find them.
+fn lists_show(db: &Connection, standing: &Standing) -> Result<(), Error> {
+    let damaged = |run: &str| {
+        let run = run.escape_debug();
+        Error::damaged(format!("the row of run `{run}` is not the one its entries tell"))
+    };
+    let sql = "SELECT run FROM run INDEXED BY run_unfinished WHERE finished_ms IS NULL ORDER BY run";
+    let mut statement = db.prepare(sql)?;
+    let mut listed = statement.query([])?;
+    for (run, _) in standing.runs() {
+        let sql = "SELECT finished_ms IS NULL FROM run NOT INDEXED WHERE run = ?1";
+        let found: Option<bool> =
+            db.prepare_cached(sql)?.query_row([run.as_str()], |row| row.get(0)).optional()?;
+        let shown = listed.next()?.map(|row| row.get::<_, String>(0)).transpose()?;
+        if found != Some(true) || shown.as_deref() != Some(run.as_str()) {
+            return Err(damaged(run.as_str()));
+        }
+    }
+    match listed.next()? {
+        None => Ok(()),
+        Some(row) => Err(damaged(&row.get::<_, String>(0)?)),
+    }
 }
 
 fn key_is_missing(dir: &Path) -> Error {
@@ -99,6 +123,7 @@ struct Sound {
     tree: Frontier,
     last_ms: u64,
     clean: bool,
+    tail: Tail,
 }
 
 impl Sound {
@@ -112,10 +137,10 @@ impl Sound {
                 tree.size()
             )));
         }
-        if !row.clean {
-            row.check_tail(db, &tree)?;
-        }
-        Ok(Self { tree, last_ms, clean: row.clean })
+        let trusted = Frontier::from_bytes(row.trusted_size, &row.trusted_frontier)
+            .ok_or_else(|| Error::damaged("the last trusted frontier does not fit its size"))?;
+        let tail = Tail::read(db, trusted, &tree)?;
+        Ok(Self { tree, last_ms, clean: row.clean, tail })
     }
 }
 
@@ -135,19 +160,6 @@ fn create(db: &mut Connection, key: &SignerKey) -> Result<(), Error> {
 /// The signed note over a tree.
 pub(super) fn checkpoint_of(tree: &Frontier, key: &SignerKey) -> String {
     Checkpoint { origin: key.public().name().to_owned(), size: tree.size(), root: tree.root() }.sign(key)
-}
-
-/// Whether a run that entries tell of is found where it is looked for: one that is not would never be carried on.
-fn check_row(db: &Connection, told: &RunRow) -> Result<(), Error> {
-    let damaged = || Error::damaged(format!("the row of run `{}` is not the one its entries tell", told.run));
-    let sql = format!("{} WHERE run = ?1", reader::SELECT_RUN);
-    let found = db.prepare_cached(&sql)?.query_row([told.run.as_str()], reader::run_row).optional()?;
-    if found.transpose()?.as_ref() != Some(told) {
-        return Err(damaged());
-    }
-    let sql = "SELECT count(*) FROM run INDEXED BY run_unfinished WHERE run = ?1 AND finished_ms IS NULL";
-    let listed: u32 = db.prepare_cached(sql)?.query_row([told.run.as_str()], |row| row.get(0))?;
-    if (listed == 1) == told.finished_ms.is_none() { Ok(()) } else { Err(damaged()) }
 }
 
 /// The one row of the table `tree`.
@@ -178,44 +190,12 @@ impl TrustRow {
     }
 
     /// The frontier, if it is the one that the checkpoint was signed for.
-    fn signed_tree(&self, key: &VerifierKey) -> Result<Frontier, Error> {
+    pub(super) fn signed_tree(&self, key: &VerifierKey) -> Result<Frontier, Error> {
         let checkpoint = Checkpoint::open(&self.checkpoint, key)
             .map_err(|error| Error::damaged(format!("the signed checkpoint: {error}")))?;
         match Frontier::from_bytes(self.size, &self.frontier) {
             Some(tree) if tree.size() == checkpoint.size && tree.root() == checkpoint.root => Ok(tree),
             _ => Err(Error::damaged("the tree's frontier is not the one of the signed checkpoint")),
         }
-    }
-
-    fn check_tail(&self, db: &Connection, tree: &Frontier) -> Result<(), Error> {
-        let mut again = Frontier::from_bytes(self.trusted_size, &self.trusted_frontier)
-            .ok_or_else(|| Error::damaged("the last trusted frontier does not fit its size"))?;
-        let mut statement = db.prepare("SELECT seq, body, hash FROM entry WHERE seq > ?1 ORDER BY seq")?;
-        let mut rows = statement.query(params![signed(self.trusted_size)])?;
-        let mut told = BTreeMap::new();
-        while let Some(row) = rows.next()? {
-            let seq = unsigned(row.get(0)?)?;
-            let hash = tree::leaf(row.get_ref(1)?.as_bytes().unwrap_or_default());
-            if seq != again.size() + 1 {
-                return Err(Error::damaged(format!("entry {} is missing", again.size() + 1)));
-            }
-            if row.get_ref(2)?.as_bytes() != Ok(&hash[..]) {
-                return Err(Error::damaged(format!("entry {seq}: the body does not match its hash")));
-            }
-            again.push(hash);
-            let body: Body<IgnoredAny> =
-                serde_json::from_slice(row.get_ref(1)?.as_bytes().unwrap_or_default()).map_err(|error| {
-                    Error::damaged(format!("entry {seq}: its body is not an entry: {error}"))
-                })?;
-            told.extend(body.row.map(|row| (row.run.clone(), row)));
-        }
-        if &again == tree {
-            return told.into_values().try_for_each(|row| check_row(db, &row));
-        }
-        let from = self.trusted_size + 1;
-        Err(Error::damaged(format!(
-            "entries {from} to {} are not those of the signed checkpoint",
-            tree.size()
-        )))
     }
 }

@@ -5,23 +5,24 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use rusqlite::Connection;
-use serde::de::IgnoredAny;
 use serde_json::json;
 
 use crate::model::ids::Digest;
 
-use super::body::Body;
+use super::body::Outline;
 use super::entry::Draft;
 use super::error::Error;
 use super::join::JOINED;
 use super::log::{Audit, Options};
 use super::schema::{self, signed, unsigned};
+use super::standing::{STANDING, STOPPED};
 
 /// The kind of the entries that say what was forgotten.
 pub const PRUNED: &str = "audit.pruned";
 
-/// Kinds whose blobs are not forgotten: the texts and plugins of runs, which replays need, and joined segments.
-const KEPT: [&str; 2] = ["run.accepted", JOINED];
+/// Kinds whose blobs are not forgotten: the texts and plugins of runs, which replays need, joined segments, and the lists of
+/// unfinished runs, of which each forgets the one before.
+const KEPT: [&str; 4] = ["run.accepted", JOINED, STANDING, STOPPED];
 
 /// How many digests one entry names.
 const DIGESTS_PER_ENTRY: usize = 500;
@@ -67,9 +68,7 @@ fn old_blobs(db: &Connection, before_ms: u64) -> Result<Vec<Digest>, Error> {
     let mut statement = db.prepare(sql)?;
     let mut rows = statement.query([signed(before_ms)])?;
     while let Some(row) = rows.next()? {
-        let body: Body<IgnoredAny> =
-            serde_json::from_slice(row.get_ref(0)?.as_bytes().unwrap_or_default())
-                .map_err(|error| Error::damaged(format!("a body is not an entry: {error}")))?;
+        let body = Outline::read(row.get_ref(0)?.as_bytes().unwrap_or_default()).map_err(Error::damaged)?;
         let young: Option<bool> = row.get(1)?;
         let keeps = young.unwrap_or(false) || KEPT.contains(&body.kind.as_str());
         for digest in body.blobs {

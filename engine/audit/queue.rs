@@ -8,12 +8,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::clock;
-use crate::model::ids::RunId;
-
 use super::body::Prepared;
+use super::condition::Condition;
 use super::entry::{Appended, Note};
 use super::error::Error;
+use crate::clock;
 
 /// How many entries may wait for the writer: three commits' worth of a hundred busy runs and more. Whoever comes when it
 /// is full is held until there is room, since the world must not move faster than its record.
@@ -42,7 +41,9 @@ const GATHERING: Duration = Duration::from_micros(200);
 /// The drafts of one caller, which are written all or not at all.
 pub(super) struct Member {
     pub(super) entries: Vec<Prepared>,
-    pub(super) expect: Option<(RunId, u32)>,
+    pub(super) conditions: Vec<Condition>,
+    /// Whether it is the first of a run's journal.
+    pub(super) begins: bool,
     pub(super) time_ms: u64,
     pub(super) reply: oneshot::Sender<Result<Appended, Error>>,
 }
@@ -119,14 +120,8 @@ impl Queue {
     }
 
     /// Puts an append in order and tells its time; waits while the queue is full. None if the writer has ended.
-    pub(super) fn push(
-        &self,
-        entries: Vec<Prepared>,
-        expect: Option<(RunId, u32)>,
-        reply: oneshot::Sender<Result<Appended, Error>>,
-        urgency: Urgency,
-    ) -> Option<u64> {
-        let bytes: usize = entries.iter().map(Prepared::bytes).sum();
+    pub(super) fn push(&self, mut member: Member, urgency: Urgency) -> Option<u64> {
+        let bytes: usize = member.entries.iter().map(Prepared::bytes).sum();
         let mut waiting = self.lock();
         while waiting.full() && !waiting.closed {
             waiting = self.emptied.wait(waiting).unwrap_or_else(PoisonError::into_inner);
@@ -135,9 +130,10 @@ impl Queue {
             return None;
         }
         let time_ms = waiting.now_ms();
-        waiting.entries += entries.len();
+        member.time_ms = time_ms;
+        waiting.entries += member.entries.len();
         waiting.bytes += bytes;
-        waiting.members.push(Member { entries, expect, time_ms, reply });
+        waiting.members.push(member);
         // Once the writer knows when to look, it need not be told of more that can wait.
         let wake = match urgency {
             Urgency::Now => true,

@@ -1,7 +1,8 @@
 //! Questions to the log, over a connection that cannot write and needs no lock.
 //!
-//! Feeds views; proves nothing (that is `verify`).
+//! Feeds views and proves nothing (that is `verify`), but for the journals of runs: those are acted on.
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -14,9 +15,11 @@ use crate::model::ids::{Digest, RunId};
 use super::body::Body;
 use super::entry::{Entry, KeptNote, Note, RunRow};
 use super::error::Error;
+use super::key::{self, VerifierKey};
 use super::opening::TrustRow;
+use super::proofs::Proofs;
 use super::schema::{self, signed, unsigned};
-use super::tree;
+use super::tree::{self, Hash};
 
 /// How many rows a question returns if it does not say.
 pub const DEFAULT_LIMIT: usize = 1000;
@@ -100,16 +103,35 @@ pub struct Growth {
 pub struct Reader {
     db: Connection,
     path: PathBuf,
+    /// What signatures are checked with; none: the public key beside the log.
+    key: Option<VerifierKey>,
+    proofs: RefCell<Option<Proofs>>,
+}
+
+/// The journal of a run, as it was signed.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Journal {
+    /// Its entries, by version, from 1 on.
+    pub entries: Vec<Entry>,
+    /// The row of the run, as the newest entry that carries one has it.
+    pub row: Option<RunRow>,
 }
 
 impl Reader {
     /// Opens the log in this data directory.
     pub fn open(dir: &Path) -> Result<Self, Error> {
         let path = schema::database(dir);
-        Ok(Self { db: schema::open_reader(&path)?, path })
+        Ok(Self { db: schema::open_reader(&path)?, path, key: None, proofs: RefCell::default() })
     }
 
-    /// Entries, what was moved to blobs put back.
+    /// The same, with a key that the caller holds instead of the one beside the log.
+    #[must_use]
+    pub fn with_key(mut self, key: &VerifierKey) -> Self {
+        self.key = Some(key.clone());
+        self
+    }
+
+    /// Entries, what was moved to blobs put back. Of one that cannot be read the data says why.
     pub fn entries(&self, filter: &EntryFilter) -> Result<Vec<Entry>, Error> {
         let mut query = Query::new("SELECT seq, body FROM entry WHERE seq > ?", signed(filter.after_seq));
         if let Some(before) = filter.before_seq {
@@ -128,34 +150,67 @@ impl Reader {
         let bodies: Vec<(i64, Vec<u8>)> = query.rows(&self.db, |row| {
             Ok((row.get(0)?, row.get_ref(1)?.as_bytes().unwrap_or_default().to_vec()))
         })?;
-        bodies.into_iter().map(|(seq, body)| self.entry_of(unsigned(seq)?, &body)).collect()
+        let entries = bodies.into_iter().map(|(seq, body)| {
+            let entry = self.shown(unsigned(seq)?, &body)?;
+            // An index may have been exchanged: nobody is shown what another run did.
+            match &filter.run {
+                Some(run) if entry.run.as_ref() != Some(run) => {
+                    Err(Error::damaged(format!("entry {seq} is not one of run `{run}`")))
+                }
+                _ => Ok(entry),
+            }
+        });
+        entries.collect()
     }
 
-    /// The journal of a run, each entry as it was hashed: what is to be acted on is looked at first.
-    pub fn journal(&self, run: &RunId) -> Result<Vec<Entry>, Error> {
-        let sql = "SELECT seq, body, hash FROM entry WHERE run = ?1 ORDER BY version";
+    /// The journal of a run as it was signed: each entry is held against the signed tree, and their versions follow each
+    /// other from the first on. What is to be acted on is read in this way.
+    pub fn journal(&self, run: &RunId) -> Result<Journal, Error> {
+        // The index tells where to look, not what to believe.
+        let sql = "SELECT seq, body FROM entry WHERE run = ?1 ORDER BY version";
         let mut statement = self.db.prepare_cached(sql)?;
         let mut rows = statement.query([run.as_str()])?;
-        let mut journal = Vec::new();
+        let mut journal = Journal::default();
         while let Some(row) = rows.next()? {
-            let seq = unsigned(row.get(0)?)?;
-            let body = row.get_ref(1)?.as_bytes().unwrap_or_default();
-            if row.get_ref(2)?.as_bytes() != Ok(&tree::leaf(body)[..]) {
-                return Err(Error::damaged(format!("entry {seq}: the body does not match its hash")));
+            let (seq, body) = (unsigned(row.get(0)?)?, row.get_ref(1)?.as_bytes().unwrap_or_default());
+            self.prove(seq, &tree::leaf(body))?;
+            let mut body = Body::parse(seq, body)?;
+            let next = u32::try_from(journal.entries.len() + 1).ok();
+            if body.seq != seq || body.run.as_ref() != Some(run) || body.version != next {
+                let why = format!("it is not version {} of run `{run}`", journal.entries.len() + 1);
+                return Err(Error::Unreadable { entry: seq, why, changed: true });
             }
-            journal.push(self.entry_of(seq, body)?);
+            if let Some(row) = body.row.take() {
+                journal.row = Some(row);
+            }
+            journal.entries.push(body.into_entry(&mut |digest| self.blob(digest))?);
         }
         Ok(journal)
     }
 
+    /// Refuses an entry that is not the one that was signed.
+    fn prove(&self, seq: u64, hash: &Hash) -> Result<(), Error> {
+        let mut proofs = self.proofs.borrow_mut();
+        let known = if let Some(known) = proofs.take().filter(|proofs| proofs.size() >= seq) {
+            known
+        } else {
+            let key = match &self.key {
+                Some(key) => key.clone(),
+                None => key::public_key(self.path.parent().unwrap_or(&self.path))?,
+            };
+            Proofs::of(&self.db, &key)?
+        };
+        proofs.insert(known).check(&self.db, seq, hash)
+    }
+
     /// One entry.
     pub fn entry(&self, seq: u64) -> Result<Option<Entry>, Error> {
-        self.body(seq)?.map(|body| self.entry_of(seq, body.as_bytes())).transpose()
+        self.body(seq)?.map(|body| self.shown(seq, body.as_bytes())).transpose()
     }
 
     /// The exact bytes of one entry that are hashed.
     pub fn body(&self, seq: u64) -> Result<Option<String>, Error> {
-        let sql = "SELECT body FROM entry WHERE seq = ?1";
+        let sql = "SELECT body FROM entry NOT INDEXED WHERE seq = ?1";
         Ok(self.db.prepare_cached(sql)?.query_row([signed(seq)], |row| row.get(0)).optional()?)
     }
 
@@ -320,6 +375,13 @@ impl Reader {
         let bytes_per_day = u128::from(bytes) * u128::from(DAY_MS) / u128::from(days_ms);
         let bytes_per_day = u64::try_from(bytes_per_day).unwrap_or(u64::MAX);
         Ok(Growth { bytes, entries: self.last_seq()?, first_ms, last_ms, bytes_per_day })
+    }
+
+    fn shown(&self, seq: u64, body: &[u8]) -> Result<Entry, Error> {
+        match self.entry_of(seq, body) {
+            Err(Error::Unreadable { why, .. }) => Entry::unreadable(seq, body, &why),
+            other => other,
+        }
     }
 
     fn entry_of(&self, seq: u64, body: &[u8]) -> Result<Entry, Error> {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Params, params};
 use serde::{Deserialize, Serialize};
 
 use super::archive;
@@ -126,7 +126,8 @@ pub(super) fn tiles(db: &Connection, from: u64, to: u64) -> Result<Frontier, Err
     assert!(from.is_multiple_of(TILE_LEAVES) && to.is_multiple_of(TILE_LEAVES), "tiles are whole");
     let mut tree = Frontier::default();
     let sql = "SELECT root FROM tile WHERE number >= ?1 AND number < ?2 ORDER BY number";
-    hashes(db, sql, (from / TILE_LEAVES, to / TILE_LEAVES), |hash| tree.push_tile(hash))?;
+    let bounds = params![signed(from / TILE_LEAVES), signed(to / TILE_LEAVES)];
+    hashes(db, sql, bounds, |hash| tree.push_tile(hash))?;
     if tree.size() == to - from {
         return Ok(tree);
     }
@@ -136,7 +137,7 @@ pub(super) fn tiles(db: &Connection, from: u64, to: u64) -> Result<Frontier, Err
 /// Lets a tree over the leaves from `from` on grow by single ones, up to `to`.
 pub(super) fn leaves(db: &Connection, from: u64, to: u64, tree: &mut Frontier) -> Result<(), Error> {
     let sql = "SELECT hash FROM entry WHERE seq > ?1 AND seq <= ?2 ORDER BY seq";
-    hashes(db, sql, (from + tree.size(), to), |hash| {
+    hashes(db, sql, params![signed(from + tree.size()), signed(to)], |hash| {
         tree.push(hash);
     })?;
     if tree.size() == to - from {
@@ -161,9 +162,15 @@ fn range(db: &Connection, base: &Frontier, from: u64, to: u64) -> Result<Hash, E
     Ok(tree.root())
 }
 
-fn hashes(db: &Connection, sql: &str, bounds: (u64, u64), mut take: impl FnMut(Hash)) -> Result<(), Error> {
+/// The hashes that a question gives, one by one.
+pub(super) fn hashes(
+    db: &Connection,
+    sql: &str,
+    bounds: impl Params,
+    mut take: impl FnMut(Hash),
+) -> Result<(), Error> {
     let mut statement = db.prepare_cached(sql)?;
-    let mut rows = statement.query(params![signed(bounds.0), signed(bounds.1)])?;
+    let mut rows = statement.query(bounds)?;
     while let Some(row) = rows.next()? {
         let hash: Vec<u8> = row.get(0)?;
         take(Hash::try_from(hash).map_err(|_| Error::damaged("a hash does not have 32 bytes"))?);

@@ -3,6 +3,7 @@
 //! Knows nothing of what the rows mean.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -84,9 +85,6 @@ CREATE TABLE tree (
 );
 ";
 
-/// What [`TABLES`] makes. A tamperer may drop any of them.
-const TABLE_NAMES: [&str; 7] = ["blob", "entry", "note", "run", "state", "tile", "tree"];
-
 /// Where the database of a data directory is.
 pub(super) fn database(dir: &Path) -> PathBuf {
     dir.join(DATABASE_FILE)
@@ -96,8 +94,9 @@ pub(super) fn database(dir: &Path) -> PathBuf {
 pub(super) fn open_writer(dir: &Path) -> Result<(Connection, Option<u32>), Error> {
     let path = database(dir);
     // Before SQLite looks: it would make the file anew, and delete a WAL that has none.
+    let trace = Trace::beside(&path);
     if is_blank(&path) {
-        refuse_lost(&path)?;
+        trace.refuse_lost(&path)?;
     }
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -106,7 +105,7 @@ pub(super) fn open_writer(dir: &Path) -> Result<(Connection, Option<u32>), Error
     db.set_prepared_statement_cache_capacity(KEPT_STATEMENTS);
     let found = version(&db)?;
     if found.is_none() {
-        refuse_lost(&path)?;
+        trace.refuse_lost(&path)?;
     }
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
@@ -129,11 +128,13 @@ pub(super) fn create(db: &Connection) -> Result<(), Error> {
 
 /// A connection that cannot write.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
+    // Before the database is looked at: one that is being made has no trace yet, and one that has a trace was made.
+    let trace = Trace::beside(path);
     match std::fs::metadata(path) {
         // Even a reader's SQLite would delete a WAL whose database is empty.
-        Ok(file) if file.len() == 0 => return Err(absent(path)),
+        Ok(file) if file.len() == 0 => return Err(absent(path, &trace)),
         Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(absent(path)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(absent(path, &trace)),
         // What may not be looked at is not absent.
         Err(error) => return Err(Error::io("read", path, &error)),
     }
@@ -142,7 +143,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
     let plain =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
             .map_err(|error| at(path, error))
-            .and_then(|db| prepare_reader(db, path));
+            .and_then(|db| prepare_reader(db, path, &trace));
     match plain {
         // One who may not write the directory, or whose disk is full, cannot make the shared memory of the WAL. While the
         // WAL is empty nobody is writing.
@@ -150,7 +151,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
             let uri = format!("file:{}?immutable=1", escape_uri(path));
             Connection::open_with_flags(uri, flags)
                 .map_err(|error| at(path, error))
-                .and_then(|db| prepare_reader(db, path))
+                .and_then(|db| prepare_reader(db, path, &trace))
         }
         other => other,
     }
@@ -169,37 +170,49 @@ fn is_blank(path: &Path) -> bool {
 }
 
 /// There is no log: it was never begun, or it is gone.
-fn absent(path: &Path) -> Error {
+fn absent(path: &Path, trace: &Trace) -> Error {
     let dir = path.parent().unwrap_or(path).display().to_string();
-    refuse_lost(path).err().unwrap_or(Error::Absent { dir })
+    trace.refuse_lost(path).err().unwrap_or(Error::Absent { dir })
 }
 
-/// Where a database without tables is not the first of its directory a second history must not begin under the same key.
-/// What tells of a first one are its checkpoints, or a WAL that outlived its database.
-fn refuse_lost(path: &Path) -> Result<(), Error> {
-    let blank = is_blank(path);
-    let checkpoint = path.parent().and_then(CheckpointFiles::newest);
-    let Some(trace) = checkpoint.or_else(|| Some(wal(path)).filter(|wal| blank && !is_blank(wal))) else {
-        return Ok(());
-    };
-    Err(Error::Lost {
-        database: path.display().to_string(),
-        state: if path.exists() { "is empty" } else { "is missing" },
-        trace: trace.display().to_string(),
-    })
+/// What tells that there were entries, whatever became of their database. Looked for before the database is.
+struct Trace {
+    checkpoint: Option<PathBuf>,
+    /// A WAL, which no database that holds nothing has.
+    wal: Option<PathBuf>,
 }
 
-fn prepare_reader(db: Connection, path: &Path) -> Result<Connection, Error> {
+impl Trace {
+    fn beside(path: &Path) -> Self {
+        let checkpoint = path.parent().and_then(CheckpointFiles::newest);
+        Self { checkpoint, wal: Some(wal(path)).filter(|wal| !is_blank(wal)) }
+    }
+
+    /// Where a database without tables is not the first of its directory a second history must not begin under the same key.
+    fn refuse_lost(&self, path: &Path) -> Result<(), Error> {
+        let wal = self.wal.as_ref().filter(|_| is_blank(path));
+        let Some(trace) = self.checkpoint.as_ref().or(wal) else { return Ok(()) };
+        Err(Error::Lost {
+            database: path.display().to_string(),
+            state: if path.exists() { "is empty" } else { "is missing" },
+            trace: trace.display().to_string(),
+        })
+    }
+}
+
+fn prepare_reader(db: Connection, path: &Path, trace: &Trace) -> Result<Connection, Error> {
     db.busy_timeout(BUSY_WAIT)?;
     db.set_prepared_statement_cache_capacity(KEPT_STATEMENTS);
     match version(&db)? {
         Some(_) => Ok(db),
-        None => Err(absent(path)),
+        None => Err(absent(path, trace)),
     }
 }
 
 /// The format of the database; none if it is empty.
 fn version(db: &Connection) -> Result<Option<u32>, Error> {
+    // One snapshot: the database may be made just now, by another process.
+    let _snapshot = db.unchecked_transaction()?;
     let found: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let things: u32 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (found, things) {
@@ -209,18 +222,58 @@ fn version(db: &Connection) -> Result<Option<u32>, Error> {
         (found, 0) => {
             Err(Error::damaged(format!("`audit.db` says it has format {found}, but it has no tables")))
         }
-        (found, _) => match missing_table(db)? {
+        (found, _) => match difference(db)? {
             None => Ok(Some(found)),
-            Some(name) => Err(Error::damaged(format!("`audit.db` has no table `{name}` any more"))),
+            Some(what) => Err(Error::damaged(what)),
         },
     }
 }
 
-/// A table that was there when the database was made.
-fn missing_table(db: &Connection) -> Result<Option<&'static str>, Error> {
-    let mut statement = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
-    let there: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    Ok(TABLE_NAMES.into_iter().find(|name| !there.iter().any(|there| there == name)))
+/// One row of SQLite's own table of what a database holds: kind, name, table, SQL.
+type Thing = (String, String, String, Option<String>);
+
+/// What in the schema is not as [`TABLES`] made it, to the letter. Someone who may write the file but has no key could add
+/// an index, a view or a trigger that answers with other rows than those that were signed.
+fn difference(db: &Connection) -> Result<Option<String>, Error> {
+    let (expected, found) = (made()?, things(db)?);
+    for (kind, name, ..) in expected {
+        if !found.iter().any(|(is, called, ..)| (is, called) == (kind, name)) {
+            return Ok(Some(format!("`audit.db` has no {kind} `{name}` any more")));
+        }
+    }
+    for thing in &found {
+        let (kind, name, ..) = thing;
+        let (kind, shown) = (kind.escape_debug(), name.escape_debug());
+        if !expected.iter().any(|(_, expected, ..)| expected == name) {
+            return Ok(Some(format!("`audit.db` has the {kind} `{shown}`, which does not belong to it")));
+        }
+        if !expected.contains(thing) {
+            return Ok(Some(format!("the {kind} `{shown}` of `audit.db` is not the one that was made")));
+        }
+    }
+    // The same number, and none that is not expected: one that stands twice takes the place of another.
+    let roots = "SELECT count(*) = count(DISTINCT rootpage) AND min(rootpage) > 1 FROM sqlite_schema";
+    let sound = found.len() == expected.len() && db.query_row(roots, [], |row| row.get(0))?;
+    Ok((!sound).then(|| "two tables or indexes of `audit.db` stand in the same place".to_owned()))
+}
+
+fn things(db: &Connection) -> Result<Vec<Thing>, Error> {
+    let mut statement =
+        db.prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type DESC, name")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// What [`TABLES`] makes, as this SQLite writes it down.
+fn made() -> Result<&'static [Thing], Error> {
+    static MADE: OnceLock<Vec<Thing>> = OnceLock::new();
+    if let Some(made) = MADE.get() {
+        return Ok(made);
+    }
+    let db = Connection::open_in_memory()?;
+    db.execute_batch(TABLES)?;
+    let made = things(&db)?;
+    Ok(MADE.get_or_init(|| made))
 }
 
 fn at(path: &Path, error: rusqlite::Error) -> Error {

@@ -170,6 +170,12 @@ pub(super) fn run_version(db: &Connection, run: &RunId) -> Result<u32, Error> {
     Ok(version.unwrap_or(0))
 }
 
+/// How many runs have not ended.
+pub(super) fn unfinished(db: &Connection) -> Result<u64, Error> {
+    let sql = "SELECT count(*) FROM run WHERE finished_ms IS NULL";
+    unsigned(db.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+}
+
 /// The sequence and time of the newest entry.
 pub(super) fn newest(db: &Connection) -> Result<Option<(u64, u64)>, Error> {
     let newest: Option<(i64, i64)> = db

@@ -17,7 +17,7 @@ use super::checkpoint::Checkpoint;
 use super::checkpoint_files::CHECKPOINT_DIR;
 use super::error::Error;
 use super::fold::Fold;
-use super::key::{self, VerifierKey};
+use super::key::{self, SignerKey, VerifierKey};
 use super::mark::Known;
 use super::opening::TrustRow;
 use super::receipt;
@@ -112,7 +112,7 @@ pub fn verify(path: &Path, options: &VerifyOptions) -> Result<Verified, VerifyEr
     let db = schema::open_reader(&database)?;
     let public_key = match &options.public_key {
         Some(key) => key.clone(),
-        None => key::public_key(&dir)?,
+        None => own_key(&dir)?,
     };
     let mut witnesses = Witnesses::beside(&dir.join(CHECKPOINT_DIR), &public_key);
     let mut vouched_size = None;
@@ -124,7 +124,6 @@ pub fn verify(path: &Path, options: &VerifyOptions) -> Result<Verified, VerifyEr
     let known = Known::beside(&dir);
     // One snapshot, whatever is appended meanwhile.
     db.execute_batch("BEGIN")?;
-    refuse_triggers(&db)?;
     let trusted_size = TrustRow::read(&db).map_or(0, |row| row.trusted_size);
     let mut pass = Pass { witnesses, trusted_size, ..Pass::default() };
     pass.archived(&db, &public_key)?;
@@ -141,6 +140,7 @@ pub fn verify(path: &Path, options: &VerifyOptions) -> Result<Verified, VerifyEr
     known.against(&pass.tree, &public_key)?;
     let (checkpoint, root) = pass.against_checkpoint(&db, &public_key)?;
     pass.fold.against_tables(&db)?;
+    against_indexes(&db)?;
     Ok(Verified {
         entries: pass.tree.size(),
         root: hex(&root)?,
@@ -154,17 +154,29 @@ pub fn verify(path: &Path, options: &VerifyOptions) -> Result<Verified, VerifyEr
     })
 }
 
-/// Triggers would change what is written; none of ours exist.
-fn refuse_triggers(db: &Connection) -> Result<(), VerifyError> {
-    let sql = "SELECT group_concat(name, ', ') FROM sqlite_schema WHERE type = 'trigger'";
-    let names: Option<String> = db.query_row(sql, [], |row| row.get(0))?;
-    match names {
-        None => Ok(()),
-        Some(names) => Err(tampered(
-            "audit.db",
-            format!("has triggers that do not belong to it: {}", names.escape_debug()),
-        )),
+/// The public key beside the log. Where the private one can be read, they must belong together.
+fn own_key(dir: &Path) -> Result<VerifierKey, VerifyError> {
+    let public = key::public_key(dir)?;
+    match SignerKey::load(dir) {
+        Ok(Some(key)) if key.public() != &public => {
+            Err(tampered(format!("`{}`", key::PUBLIC_KEY_FILE), "is not the public key of the private one"))
+        }
+        _ => Ok(public),
     }
+}
+
+/// What is read by way of an index is what stands in its table: SQLite looks up every row of every table in every index,
+/// counts both, and visits every page once.
+fn against_indexes(db: &Connection) -> Result<(), VerifyError> {
+    let found: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if found == "ok" {
+        return Ok(());
+    }
+    let found = found.lines().last().unwrap_or_default().escape_debug().to_string();
+    Err(tampered(
+        "audit.db",
+        format!("an index is not its table, or a page is not where it belongs: {found}"),
+    ))
 }
 
 /// What is known after reading so many entries.
@@ -210,7 +222,8 @@ impl Pass {
         let mut tiles = db.prepare("SELECT number, root FROM tile WHERE number >= ?1 ORDER BY number")?;
         let mut tiles = tiles.query([schema::signed(self.tree.size() / TILE_LEAVES)])?;
         self.reached()?;
-        let sql = "SELECT seq, hash, body, time_ms, actor, run, version, kind FROM entry ORDER BY seq";
+        let sql =
+            "SELECT seq, hash, body, time_ms, actor, run, version, kind FROM entry NOT INDEXED ORDER BY seq";
         let mut statement = db.prepare(sql)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {

@@ -10,24 +10,32 @@ use std::sync::{Arc, OnceLock};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{oneshot, watch};
 
-use crate::model::ids::RunId;
+use crate::model::ids::{Digest, RunId};
 
+use super::body::Prepared;
 use super::checkpoint_files::CheckpointFiles;
-use super::entry::{Appended, Note};
+use super::condition::Pending;
+use super::entry::{Appended, Draft, Note};
 use super::error::Error;
 use super::key::SignerKey;
 use super::mark::Mark;
 use super::opening;
 use super::queue::{Batch, Member, Queue};
 use super::reserve::Reserve;
+use super::standing::{STANDING, Standing};
 use super::tables::{self, Row, TreeRow};
+use super::tail::Tail;
 use super::tree::{self, Frontier, Hash, TILE_LEAVES};
 
 /// The kind of entry at which a checkpoint is written beside the log.
 const END_OF_RUN: &str = "run.finished";
 
-/// After so many entries what is durable becomes trusted, so that opening after a crash hashes no more than about that.
-const TRUST_STEP: u64 = 4096;
+/// After so many entries, or as many as there are unfinished runs, the log lists anew what stands, so that an opening hashes
+/// no more than about that.
+const LIST_STEP: u64 = 4096;
+
+/// Who writes such a list.
+const LISTED_BY: &str = "runbook";
 
 /// How many runs' versions are remembered before they are asked from the database again.
 const MAX_KNOWN_VERSIONS: usize = 4096;
@@ -68,7 +76,12 @@ pub(super) struct Writer {
 /// What the writer knows of the log without asking the database.
 pub(super) struct Ledger {
     tree: Frontier,
+    /// Where an opening begins to read.
     trusted: Frontier,
+    /// The tree before the newest list of what stands, and the list's blob.
+    listed: (Frontier, Option<Digest>),
+    /// What stands after the newest entry.
+    standing: Standing,
     /// What the database says.
     clean: bool,
     versions: HashMap<RunId, u32>,
@@ -77,9 +90,62 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    pub(super) fn new(tree: Frontier, clean: bool) -> Self {
-        let trusted = tree.clone();
-        Self { tree, trusted, clean, versions: HashMap::new(), notes: HashMap::new(), wal_pages: 0 }
+    pub(super) fn new(tree: Frontier, clean: bool, tail: Tail) -> Self {
+        let Tail { before: trusted, standing, blob } = tail;
+        let listed = (trusted.clone(), blob);
+        let (versions, notes) = (HashMap::new(), HashMap::new());
+        Self { tree, trusted, listed, standing, clean, versions, notes, wal_pages: 0 }
+    }
+
+    /// Whether the newest list is so far back that an opening would read too much.
+    fn list_is_due(&self) -> bool {
+        let runs = self.standing.runs().len() as u64;
+        self.tree.size() - self.listed.0.size() >= LIST_STEP.max(runs)
+    }
+
+    /// Gives an entry its place at the end of these, and takes in what it tells.
+    fn place(&mut self, made: &mut Made, prepared: Prepared, time_ms: u64, version: Option<u32>) {
+        let prepared = match prepared.listing(&self.standing, self.listed.1.as_ref()) {
+            Ok(None) => prepared,
+            Ok(Some((listing, blob))) => {
+                self.listed = (made.tree.clone(), blob);
+                listing
+            }
+            Err(error) => {
+                tracing::error!(%error, "the unfinished runs are not listed: the next opening reads from the last list on");
+                prepared
+            }
+        };
+        if let (Some(run), Some(version)) = (&prepared.run, version) {
+            self.standing.run(run, version, prepared.row.as_ref());
+        }
+        prepared.state.iter().for_each(|change| self.standing.change(change));
+        made.push(prepared, time_ms, version);
+    }
+}
+
+/// A list of what stands in an entry of its own.
+fn list_alone() -> Result<Prepared, Error> {
+    let draft = Draft::fact(LISTED_BY, STANDING, serde_json::json!({}));
+    Prepared::new(Draft { lists_unfinished: true, ..draft })
+}
+
+/// The rows of one commit, and the tree with them.
+struct Made {
+    tree: Frontier,
+    rows: Vec<Row>,
+    tiles: Vec<(u64, Hash)>,
+}
+
+impl Made {
+    fn push(&mut self, prepared: Prepared, time_ms: u64, version: Option<u32>) {
+        let seq = self.tree.size() + 1;
+        let body = prepared.body(seq, time_ms, version);
+        let hash = tree::leaf(body.as_bytes());
+        if let Some(root) = self.tree.push(hash) {
+            self.tiles.push((self.tree.size() / TILE_LEAVES - 1, root));
+        }
+        self.rows.push(Row { prepared, seq, time_ms, version, body, hash });
     }
 }
 
@@ -135,7 +201,8 @@ impl Writer {
         }
     }
 
-    /// Gives each entry its version, and turns away whoever knows an old one.
+    /// Looks at the conditions of each append, in order: turns away those whose do not hold, and gives each entry of the
+    /// others its version.
     fn admit(
         &mut self,
         members: Vec<Member>,
@@ -145,11 +212,15 @@ impl Writer {
         if self.ledger.versions.len() > MAX_KNOWN_VERSIONS {
             self.ledger.versions.clear();
         }
+        let mut pending = Pending::default();
         let mut members = members.into_iter();
-        while let Some(member) = members.next() {
-            match self.versions_of(&member) {
-                Ok(Ok(versions)) => admitted.push((member, versions)),
-                Ok(Err(stale)) => refused.push((member.reply, stale)),
+        while let Some(mut member) = members.next() {
+            match self.versions_of(&mut member, &pending) {
+                Ok(Ok(versions)) => {
+                    pending.take(&member);
+                    admitted.push((member, versions));
+                }
+                Ok(Err(unmet)) => refused.push((member.reply, unmet)),
                 Err(error) => {
                     // The caller answers those admitted; the others are answered here.
                     for member in std::iter::once(member).chain(members) {
@@ -162,11 +233,14 @@ impl Writer {
         Ok(())
     }
 
-    fn versions_of(&mut self, member: &Member) -> Result<Result<Vec<Option<u32>>, Error>, Error> {
-        if let Some((run, expected)) = &member.expect {
-            let found = self.version(run)?;
-            if found != *expected {
-                return Ok(Err(Error::Stale { run: run.clone(), expected: *expected, found }));
+    fn versions_of(
+        &mut self,
+        member: &mut Member,
+        pending: &Pending,
+    ) -> Result<Result<Vec<Option<u32>>, Error>, Error> {
+        for condition in std::mem::take(&mut member.conditions) {
+            if let Err(unmet) = pending.holds(&self.db, condition, |run| self.version(run))? {
+                return Ok(Err(unmet));
             }
         }
         let mut versions = Vec::with_capacity(member.entries.len());
@@ -187,7 +261,10 @@ impl Writer {
     fn version(&self, run: &RunId) -> Result<u32, Error> {
         match self.ledger.versions.get(run) {
             Some(version) => Ok(*version),
-            None => tables::run_version(&self.db, run),
+            None => match self.ledger.standing.version(run) {
+                Some(version) => Ok(version),
+                None => tables::run_version(&self.db, run),
+            },
         }
     }
 
@@ -216,26 +293,27 @@ impl Writer {
 
     /// Everything that needs no database: sequences, bodies, hashes, the tree, the signature.
     fn group(&mut self, members: Vec<(Member, Vec<Option<u32>>)>, notes: Vec<(u64, Note)>) -> Group {
-        let mut tree = self.ledger.tree.clone();
-        let (mut rows, mut tiles, mut waiters) = (Vec::new(), Vec::new(), Vec::with_capacity(members.len()));
+        let mut made = Made { tree: self.ledger.tree.clone(), rows: Vec::new(), tiles: Vec::new() };
+        let mut waiters = Vec::with_capacity(members.len());
+        if let Some((first, _)) = members.first().filter(|_| self.ledger.list_is_due())
+            && let Ok(list) = list_alone()
+        {
+            // First of all, so that everything before it is durable.
+            self.ledger.place(&mut made, list, first.time_ms, None);
+        }
         for (member, versions) in members {
             let Member { entries, time_ms, reply, .. } = member;
-            let first_seq = tree.size() + 1;
+            let first_seq = made.tree.size() + 1;
             for (prepared, version) in entries.into_iter().zip(versions) {
-                let seq = tree.size() + 1;
-                let body = prepared.body(seq, time_ms, version);
-                let hash = tree::leaf(body.as_bytes());
-                if let Some(root) = tree.push(hash) {
-                    tiles.push((tree.size() / TILE_LEAVES - 1, root));
-                }
-                rows.push(Row { prepared, seq, time_ms, version, body, hash });
+                self.ledger.place(&mut made, prepared, time_ms, version);
             }
-            waiters.push((reply, Appended { first_seq, last_seq: tree.size(), time_ms }));
+            waiters.push((reply, Appended { first_seq, last_seq: made.tree.size(), time_ms }));
         }
         let prune = self.count_notes(&notes);
+        let Made { tree, rows, tiles } = made;
         // What an earlier commit made durable is trusted; this one is not durable yet.
-        let step = self.ledger.tree.size() - self.ledger.trusted.size() >= TRUST_STEP;
-        let trusted = if step { &self.ledger.tree } else { &self.ledger.trusted }.clone();
+        let durable = self.ledger.listed.0.size() <= self.ledger.tree.size();
+        let trusted = if durable { &self.ledger.listed.0 } else { &self.ledger.trusted }.clone();
         let checkpoint = opening::checkpoint_of(&tree, &self.key);
         Group { rows, notes, prune, tiles, tree, trusted, checkpoint, waiters }
     }
@@ -319,7 +397,8 @@ impl Writer {
     fn mark_clean(&mut self) -> Result<(), Error> {
         let tree = &self.ledger.tree;
         let checkpoint = opening::checkpoint_of(tree, &self.key);
-        tables::write_tree(&self.db, &TreeRow { tree, checkpoint: &checkpoint, trusted: tree, clean: true })
+        let trusted = &self.ledger.listed.0;
+        tables::write_tree(&self.db, &TreeRow { tree, checkpoint: &checkpoint, trusted, clean: true })
     }
 
     fn fail(&mut self, error: Error) {

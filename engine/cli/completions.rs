@@ -35,7 +35,7 @@ impl Completions {
         };
         let mut script = Vec::new();
         aot::generate(shell, &mut visible(&Cli::command()), "runbook", &mut script);
-        context.out.bytes(&script);
+        context.out.exact(&String::from_utf8_lossy(&script));
         Ok(exit::SUCCEEDED)
     }
 }

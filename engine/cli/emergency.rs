@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::Ended;
 use super::context::Context;
-use super::run::submit_and_follow;
+use super::run::begin;
 use super::session::Session;
 use super::wish::Wish;
 use crate::api::client::Client;
@@ -22,12 +22,13 @@ pub(super) fn carry_out(context: &Context, wish: &Wish, reason: &str) -> Ended {
     let there = context.at(begun.segment.clone());
     let fact = json!({
         "reason": reason, "data_dir": main, "fenced": begun.fenced, "killed": begun.killed, "engine_answered": answers,
+        "announced": begun.announced,
     });
     let ended = there.wait_many(async {
         let session = Session::open(&there).await?;
         let ended = async {
             session.fact("emergency.begun", fact, Vec::new()).await?;
-            submit_and_follow(&there, &session, wish).await
+            begin(&there, &session, wish, false).await.map(|begun| begun.exit_code)
         };
         let ended = ended.await;
         session.close().await;
@@ -35,7 +36,10 @@ pub(super) fn carry_out(context: &Context, wish: &Wish, reason: &str) -> Ended {
     });
     let shown = begun.segment.display();
     context.out.hint(&format!("about this run, ask with --data-dir {shown}"));
-    context.out.hint("when the data directory is well again: `runbook audit join` takes the entries over");
+    let trust = if begun.announced { String::new() } else { format!(" {shown} --trust") };
+    context.out.hint(&format!(
+        "when the data directory is well again: `runbook audit join{trust}` takes the entries over"
+    ));
     ended
 }
 
@@ -46,6 +50,11 @@ fn warn(context: &Context, begun: &Emergency) {
     }
     if !begun.fenced {
         out.warning("the data directory could not be fenced: see that no other engine acts there");
+    }
+    if !begun.announced {
+        out.warning(
+            "the key of the data directory cannot be read: nobody vouches for the entries of this run",
+        );
     }
     out.warning(&format!("this run is written down in {}", begun.segment.display()));
 }

@@ -8,6 +8,7 @@ use std::panic::PanicHookInfo;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
 use super::context::Context;
+use crate::model::text::for_terminal;
 use crate::secrets::scrub;
 
 /// For the rest of this process.
@@ -49,5 +50,6 @@ fn tell(panic: &PanicHookInfo<'_>) {
         BacktraceStatus::Captured => format!("stack backtrace:\n{backtrace}"),
         _ => String::new(),
     };
+    let said = for_terminal(&said);
     let _ = write!(std::io::stderr(), "\nthread '{name}' panicked{place}:\n{said}\n{backtrace}");
 }

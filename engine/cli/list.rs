@@ -6,8 +6,10 @@ use serde_json::json;
 use super::Ended;
 use super::context::Context;
 use super::output::table::Table;
+use super::render::card;
 use crate::error::exit;
 use crate::executor::library::Found;
+use crate::model::parse::risk;
 
 /// List the runbooks: the standard library and the folder `runbooks` here
 #[derive(Debug, Args)]
@@ -40,8 +42,10 @@ impl List {
             let documents: Vec<_> = all
                 .iter()
                 .map(|found| {
-                    let mut document =
-                        json!({ "name": found.name, "summary": found.summary, "file": found.file });
+                    let mut document = json!({
+                        "name": found.name, "summary": found.summary, "file": found.file,
+                        "risk": risk(&found.text),
+                    });
                     if reveals(context, found) {
                         document["reveals_secrets"] = json!(true);
                     }
@@ -51,12 +55,13 @@ impl List {
             context.out.json(&documents);
             return Ok(exit::SUCCEEDED);
         }
-        let mut table = Table::new(&["NAME", "FROM", "SUMMARY"]);
+        let mut table = Table::new(&["NAME", "RISK", "FROM", "SUMMARY"]);
         for found in &all {
             let from = if found.file.starts_with("library/") { "library" } else { &found.file };
             let loud = if reveals(context, found) { format!("{REVEALS}: ") } else { String::new() };
             let summary = format!("{loud}{}", found.summary);
-            table.row(vec![found.name.as_str().into(), from.into(), summary.into()]);
+            let risk = card::risk(risk(&found.text));
+            table.row(vec![found.name.as_str().into(), risk.into(), from.into(), summary.into()]);
         }
         let width = context.out.can_redraw().then(|| context.out.width());
         context.out.raw(&table.render(context.out.paint, width));

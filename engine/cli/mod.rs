@@ -14,6 +14,7 @@ mod halt;
 mod list;
 mod new;
 mod output;
+mod patience;
 mod plan;
 mod plugin;
 mod render;
@@ -26,6 +27,7 @@ mod session;
 mod show;
 mod signals;
 mod state;
+mod successor;
 mod validate;
 mod watching;
 mod wish;
@@ -35,13 +37,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use rustix::fs::Mode;
 use serde_json::json;
 
 use crate::config::{Environment, Flags};
 use crate::error::{Error, Kind, exit};
 use crate::secrets::scrub;
 use context::Context;
-use output::{ColorWish, Format, Output};
+use output::{ColorWish, Format, Output, Shown};
 
 /// What a command ends with: an exit code, or an error that has one.
 type Ended = Result<u8, Error>;
@@ -137,6 +140,14 @@ impl Command {
         !matches!(self, Self::Secret(_) | Self::Schema(_) | Self::Completions(_))
     }
 
+    /// Whether it writes nothing into the data directory, but files for people, who have a umask for that.
+    fn writes_for_others(&self) -> bool {
+        matches!(
+            self,
+            Self::New(_) | Self::Plugin(plugin::Plugin::New(_)) | Self::Audit(audit::Audit::Export(_))
+        )
+    }
+
     fn run(self, context: &Context) -> Ended {
         match self {
             Self::Run(command) => command.run(context),
@@ -176,6 +187,10 @@ pub fn main() -> ExitCode {
     if cli.command.tells_of_the_world() {
         guard::learn(&context);
     }
+    if !cli.command.writes_for_others() {
+        // Whatever the person's umask is: what is made in the data directory is nobody else's.
+        rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    }
     let code = match cli.command.run(&context) {
         Ok(code) => code,
         Err(error) => {
@@ -211,7 +226,7 @@ fn misunderstood(error: &clap::Error, arguments: &[OsString], environment: &Envi
     }
     let text = |painted: bool| {
         let rendered = error.render();
-        if painted { rendered.ansi().to_string() } else { rendered.to_string() }
+        plain(if painted { rendered.ansi().to_string() } else { rendered.to_string() })
     };
     if !error.use_stderr() {
         out.raw(&text(out.paint.0));
@@ -225,6 +240,17 @@ fn misunderstood(error: &clap::Error, arguments: &[OsString], environment: &Envi
     exit::USAGE
 }
 
+/// What Rust says of a text that is no number, in words for everybody.
+fn plain(text: String) -> String {
+    const WORDS: [(&str, &str); 4] = [
+        ("invalid digit found in string", "must be a whole number"),
+        ("cannot parse integer from empty string", "must be a whole number"),
+        ("number too large to fit in target type", "is too large a number"),
+        ("number too small to fit in target type", "is too small a number"),
+    ];
+    WORDS.iter().fold(text, |text, (theirs, ours)| text.replace(theirs, ours))
+}
+
 fn trace(verbose: u8) {
     let level = match verbose {
         0 => return,
@@ -234,7 +260,7 @@ fn trace(verbose: u8) {
     };
     let made = tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(level))
-        .with_writer(|| scrub::writer(std::io::stderr()))
+        .with_writer(|| Shown(scrub::writer(std::io::stderr())))
         .try_init();
     assert!(made.is_ok(), "tracing starts once");
 }

@@ -7,7 +7,11 @@ use super::context::Context;
 use super::render;
 use super::session::Session;
 use super::wish::{Given, Manner, Wish};
-use crate::error::{Error, exit};
+use crate::error::Error;
+use crate::error::exit::{self, Cause};
+use crate::executor::request::Plan as Planned;
+use crate::model::effect::FailureKind;
+use crate::run::event::EndStatus;
 
 /// Only an engine plans, over the state that is kept in its directory.
 const ELSEWHERE: &str = "run it as its owner; `--data-dir` with a new, empty directory plans as well, without the state and the plugins that are kept there";
@@ -36,17 +40,26 @@ impl Plan {
             session.close().await;
             plan
         })?;
+        let code = exit_code(&plan);
         if context.out.is_json() {
             context.out.json(&plan);
-            return Ok(exit::SUCCEEDED);
+            return Ok(code);
         }
         context.out.raw(&render::plan::plan(&plan, context.out.paint, context.out.table_width()));
-        context.out.hint(&format!(
-            "`{} --plan {}` does exactly this, or nothing",
-            command(&self.runbook, &wish),
-            plan.digest
-        ));
-        Ok::<u8, Error>(exit::SUCCEEDED)
+        if plan.is_whole() {
+            let command = command(&self.runbook, &wish);
+            context.out.hint(&format!("`{command} --plan {}` does exactly this, or nothing", plan.digest));
+        }
+        Ok::<u8, Error>(code)
+    }
+}
+
+/// That of the run, if the plan knows that it would not go well.
+fn exit_code(plan: &Planned) -> u8 {
+    let cause = if plan.cause == Some(FailureKind::Denied) { Cause::Denied } else { Cause::Other };
+    match plan.status {
+        EndStatus::Succeeded | EndStatus::Skipped => exit::SUCCEEDED,
+        status => exit::of_end(status, cause),
     }
 }
 

@@ -10,9 +10,9 @@ use super::render::{self, value};
 use super::session::Session;
 use super::watching::{Display, Watching};
 use super::wish::{Given, Manner, Wish};
-use crate::error::{Error, exit};
-use crate::executor::Refusal;
+use crate::error::{Error, Kind, exit};
 use crate::executor::request::Plan;
+use crate::host::STALE;
 use crate::model::grant::Grants;
 use crate::model::runbook::Risk;
 
@@ -26,7 +26,8 @@ use crate::model::runbook::Risk;
   runbook run service-restart -p service=shop/web --emergency --reason 'disk full'
 
 On a terminal a run that writes shows its plan and asks; elsewhere it goes ahead, unless its risk is high: then it
-needs --yes. What a person said yes to is what is done, or nothing. Ctrl-C stops it at the next safe point and asks what is to become of it.")]
+needs --yes. The run does exactly what you confirmed; if something changed while you read the plan, you are shown what,
+and asked again. Ctrl-C stops it at the next safe point and asks what is to become of it.")]
 pub(super) struct Run {
     /// A name of the library or of the folder `runbooks`, or a file
     #[arg(value_name = "NAME|FILE")]
@@ -63,16 +64,107 @@ pub(super) fn carry_out(context: &Context, wish: &Wish, manner: &Manner) -> Ende
 }
 
 async fn on(context: &Context, session: &Session, wish: &Wish, (asks, detach): (bool, bool)) -> Ended {
-    let mut wish = wish.clone();
-    if asks {
-        let plan = session.plan(&wish.request).await?;
-        if !confirmed(context, &wish, &plan) {
-            return Err(Error::new(crate::error::Kind::Interrupted, "nothing was done"));
-        }
-        agreed(session, &mut wish, &plan).await?;
+    if !asks {
+        return begin(context, session, wish, detach).await.map(|begun| begun.exit_code);
     }
+    let mut plan = session.plan(&wish.request).await?;
+    let mut left = "nothing was done";
+    loop {
+        if !confirmed(context, wish, &plan) {
+            return Err(Error::new(Kind::Interrupted, left));
+        }
+        match turn(context, session, wish, (&plan, detach)).await? {
+            Turn::Over(exit_code) => return Ok(exit_code),
+            Turn::Moved { now, begun } => {
+                tell_changes(context, &now.changes_since(&plan));
+                if begun {
+                    left = "nothing more was done";
+                }
+                plan = *now;
+            }
+        }
+    }
+}
+
+/// What came of a yes.
+enum Turn {
+    /// The run is over, rests, or goes on in the background.
+    Over(u8),
+    /// The world is not as the person saw it: the plan of now. `begun`: whether a run has begun and stopped there.
+    Moved { now: Box<Plan>, begun: bool },
+}
+
+/// How often a request is sent again because containers crash and start in between by themselves.
+const MAX_TRIES: u32 = 5;
+
+/// Carries out what a person said yes to, unless the world has moved.
+async fn turn(
+    context: &Context,
+    session: &Session,
+    wish: &Wish,
+    (plan, detach): (&Plan, bool),
+) -> Result<Turn, Error> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let now = session.plan(&wish.request).await?;
+        if !now.changes_since(plan).is_empty() {
+            return Ok(Turn::Moved { now: Box::new(now), begun: false });
+        }
+        let begun = match begin(context, session, &held(wish, &now), detach).await {
+            Err(error) if error.kind == Kind::Conflict && tries < MAX_TRIES => {
+                // The engine looked once more: who is right is told by the plan of now.
+                let later = session.plan(&wish.request).await?;
+                if later.digest == now.digest {
+                    return Err(error);
+                }
+                continue;
+            }
+            begun => begun?,
+        };
+        // A second request with the same key would be the same run.
+        if !begun.moved || wish.request.dedupe.is_some() {
+            return Ok(Turn::Over(begun.exit_code));
+        }
+        let now = session.plan(&wish.request).await?;
+        return Ok(Turn::Moved { now: Box::new(now), begun: true });
+    }
+}
+
+/// What a person said yes to is what is done: the run is held to the plan they were shown. A plan that could not know
+/// everything cannot be held to, so that only what it saw must still be so.
+fn held(wish: &Wish, plan: &Plan) -> Wish {
+    let mut wish = wish.clone();
+    if holds(plan) {
+        wish.request.plan = Some(plan.digest.clone());
+    }
+    wish
+}
+
+fn tell_changes(context: &Context, changes: &[String]) {
+    let out = &context.out;
+    out.talk(format!("\n{}", out.talk_paint.yellow("this has changed since you were shown the plan:")));
+    for change in changes {
+        out.talk(format!("  {}", crate::error::printable(change)));
+    }
+    out.talk("");
+}
+
+/// A run that was accepted.
+pub(super) struct Begun {
+    pub(super) exit_code: u8,
+    /// It stopped because something was not as planned.
+    moved: bool,
+}
+
+pub(super) async fn begin(
+    context: &Context,
+    session: &Session,
+    wish: &Wish,
+    detach: bool,
+) -> Result<Begun, Error> {
+    let run = session.submit(&wish.request).await?;
     if detach {
-        let run = session.submit(&wish.request).await?;
         if context.out.is_json() {
             context
                 .out
@@ -81,38 +173,20 @@ async fn on(context: &Context, session: &Session, wish: &Wish, (asks, detach): (
             context.out.line(run.as_str());
             context.out.hint(&format!("`runbook runs watch {run}` follows it"));
         }
-        return Ok(exit::SUCCEEDED);
+        return Ok(Begun { exit_code: exit::SUCCEEDED, moved: false });
     }
-    submit_and_follow(context, session, &wish).await
-}
-
-/// What a person said yes to is what is done: the run is held to the plan they were shown. A plan that could not know
-/// everything cannot be held to, so that only what it saw must still be so.
-async fn agreed(session: &Session, wish: &mut Wish, plan: &Plan) -> Result<(), Error> {
-    if holds(plan) {
-        wish.request.plan = Some(plan.digest.clone());
-        return Ok(());
-    }
-    let now = session.plan(&wish.request).await?;
-    if now.digest == plan.digest {
-        return Ok(());
-    }
-    let (asked, now) = (plan.digest.short().to_owned(), now.digest.short().to_owned());
-    Err(Refusal::PlanChanged { asked, now }.into())
+    let watching = Watching::new(context, session, run.clone(), Display::of(context))?;
+    let follower = watching.until_rest(&run).await?;
+    conclude(context, &follower);
+    let view = follower.view();
+    let failures = view.steps.iter().filter_map(|step| step.failure.as_ref());
+    let moved = view.status == "failed" && failures.into_iter().any(|failure| failure.code == STALE);
+    Ok(Begun { exit_code: follower.exit_code(), moved })
 }
 
 /// Whether nothing in the plan rests on what cannot be known before.
 fn holds(plan: &Plan) -> bool {
     plan.unknown.is_empty() && plan.writes.iter().all(|write| write.certain)
-}
-
-/// Until it is over or rests.
-pub(super) async fn submit_and_follow(context: &Context, session: &Session, wish: &Wish) -> Ended {
-    let run = session.submit(&wish.request).await?;
-    let watching = Watching::new(context, session, run.clone(), Display::of(context))?;
-    let follower = watching.until_rest(&run).await?;
-    conclude(context, &follower);
-    Ok(follower.exit_code())
 }
 
 /// What came of a run that is over or rests.
@@ -132,7 +206,7 @@ pub(super) fn conclude(context: &Context, follower: &super::follow::Follower) {
 /// Whether a person is to be asked first; without one, high risk is refused unless `--yes` says it.
 fn must_ask(context: &Context, wish: &Wish, manner: &Manner) -> Result<bool, Error> {
     let risk = wish.runbook.risk;
-    if manner.yes || !writes(&wish.runbook.grants) {
+    if manner.yes || !(writes(&wish.runbook.grants) || wish.runbook.grants.reveals()) {
         return Ok(false);
     }
     let asked = context.out.can_ask() && !context.out.is_json() && !manner.detach;

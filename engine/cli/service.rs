@@ -27,6 +27,9 @@ pub(super) enum Service {
     Resize(Resize),
     Start(Start),
     Stop(Stop),
+    Pause(Pause),
+    Unpause(Unpause),
+    Signal(Signal),
     Logs(Logs),
 }
 
@@ -62,7 +65,7 @@ pub(super) struct Restart {
     /// So many replicas at once
     #[arg(long, value_name = "NUMBER")]
     batch: Option<u32>,
-    /// Time to stop by itself, for example 30s
+    /// Time to stop by itself, for example 30s; without it each container's own stop timeout
     #[arg(long, value_name = "TIME", conflicts_with = "force")]
     grace: Option<String>,
     /// Kill, then start clean
@@ -123,7 +126,7 @@ pub(super) struct Resize {
     memory: Option<String>,
 }
 
-/// Start what is stopped
+/// Start what is stopped, let go on what is paused
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   runbook service start shop/web
@@ -143,9 +146,46 @@ The same as: runbook run service-stop -p service=shop/web")]
 pub(super) struct Stop {
     #[command(flatten)]
     whom: Whom,
-    /// Time to stop by itself, for example 30s
+    /// Time to stop by itself, for example 30s; without it each container's own stop timeout
     #[arg(long, value_name = "TIME")]
     grace: Option<String>,
+}
+
+/// Freeze the processes of a service
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  runbook service pause shop/web
+  runbook service pause shop-web-2                      one container
+
+The same as: runbook run service-pause -p service=shop/web")]
+pub(super) struct Pause {
+    #[command(flatten)]
+    whom: Whom,
+}
+
+/// Let the paused processes of a service go on
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  runbook service unpause shop/web
+
+The same as: runbook run service-unpause -p service=shop/web")]
+pub(super) struct Unpause {
+    #[command(flatten)]
+    whom: Whom,
+}
+
+/// Send a signal to the processes of a service
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  runbook service signal shop/web HUP --reason 'new certificate'
+  runbook service signal shop-web-2 USR1                one container
+
+The same as: runbook run service-signal -p service=shop/web -p signal=HUP")]
+pub(super) struct Signal {
+    #[command(flatten)]
+    whom: Whom,
+    /// The signal's name, with or without SIG
+    signal: String,
 }
 
 /// Show the last lines of every replica
@@ -197,6 +237,13 @@ impl Service {
             Self::Stop(stop) => {
                 let pairs = stop.grace.map(|grace| ("grace", grace));
                 shorthand(context, "service-stop", &stop.whom, pairs.into_iter().collect())
+            }
+            Self::Pause(pause) => shorthand(context, "service-pause", &pause.whom, Vec::new()),
+            Self::Unpause(unpause) => shorthand(context, "service-unpause", &unpause.whom, Vec::new()),
+            Self::Signal(Signal { whom, signal }) => {
+                let name = signal.to_ascii_uppercase();
+                let name = name.strip_prefix("SIG").unwrap_or(&name).to_owned();
+                shorthand(context, "service-signal", &whom, vec![("signal", name)])
             }
             Self::Logs(logs) => {
                 let mut pairs = Vec::new();

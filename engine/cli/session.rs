@@ -1,7 +1,6 @@
 //! Whom a command asks: the engine of the data directory, which is this process if no other is.
 
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -10,27 +9,28 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::context::Context;
+use super::patience::{PATIENCE, Wait};
 use super::signals::Signals;
-use crate::api::client::Client;
+use super::successor::Successor;
+use crate::api::client::{Client, Conversation, Unanswered};
 use crate::api::server::Server;
 use crate::audit::StateChange;
 use crate::config::Settings;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::executor::emergency;
 use crate::executor::lock_file::{self, LockFile};
-
 use crate::executor::request::{Command, Plan, Request};
 use crate::executor::{Engine, EngineConfig, Refusal};
 use crate::model::ids::RunId;
 use crate::secrets::Keeper;
 
-/// How long an engine may take to begin or to end, during which it holds the lock and serves nobody.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// After so long without an answer another engine is begun in the background; one too many finds the lock held and ends.
+const BEGIN_AGAIN: Duration = Duration::from_secs(2);
 
-/// How long a command waits for its turn while engines follow each other.
-const LONGEST_PATIENCE: Duration = Duration::from_mins(1);
+/// A greeting older than this is no longer relied upon.
+const FRESH: Duration = Duration::from_secs(1);
 
-/// Between two looks.
+/// Between two looks at a log that tells nothing further.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Whom a command asks.
@@ -42,7 +42,14 @@ pub(crate) struct Session {
 
 enum Place {
     Here(Box<Here>),
-    There(Client),
+    There(There),
+}
+
+/// The engine of another process.
+struct There {
+    client: Client,
+    /// The conversation that showed that it is there, for the first question.
+    greeted: Mutex<Option<(Instant, Conversation)>>,
 }
 
 /// The engine in this process.
@@ -58,19 +65,20 @@ impl Session {
     pub(crate) async fn open(context: &Context) -> Result<Self, Error> {
         let settings = context.settings()?;
         settings.data.ensure()?;
-        let client = Client::new(&settings.data.path);
+        let there = There::of(settings);
         let name = engine_name();
-        let mut wait = Wait::new(settings);
+        let mut wait = Wait::new(&settings.data.path);
         let place = loop {
             let lock = lock_file::try_lock(&settings.data.path)
                 .map_err(|error| Error::file(&settings.data.path, "lock", &error))?;
             if let Some(lock) = lock {
                 let here = Here::start(settings, context.keeper()?, lock, name)?;
                 warn_if_blind(context);
+                warn_of_those_set_aside(context, &here.engine);
                 break Place::Here(Box::new(here));
             }
-            if client.health().await?.is_some() {
-                break Place::There(client);
+            if there.greet(&mut wait).await? {
+                break Place::There(there);
             }
             wait.pause().await?;
         };
@@ -81,25 +89,15 @@ impl Session {
     pub(crate) async fn open_elsewhere(context: &Context) -> Result<Self, Error> {
         let settings = context.settings()?;
         settings.data.ensure()?;
-        let client = Client::new(&settings.data.path);
-        let successor = Successor::of(context, settings);
-        let mut wait = Wait::new(settings);
-        let mut begun: Option<Instant> = None;
-        while client.health().await?.is_none() {
-            // The one that was there, or was begun, may have gone away just now.
-            if begun.is_none_or(|begun| begun.elapsed() >= BEGIN_AGAIN) {
-                successor.begin()?;
-                begun = Some(Instant::now());
-            }
-            wait.pause().await?;
-        }
-        Ok(Self { place: Place::There(client), actor: settings.actor.clone(), successor })
+        let (there, successor) = (There::of(settings), Successor::of(context, settings));
+        there.find(&successor).await?;
+        Ok(Self { place: Place::There(there), actor: settings.actor.clone(), successor })
     }
 
     /// Whoever is the engine, if anybody is; begins none.
     pub(crate) fn onlooker(context: &Context) -> Result<Self, Error> {
         let settings = context.settings()?;
-        let place = Place::There(Client::new(&settings.data.path));
+        let place = Place::There(There::of(settings));
         Ok(Self { place, actor: settings.actor.clone(), successor: Successor::of(context, settings) })
     }
 
@@ -108,11 +106,14 @@ impl Session {
         matches!(self.place, Place::Here(_))
     }
 
-    /// Accepts a run.
+    /// Accepts a run. One with a dedupe key is asked for again where the answer was lost: it is the same run.
     pub(crate) async fn submit(&self, request: &Request) -> Result<RunId, Error> {
         match &self.place {
             Place::Here(here) => Ok(here.engine.submit(request.clone()).await?),
-            Place::There(client) => client.submit(request).await,
+            Place::There(there) => {
+                let again = request.dedupe.is_some();
+                there.ask(&self.successor, again, async |engine| engine.submit(request).await).await
+            }
         }
     }
 
@@ -120,7 +121,10 @@ impl Session {
     pub(crate) async fn plan(&self, request: &Request) -> Result<Plan, Error> {
         match &self.place {
             Place::Here(here) => Ok(here.engine.plan(request.clone()).await?),
-            Place::There(client) => client.plan(request).await,
+            // It changes nothing.
+            Place::There(there) => {
+                there.ask(&self.successor, true, async |engine| engine.plan(request).await).await
+            }
         }
     }
 
@@ -128,7 +132,11 @@ impl Session {
     pub(crate) async fn command(&self, run: &RunId, command: Command) -> Result<(), Error> {
         match &self.place {
             Place::Here(here) => Ok(here.engine.command(run, command, &self.actor).await?),
-            Place::There(client) => client.command(run, command, &self.actor).await,
+            Place::There(there) => {
+                let ask =
+                    async |engine: Conversation| engine.command(run, command.clone(), &self.actor).await;
+                there.ask(&self.successor, false, ask).await
+            }
         }
     }
 
@@ -136,7 +144,11 @@ impl Session {
     pub(crate) async fn halt(&self, on: bool, reason: &str) -> Result<(), Error> {
         match &self.place {
             Place::Here(here) => Ok(here.engine.halt(on, reason, &self.actor).await?),
-            Place::There(client) => client.halt(on, reason, &self.actor).await,
+            // To halt twice is to halt.
+            Place::There(there) => {
+                let ask = async |engine: Conversation| engine.halt(on, reason, &self.actor).await;
+                there.ask(&self.successor, on, ask).await
+            }
         }
     }
 
@@ -144,7 +156,12 @@ impl Session {
     pub(crate) async fn fact(&self, kind: &str, data: Value, state: Vec<StateChange>) -> Result<(), Error> {
         match &self.place {
             Place::Here(here) => Ok(here.engine.fact(&self.actor, kind, data, state).await?),
-            Place::There(client) => client.fact(&self.actor, kind, data, state).await,
+            Place::There(there) => {
+                let ask = async |engine: Conversation| {
+                    engine.fact(&self.actor, kind, data.clone(), state.clone()).await
+                };
+                there.ask(&self.successor, false, ask).await
+            }
         }
     }
 
@@ -185,7 +202,9 @@ impl Session {
     /// If nobody is the engine any more, begins one in the background that carries on what is unfinished.
     pub(crate) async fn revive(&self) -> Result<(), Error> {
         match &self.place {
-            Place::There(client) if matches!(client.health().await, Ok(None)) => self.successor.begin(),
+            Place::There(there) if matches!(there.client.health().await, Ok(None)) => {
+                self.successor.begin_if_nobody()
+            }
             _ => Ok(()),
         }
     }
@@ -233,34 +252,6 @@ impl Session {
     }
 }
 
-/// Waits for an engine that holds the data directory and answers nobody: it begins or ends. Many short-lived ones may follow
-/// each other; only one that stays silent is given up.
-struct Wait<'s> {
-    settings: &'s Settings,
-    holder: Option<u32>,
-    since: Instant,
-    began: Instant,
-}
-
-impl<'s> Wait<'s> {
-    fn new(settings: &'s Settings) -> Self {
-        let now = Instant::now();
-        Self { settings, holder: None, since: now, began: now }
-    }
-
-    async fn pause(&mut self) -> Result<(), Error> {
-        let holder = lock_file::holder(&self.settings.data.path);
-        if holder != self.holder {
-            (self.holder, self.since) = (holder, Instant::now());
-        }
-        if self.since.elapsed() >= PATIENCE || self.began.elapsed() >= LONGEST_PATIENCE {
-            return Err(busy(self.settings));
-        }
-        tokio::time::sleep(PAUSE).await;
-        Ok(())
-    }
-}
-
 /// What cannot be opened cannot be taken out of what is recorded either.
 fn warn_if_blind(context: &Context) {
     let Some(why) = context.keeper().ok().and_then(|keeper| keeper.blind()) else { return };
@@ -269,6 +260,74 @@ fn warn_if_blind(context: &Context) {
     ));
     if let Some(way_out) = why.way_out() {
         context.out.hint(way_out);
+    }
+}
+
+/// Each is told by every process that becomes the engine: nobody else looks after them.
+fn warn_of_those_set_aside(context: &Context, engine: &Engine) {
+    for (run, aside) in engine.set_aside() {
+        context.out.warning(&format!("run `{run}` is set aside, since it cannot be read: {}", aside.why));
+        context.out.hint(&format!("`runbook runs show {run}` tells what to do about it"));
+    }
+}
+
+impl There {
+    fn of(settings: &Settings) -> Self {
+        Self { client: Client::new(&settings.data.path), greeted: Mutex::new(None) }
+    }
+
+    /// Whether an engine is there that takes requests; then it is remembered for the first question.
+    async fn greet(&self, wait: &mut Wait<'_>) -> Result<bool, Error> {
+        let Some(conversation) = self.client.greet().await? else { return Ok(false) };
+        wait.heard();
+        if conversation.health.leaving {
+            return Ok(false);
+        }
+        *self.greeted.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), conversation));
+        Ok(true)
+    }
+
+    /// Until an engine is there; begins one in the background if nobody is about to be it.
+    async fn find(&self, successor: &Successor) -> Result<(), Error> {
+        let mut wait = Wait::new(&successor.data_dir);
+        let mut begun: Option<Instant> = None;
+        while !self.greet(&mut wait).await? {
+            // The one that was there, or was begun, may have gone away just now.
+            if begun.is_none_or(|begun| begun.elapsed() >= BEGIN_AGAIN) {
+                successor.begin_if_nobody()?;
+                begun = Some(Instant::now());
+            }
+            wait.pause().await?;
+        }
+        Ok(())
+    }
+
+    async fn conversation(&self, successor: &Successor) -> Result<Conversation, Error> {
+        loop {
+            let greeted = self.greeted.lock().unwrap_or_else(PoisonError::into_inner).take();
+            match greeted {
+                Some((at, conversation)) if at.elapsed() < FRESH => return Ok(conversation),
+                _ => self.find(successor).await?,
+            }
+        }
+    }
+
+    /// Asks the engine, and the one that follows it where the first has done nothing; `again`, also where it may have.
+    async fn ask<T>(
+        &self,
+        successor: &Successor,
+        again: bool,
+        question: impl AsyncFn(Conversation) -> Result<T, Unanswered>,
+    ) -> Result<T, Error> {
+        let mut wait = Wait::new(&successor.data_dir);
+        loop {
+            match question(self.conversation(successor).await?).await {
+                Err(Unanswered::Leaving) => wait.heard(),
+                Err(Unanswered::Broken(_)) if again => {}
+                answered => return Ok(answered?),
+            }
+            wait.pause().await?;
+        }
     }
 }
 
@@ -298,12 +357,14 @@ impl Here {
         Ok(Self { engine, serving, stop, lock })
     }
 
-    /// Answers who has asked, then hands the directory over; whether runs are left that need an engine.
+    /// Answers who has asked, then hands the directory over; whether runs are left that need an engine. Whoever asks
+    /// meanwhile is told to ask the next one, for as long as a write that is under way takes to end.
     async fn end(mut self) -> bool {
+        self.engine.leave().await;
         let _ = self.stop.send(true);
         while self.serving.join_next().await.is_some() {}
-        let unfinished = self.engine.busy() > 0;
         self.engine.drain().await;
+        let unfinished = self.engine.busy() > 0;
         drop(self.engine);
         drop(self.lock);
         unfinished
@@ -314,53 +375,7 @@ impl Here {
 /// emergency wrote can be joined.
 const LOOK_FOR_FENCE: Duration = Duration::from_secs(1);
 
-/// After so long without an answer another engine is begun in the background; one too many finds the lock held and ends.
-const BEGIN_AGAIN: Duration = Duration::from_secs(2);
-
-/// From this size on the C library gives memory back to the system as soon as it is free. Left to itself it raises that bound,
-/// and an engine that lives for days keeps what a plugin made it use for a moment (measured: `tests/hostile`, up to 190 MiB).
-const LARGE_BYTES: &str = "1048576";
-
-/// How to begin an engine in the background that sees the same settings.
-struct Successor {
-    data_dir: PathBuf,
-    config: Option<PathBuf>,
-}
-
-impl Successor {
-    fn of(context: &Context, settings: &Settings) -> Self {
-        Self { data_dir: settings.data.path.clone(), config: context.flags().config.clone() }
-    }
-
-    fn begin(&self) -> Result<(), Error> {
-        let program = std::env::current_exe().map_err(|error| {
-            Error::environment(format!("cannot find this program: {}", crate::error::reason(&error)))
-        })?;
-        let mut command = std::process::Command::new(program);
-        command.arg("engine").arg("--data-dir").arg(&self.data_dir);
-        if let Some(config) = &self.config {
-            command.arg("--config").arg(config);
-        }
-        command.env("MALLOC_MMAP_THRESHOLD_", LARGE_BYTES);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command.spawn().map(drop).map_err(|error| {
-            Error::environment(format!("cannot begin an engine: {}", crate::error::reason(&error)))
-        })
-    }
-}
-
 fn engine_name() -> String {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     format!("{}:{}", crate::error::printable(&host), std::process::id())
-}
-
-fn busy(settings: &Settings) -> Error {
-    let holder =
-        lock_file::holder(&settings.data.path).map(|pid| format!(" by process {pid}")).unwrap_or_default();
-    let shown = settings.data.path.display();
-    Error::new(
-        Kind::Directory,
-        format!("the data directory `{shown}` is held{holder}, which serves no socket"),
-    )
-    .hint("try again in a moment; if it cannot wait: `runbook run … --emergency --reason WHY`")
 }

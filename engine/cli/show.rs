@@ -29,7 +29,7 @@ pub(super) struct Show {
 impl Show {
     pub(super) fn run(self, context: &Context) -> Ended {
         if self.yaml {
-            context.out.raw(&context.library()?.find(&self.runbook)?.text);
+            context.out.exact(&context.library()?.find(&self.runbook)?.text);
             return Ok(exit::SUCCEEDED);
         }
         let (source, runbook) = context.runbook(&self.runbook)?;
@@ -151,6 +151,6 @@ mod tests {
         let runbook = parse("it.yaml", written, &known).unwrap_or_else(|t| panic!("{}", t.render()));
         let shown = text("it.yaml", &runbook, Paint(false), None);
         assert!(!shown.contains('\u{1b}'), "{shown:?}");
-        assert!(shown.contains("First[2J\nsecond\n"), "{shown}");
+        assert!(shown.contains("First\\u{1b}[2J\nsecond\n"), "{shown}");
     }
 }

@@ -10,6 +10,7 @@ use super::render::value;
 use super::session::Session;
 use crate::audit::{Reader, StateChange};
 use crate::error::{Error, exit};
+use crate::model::json::{self, Unreadable};
 
 /// What the engine keeps for itself: changed by its own commands only.
 const OWN: &str = "engine";
@@ -89,7 +90,7 @@ impl Get {
         let found = reader(context)?.state_get(&self.bucket, &self.key)?;
         let found = found.ok_or_else(|| absent(&self.bucket, &self.key))?;
         match &found {
-            Value::String(text) if !context.out.is_json() => context.out.line(text),
+            Value::String(text) if !context.out.is_json() => context.out.exact(&format!("{text}\n")),
             other => context.out.json(other),
         }
         Ok(exit::SUCCEEDED)
@@ -98,7 +99,7 @@ impl Get {
 
 impl Set {
     fn run(self, context: &Context) -> Ended {
-        let value = serde_json::from_str(&self.value).unwrap_or(Value::String(self.value));
+        let value = value_of(self.value)?;
         let data = json!({ "bucket": self.bucket, "key": self.key });
         let (bucket, key) = own(self.bucket, self.key)?;
         change(context, "state.set", &data, StateChange::Set { bucket, key, value })
@@ -162,6 +163,15 @@ fn own(bucket: String, key: String) -> Result<(String, String), Error> {
     Ok((bucket, key))
 }
 
+/// JSON, or else a text.
+fn value_of(text: String) -> Result<Value, Error> {
+    match json::read(&text) {
+        Ok(value) => Ok(value),
+        Err(Unreadable::Syntax(_)) => Ok(Value::String(text)),
+        Err(Unreadable::Excess(excess)) => Err(Error::invalid(format!("the value cannot be kept: {excess}"))),
+    }
+}
+
 fn change(context: &Context, kind: &str, data: &Value, change: StateChange) -> Ended {
     context.wait_many(async {
         let session = Session::open(context).await?;
@@ -178,6 +188,16 @@ fn change(context: &Context, kind: &str, data: &Value, change: StateChange) -> E
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_is_json_or_a_text_and_never_too_deep() {
+        let nested = |depth| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(value_of("[1".to_owned()).unwrap(), Value::from("[1"));
+        assert!(value_of(nested(json::MAX_DEPTH)).unwrap().is_array());
+        for depth in [json::MAX_DEPTH + 1, 125, 200] {
+            assert!(value_of(nested(depth)).unwrap_err().message.contains("64 levels"));
+        }
+    }
 
     #[test]
     fn what_the_engine_keeps_for_itself_is_out_of_reach() {

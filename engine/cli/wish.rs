@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::executor::library::{self, yaml};
 use crate::executor::request::{LockWish, Request};
 use crate::model::ids::Digest;
+use crate::model::json;
 use crate::model::parameters::{self, InvalidParameter};
 use crate::model::runbook::Runbook;
 use crate::run::event::TriggerKind;
@@ -60,7 +61,7 @@ pub(super) struct Manner {
     /// The data directory is full, damaged, or its engine hangs: fence it, and write to a segment of its own
     #[arg(long, requires = "reason", conflicts_with_all = ["detach", "plan", "step"])]
     pub(super) emergency: bool,
-    /// A second request with the same key is the same run
+    /// A second request with the same key within 7 days is the same run
     #[arg(long, value_name = "KEY", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     dedupe: Option<String>,
 }
@@ -155,8 +156,8 @@ fn read_file(path: &Path) -> Result<Map<String, Value>, Error> {
         }
         node.map_or(Value::Null, |node| node.to_json())
     } else {
-        serde_json::from_str(&text).map_err(|error| {
-            Error::invalid(format!("`{}` is not JSON: {error}", path.display())).hint(FILE_HINT)
+        json::read(&text).map_err(|error| {
+            Error::invalid(format!("`{}` cannot be read as JSON: {error}", path.display())).hint(FILE_HINT)
         })?
     };
     match value {

@@ -1,6 +1,7 @@
 //! Where the data directory is. Knows nothing of what is kept in it.
 
-use std::os::unix::fs::DirBuilderExt as _;
+use std::fs::Permissions;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
@@ -14,6 +15,20 @@ pub const SHARED: &str = "/var/lib/runbook";
 
 /// Only the engine's own user may look inside.
 const MODE: u32 = 0o700;
+
+/// The bits of everyone but the owner; those with which they may write; that with which they may write only their own.
+const OTHERS: u32 = 0o077;
+const WRITABLE: u32 = 0o022;
+const STICKY: u32 = 0o1000;
+
+/// How the names of the files begin that are made in it.
+const FILES: [&str; 4] = ["audit.", "engine.", "fence.", "reserve"];
+
+/// The folders that are made in it.
+const FOLDERS: [&str; 5] = ["cache", "checkpoints", "emergency", "plugins", "secrets"];
+
+/// What tells a directory that is ours from one that a person named by mistake.
+const KEY: &str = "audit.key";
 
 /// The data directory and who named it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,12 +78,45 @@ impl DataDirectory {
             ))
             .hint("run it as its owner, or name another with --data-dir"));
         }
+        tighten(&self.path);
         Ok(())
     }
 
     /// Whether something was ever kept there.
     pub fn exists(&self) -> bool {
         self.path.is_dir()
+    }
+}
+
+/// Takes from everyone else what version 0.1 left them, as the umask was. A directory that others could only read is not
+/// changed, since a person may have made it so: `doctor` tells.
+fn tighten(dir: &Path) {
+    let own = rustix::process::geteuid().as_raw();
+    if let Ok(found) = std::fs::metadata(dir)
+        && found.uid() == own
+        && found.mode() & WRITABLE != 0
+        && found.mode() & STICKY == 0
+        && dir.join(KEY).exists()
+    {
+        narrow(dir, MODE);
+    }
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    for entry in entries.filter_map(Result::ok) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let Ok(found) = std::fs::symlink_metadata(entry.path()) else { continue };
+        if found.uid() != own || found.mode() & OTHERS == 0 {
+            continue;
+        }
+        let file = found.is_file() && FILES.iter().any(|begin| name.starts_with(begin));
+        if file || found.is_dir() && FOLDERS.contains(&&*name) {
+            narrow(&entry.path(), found.mode() & MODE);
+        }
+    }
+}
+
+fn narrow(path: &Path, mode: u32) {
+    if let Err(error) = std::fs::set_permissions(path, Permissions::from_mode(mode)) {
+        tracing::warn!(%error, path = %path.display(), "others can read or change this");
     }
 }
 
@@ -91,7 +139,6 @@ fn accessible(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
 
     fn environment(data_dir: Option<&str>, xdg: Option<&str>, home: Option<&str>) -> Environment {
         Environment {
@@ -142,6 +189,35 @@ mod tests {
         let path = parent.path().join("a/b");
         DataDirectory { path: path.clone(), origin: Origin::Default }.ensure().unwrap();
         assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, MODE);
+    }
+
+    #[test]
+    fn what_others_could_change_is_narrowed_and_nothing_that_is_not_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let mode =
+            |name: &str| std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o7777;
+        let widen = |name: &str, mode| {
+            std::fs::set_permissions(dir.path().join(name), Permissions::from_mode(mode)).unwrap();
+        };
+        for name in ["audit.db", "audit.pub", "fence.open", "letter.txt"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+            widen(name, 0o666);
+        }
+        for name in ["checkpoints", "photographs"] {
+            std::fs::create_dir(dir.path().join(name)).unwrap();
+            widen(name, 0o777);
+        }
+        let ensure = |wide| {
+            widen(".", wide);
+            DataDirectory { path: dir.path().to_owned(), origin: Origin::Default }.ensure().unwrap();
+            mode(".")
+        };
+        assert_eq!(ensure(0o777), 0o777, "not known to be ours");
+        std::fs::write(dir.path().join(KEY), "").unwrap();
+        assert_eq!((ensure(0o755), ensure(0o1777), ensure(0o777)), (0o755, 0o1777, 0o700));
+        let modes =
+            ["audit.db", "audit.pub", "fence.open", "letter.txt", "checkpoints", "photographs"].map(mode);
+        assert_eq!(modes, [0o600, 0o600, 0o600, 0o666, 0o700, 0o777]);
     }
 
     #[test]

@@ -5,14 +5,18 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use bollard::Docker;
-use hyper::Uri;
+use bollard::{BollardRequest, Docker};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
 use crate::containers::error::{Call, Error, unreachable_daemon};
+use crate::containers::wire::{Road, Wire};
 use crate::model::effect::FailureKind;
 
 /// The port of a daemon without TLS, where none is named.
@@ -29,12 +33,26 @@ const NEVER_S: u64 = 24 * 60 * 60;
 /// A version of the daemon's interface: major and minor.
 pub(crate) type ApiVersion = (usize, usize);
 
-/// An open connection.
+/// A daemon that was greeted; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Opened {
-    pub(crate) docker: Docker,
+pub(super) struct Link {
+    pub(super) docker: Docker,
+    /// For what bollard would keep in memory whole, or would not know.
+    pub(super) wire: Wire,
     /// As agreed; none where the daemon names none.
-    pub(crate) version: Option<ApiVersion>,
+    pub(super) version: Option<ApiVersion>,
+}
+
+impl Link {
+    fn new(road: Road, version: Option<ApiVersion>) -> Result<Self, bollard::errors::Error> {
+        let wire = Wire { road, version: version.map(in_path).unwrap_or_default() };
+        let address = Some("http://daemon");
+        let sender = wire.clone();
+        let send = move |request: BollardRequest| sender.send(request);
+        let docker =
+            Docker::connect_with_custom_transport(send, address, NEVER_S, bollard::API_DEFAULT_VERSION)?;
+        Ok(Self { docker, wire, version })
+    }
 }
 
 /// Where a daemon listens.
@@ -111,43 +129,36 @@ impl Connection {
     }
 
     /// Greets the daemon and agrees on the newest API version that both sides know.
-    pub(crate) async fn open(&self) -> Result<Opened, Error> {
+    pub(super) async fn open(&self) -> Result<Link, Error> {
         let call = Call { verb: "greet", name: "the daemon", writes: false, deadline: GREETING_DEADLINE };
         let opening = async {
-            let docker = self.client(call)?;
+            let road = self.road()?;
             let theirs = match self {
                 Self::Unix(path) => greet(UnixStream::connect(path).await, self).await?,
                 Self::Tcp { host, tls: None } => greet(TcpStream::connect(host).await, self).await?,
                 Self::Tcp { tls: Some(_), .. } => {
-                    docker.version().await.map_err(|error| call.failed(self, &error))?.api_version
+                    let link = Link::new(road.clone(), None).map_err(|error| call.failed(self, &error))?;
+                    link.docker.version().await.map_err(|error| call.failed(self, &error))?.api_version
                 }
             };
             let version = theirs.as_deref().and_then(parse_version).map(|theirs| theirs.min(newest_known()));
-            Ok(Opened { docker: speaking(docker, version), version })
+            Link::new(road, version).map_err(|error| call.failed(self, &error))
         };
         tokio::time::timeout(GREETING_DEADLINE, opening).await.unwrap_or_else(|_| Err(call.timed_out(self)))
     }
 
-    fn client(&self, call: Call<'_>) -> Result<Docker, Error> {
-        let version = bollard::API_DEFAULT_VERSION;
-        let client = match self {
-            // bollard looks for the file first and would hide why it cannot be used.
-            Self::Unix(path) => reachable(path, self).and_then(|path| {
-                Docker::connect_with_unix(path, NEVER_S, version).map_err(|error| call.failed(self, &error))
-            }),
-            Self::Tcp { host, tls: None } => {
-                Docker::connect_with_http(&format!("tcp://{host}"), NEVER_S, version)
-                    .map_err(|error| call.failed(self, &error))
-            }
-            Self::Tcp { host, tls: Some(Tls { ca, cert, key }) } => {
-                for file in [ca, cert, key] {
-                    readable(file)?;
-                }
-                Docker::connect_with_ssl(&format!("tcp://{host}"), key, cert, ca, NEVER_S, version)
-                    .map_err(|error| call.failed(self, &error))
-            }
-        }?;
-        Ok(client)
+    /// How requests get there.
+    fn road(&self) -> Result<Road, Error> {
+        Ok(match self {
+            // Looked for first, so that it can be said why it cannot be used.
+            Self::Unix(path) => Road::Unix(reachable(path, self)?.to_owned()),
+            Self::Tcp { host, tls: None } => Road::Tcp(host.clone()),
+            Self::Tcp { host, tls: Some(tls) } => Road::Tls {
+                address: host.clone(),
+                name: server_name(self)?,
+                connector: Arc::new(client_config(tls)?).into(),
+            },
+        })
     }
 }
 
@@ -172,11 +183,9 @@ fn with_port(host: &str, port: u16) -> Option<String> {
     }
 }
 
-fn reachable<'a>(path: &'a Path, connection: &Connection) -> Result<&'a str, Error> {
+fn reachable<'a>(path: &'a Path, connection: &Connection) -> Result<&'a Path, Error> {
     match std::fs::metadata(path) {
-        Ok(_) => path.to_str().ok_or_else(|| {
-            Error::invalid("containers.address", format!("the path of `{connection}` is not UTF-8"))
-        }),
+        Ok(_) => Ok(path),
         Err(error) => Err(unreachable_daemon(connection, Some(error.kind()), &error.to_string())),
     }
 }
@@ -209,6 +218,10 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     if !answer.starts_with("HTTP/1.") {
         return Err(unreachable_daemon(connection, None, "what listens there does not speak HTTP"));
     }
+    // `HTTP/1.1 503 Service Unavailable`: it has no version to tell now, and will when it is well.
+    if answer.split(' ').nth(1).is_some_and(|status| status.starts_with('5')) {
+        return Err(unreachable_daemon(connection, None, "it answers that it fails itself"));
+    }
     Ok(answer
         .lines()
         .filter_map(|line| line.split_once(':'))
@@ -225,20 +238,49 @@ fn parse_version(text: &str) -> Option<ApiVersion> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// Puts the agreed version before each path; bollard itself leaves it out, and then the daemon's newest would apply.
-fn speaking(docker: Docker, version: Option<ApiVersion>) -> Docker {
-    let Some((major, minor)) = version else { return docker };
-    docker.with_request_modifier(move |mut request| {
-        let mut parts = request.uri().clone().into_parts();
-        let path = parts.path_and_query.as_ref().map_or("/", |path| path.as_str());
-        if let Ok(path) = format!("/v{major}.{minor}{path}").parse() {
-            parts.path_and_query = Some(path);
-            if let Ok(uri) = Uri::from_parts(parts) {
-                *request.uri_mut() = uri;
-            }
-        }
-        request
+/// As it stands before each path.
+fn in_path((major, minor): ApiVersion) -> String {
+    format!("/v{major}.{minor}")
+}
+
+/// Whose certificate the daemon must show.
+fn server_name(connection: &Connection) -> Result<ServerName<'static>, Error> {
+    let host = connection.host_address().trim_start_matches('[').trim_end_matches(']');
+    ServerName::try_from(host.to_owned()).map_err(|_| {
+        Error::invalid(
+            "containers.address",
+            format!("`{connection}` names no host that a certificate can be for"),
+        )
     })
+}
+
+/// Trusts the authority of the configuration and no other.
+fn client_config(tls: &Tls) -> Result<ClientConfig, Error> {
+    let Tls { ca, cert, key } = tls;
+    for file in [ca, cert, key] {
+        readable(file)?;
+    }
+    let mut roots = RootCertStore::empty();
+    for authority in certificates(ca)? {
+        roots.add(authority).map_err(|error| unusable(ca, &error))?;
+    }
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, &error))?;
+    ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unusable(ca, &error))?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(certificates(cert)?, private)
+        .map_err(|error| unusable(cert, &error))
+}
+
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
+    all.map_err(|error| unusable(file, &error))
+}
+
+fn unusable(file: &Path, why: &dyn fmt::Display) -> Error {
+    let message = format!("cannot use the certificate file `{}`: {why}", file.display());
+    Error::certain(FailureKind::Unavailable, "containers.certificate", message)
 }
 
 #[cfg(test)]

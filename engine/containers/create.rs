@@ -10,11 +10,12 @@ use tokio::time::Instant;
 
 use crate::containers::clone::{self, Image, Join, Kind, Mark, Networks, Object, Original};
 use crate::containers::daemon::{Daemon, read, write};
-use crate::containers::error::Error;
+use crate::containers::error::{Error, is_away};
 use crate::containers::exchange::Exchange;
 use crate::containers::files::NewSecrets;
 use crate::containers::labels::{CALL, Labels, NETWORKS, ORIGIN};
 use crate::containers::name::{check_container, is_id};
+use crate::containers::overrides;
 use crate::containers::types::{Container, Overrides, State};
 use crate::model::effect::FailureKind;
 
@@ -40,6 +41,7 @@ impl Daemon {
         let (original, image) = self.copyable(from, overrides, |_| false).await?;
         let mut clone = clone::clone(&original, &image, overrides, Mark { name, call_key });
         clone.add_env(secrets);
+        clone.note_overrides(self.digest_of(overrides, secrets).await?);
         let path = format!("/containers/create?name={name}");
         let request = Exchange::post(path, &Value::Object(clone.body));
         let id = match self.exchange(write("create container", name), request).await {
@@ -57,6 +59,7 @@ impl Daemon {
             return Err(self.take_back(&id, error).await);
         }
         let made = self.inspect(&id).await.map_err(Error::after_change)?;
+        self.inherit(&self.narrow(original.typed), &made).await;
         if let Err(error) = self.put_files(&made, &secrets.files).await {
             return Err(self.take_back(&id, error).await);
         }
@@ -122,6 +125,18 @@ impl Daemon {
             }
         }
         Ok(())
+    }
+
+    /// Secrets are not part of it: a container that gets some is never taken for one that has them already.
+    async fn digest_of(&self, overrides: &Overrides, secrets: &NewSecrets) -> Result<Option<String>, Error> {
+        if !secrets.env.is_empty() || !secrets.files.is_empty() {
+            return Ok(None);
+        }
+        let image_id = match &overrides.image {
+            Some(image) => Some(self.image_id(image).await?),
+            None => None,
+        };
+        Ok(overrides::digest(overrides, image_id.as_deref()))
     }
 
     /// The container that has taken the name, if an earlier request of this very call is creating it. The daemon takes
@@ -205,20 +220,27 @@ impl Daemon {
         })
     }
 
+    /// None if there is none of that name; a daemon that gives no answer has not said so.
+    async fn known_image(&self, image: &str) -> Result<Option<Value>, Error> {
+        match self.image(image).await {
+            Ok(image) => Ok(Some(image)),
+            Err(error) if is_away(&error.failure) => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
     /// The image asked for, else that of the original: by its name where the name still means the same, else by id.
     async fn image_for(&self, original: &Original, wanted: Option<&str>) -> Result<Image, Error> {
         let old_id = original.typed.image.clone().unwrap_or_default();
         let old = brought(&self.image(&old_id).await?);
         let old_name = original.config("Image").as_str().unwrap_or_default();
-        let name = wanted.unwrap_or(old_name);
-        let found = match self.image(name).await {
-            Ok(image) => Some(text(&image["Id"])),
+        let found = match wanted {
+            Some(wanted) => Some(self.image(wanted).await?),
             // Its name was removed, or was never one: `docker run ID`.
-            Err(_) if wanted.is_none() => None,
-            Err(error) => return Err(error),
+            None => self.known_image(old_name).await?,
         };
-        let (name, id) = match found {
-            Some(id) if wanted.is_some() || id == old_id => (name.to_owned(), id),
+        let (name, id) = match found.map(|image| text(&image["Id"])) {
+            Some(id) if wanted.is_some() || id == old_id => (wanted.unwrap_or(old_name).to_owned(), id),
             _ => (old_id.clone(), old_id.clone()),
         };
         Ok(Image { name, id, old, old_id })

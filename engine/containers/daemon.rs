@@ -3,7 +3,7 @@
 //! Knows deadlines and how to reach the daemon on first use; does not know what the questions mean.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bollard::Docker;
@@ -11,11 +11,13 @@ use bollard::models::ContainerInspectResponse;
 use serde::Serialize;
 use tokio::sync::OnceCell;
 
-use crate::containers::connection::{ApiVersion, Connection, Opened};
+use crate::containers::connection::{ApiVersion, Connection, Link};
 use crate::containers::container::narrow;
+use crate::containers::crashes::Crashes;
 use crate::containers::error::{Call, Error, NOT_FOUND};
 use crate::containers::name;
 use crate::containers::types::Container;
+use crate::containers::wire::{CUT_OFF, Wire};
 use crate::model::effect::FailureKind;
 
 /// How long a question may take. The daemon answers from memory, but waits for a container that is just being changed.
@@ -37,7 +39,8 @@ pub struct Daemon {
 
 struct Inner {
     connection: Connection,
-    opened: OnceCell<Opened>,
+    link: OnceCell<Link>,
+    crashes: Crashes,
 }
 
 /// What a daemon says of itself.
@@ -62,7 +65,8 @@ pub struct Info {
 impl Daemon {
     /// A daemon at this place. Files and sockets are looked at on first use.
     pub fn connect(connection: &Connection) -> Result<Self, Error> {
-        let inner = Inner { connection: connection.clone(), opened: OnceCell::new() };
+        let inner =
+            Inner { connection: connection.clone(), link: OnceCell::new(), crashes: Crashes::default() };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -98,7 +102,14 @@ impl Daemon {
     }
 
     pub(crate) fn narrow(&self, raw: ContainerInspectResponse) -> Container {
-        narrow(raw, self.connection().host_address())
+        let container = narrow(raw, self.connection().host_address());
+        self.crashes().note(&container);
+        container
+    }
+
+    /// The deaths of containers that were seen.
+    pub(crate) fn crashes(&self) -> &Crashes {
+        &self.inner.crashes
     }
 
     /// The daemon's whole document, environment values included: never hand it out of this module.
@@ -129,9 +140,14 @@ impl Daemon {
         loop {
             let docker = self.docker().await?;
             tries -= 1;
-            let error = match tokio::time::timeout(call.deadline, ask(docker)).await {
+            let cut_off = Arc::new(OnceLock::new());
+            let asked = tokio::time::timeout(call.deadline, ask(docker));
+            let error = match CUT_OFF.scope(Arc::clone(&cut_off), asked).await {
                 Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(error)) => call.failed(self.connection(), &error),
+                Ok(Err(error)) => match cut_off.get() {
+                    Some(limit) => call.too_large(self.connection(), *limit),
+                    None => call.failed(self.connection(), &error),
+                },
                 Err(_) => call.timed_out(self.connection()),
             };
             if tries == 0 || !error.is_damaged_answer() {
@@ -142,16 +158,21 @@ impl Daemon {
     }
 
     pub(crate) async fn docker(&self) -> Result<Docker, Error> {
-        Ok(self.opened().await?.docker.clone())
+        Ok(self.link().await?.docker)
     }
 
     /// The version of the daemon's interface that is spoken; none where the daemon names none.
     pub(crate) async fn api_version(&self) -> Result<Option<ApiVersion>, Error> {
-        Ok(self.opened().await?.version)
+        Ok(self.link().await?.version)
     }
 
-    async fn opened(&self) -> Result<&Opened, Error> {
-        self.inner.opened.get_or_try_init(|| self.inner.connection.open()).await
+    /// The wire below bollard.
+    pub(super) async fn wire(&self) -> Result<Wire, Error> {
+        Ok(self.link().await?.wire)
+    }
+
+    async fn link(&self) -> Result<Link, Error> {
+        self.inner.link.get_or_try_init(|| self.inner.connection.open()).await.cloned()
     }
 }
 

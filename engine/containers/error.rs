@@ -7,6 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::containers::connection::Connection;
+use crate::containers::wire::TooLarge;
 use crate::model::effect::{Failure, FailureKind};
 
 /// The longest text of a daemon that goes into a message, in characters.
@@ -14,6 +15,29 @@ const MAX_DAEMON_TEXT_CHARS: usize = 400;
 
 /// The code of an answer that was cut off or cannot be read.
 const DAMAGED_ANSWER: &str = "containers.daemon-cut";
+
+/// The code of a daemon that cannot be reached.
+const UNREACHABLE: &str = "containers.daemon-unreachable";
+
+/// The code of a daemon that gives no answer in time.
+pub const SILENT: &str = "containers.daemon-silent";
+
+/// The code of an answer by which the daemon says that it fails itself (5xx).
+const DAEMON_ERROR: &str = "containers.daemon-error";
+
+/// Words of a 5xx that are about the one container and not about the daemon: asking again gives the same answer.
+const ABOUT_THE_CONTAINER: [&str; 4] =
+    ["port is already allocated", "address already in use", "OCI runtime create failed", "not supported"];
+
+/// Whether the failure tells of a daemon in trouble and not of what it was asked: it may be well again in a moment.
+pub fn is_away(failure: &Failure) -> bool {
+    [UNREACHABLE, DAMAGED_ANSWER, SILENT, DAEMON_ERROR].contains(&failure.code.as_str())
+}
+
+/// Whether the daemon answered that it fails itself.
+pub fn is_daemon_error(failure: &Failure) -> bool {
+    failure.code == DAEMON_ERROR
+}
 
 /// The code of a failure that says there is no such container.
 pub const NOT_FOUND: &str = "containers.not-found";
@@ -88,7 +112,7 @@ impl Call<'_> {
             self.name,
             self.deadline.as_secs()
         );
-        let failure = Failure::new(FailureKind::TimedOut, "containers.daemon-silent", message);
+        let failure = Failure::new(FailureKind::TimedOut, SILENT, message);
         Error { failure, certain: !self.writes }
     }
 
@@ -104,6 +128,16 @@ impl Call<'_> {
             bollard::errors::Error::RequestTimeoutError => self.timed_out(connection),
             other => self.cut(connection, other),
         }
+    }
+
+    /// The answer was cut off here, because it is larger than any daemon's that means well.
+    pub(super) fn too_large(&self, connection: &Connection, limit: TooLarge) -> Error {
+        let message = format!(
+            "cannot {} `{}`: the answer of the daemon at `{connection}` is too large: {limit}",
+            self.verb, self.name
+        );
+        let failure = Failure::new(FailureKind::Exhausted, "containers.answer-too-large", message);
+        Error { failure, certain: !self.writes }
     }
 
     fn cut(&self, connection: &Connection, error: &bollard::errors::Error) -> Error {
@@ -124,7 +158,10 @@ impl Call<'_> {
             409 => (FailureKind::Conflict, "containers.conflict"),
             401 | 403 => (FailureKind::Denied, "containers.daemon-denied"),
             400..=499 => (FailureKind::Invalid, "containers.refused"),
-            _ => (FailureKind::Unavailable, "containers.daemon-error"),
+            _ if ABOUT_THE_CONTAINER.iter().any(|about| words.contains(about)) => {
+                (FailureKind::Conflict, "containers.impossible")
+            }
+            _ => (FailureKind::Unavailable, DAEMON_ERROR),
         };
         let message = format!("cannot {} `{}`: {}", self.verb, self.name, tidy(words));
         // A 4xx is an answer before acting; a 5xx may come from half way through.
@@ -134,6 +171,11 @@ impl Call<'_> {
 
 /// No connection at all: nothing was sent.
 pub(crate) fn unreachable_daemon(connection: &Connection, kind: Option<io::ErrorKind>, words: &str) -> Error {
+    let code = match kind {
+        // Nobody mends that within moments.
+        Some(io::ErrorKind::PermissionDenied) => "containers.daemon-forbidden",
+        _ => UNREACHABLE,
+    };
     let (what, hint) = match kind {
         Some(io::ErrorKind::NotFound) => {
             ("does not exist".to_owned(), "start Docker, or name its socket in `runbook.toml`")
@@ -152,7 +194,7 @@ pub(crate) fn unreachable_daemon(connection: &Connection, kind: Option<io::Error
         ),
     };
     let message = format!("the container daemon's address `{connection}` {what}; {hint}");
-    Error::certain(FailureKind::Unavailable, "containers.daemon-unreachable", message)
+    Error::certain(FailureKind::Unavailable, code, message)
 }
 
 fn find_io_error(error: &bollard::errors::Error) -> Option<io::ErrorKind> {

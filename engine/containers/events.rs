@@ -3,8 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use bollard::models::EventMessage;
-use bollard::query_parameters::EventsOptionsBuilder;
-use futures_util::StreamExt;
+use http_body_util::BodyExt as _;
 
 use crate::clock;
 use crate::containers::daemon::{Daemon, read};
@@ -30,25 +29,75 @@ impl Daemon {
             filters.insert("container".to_owned(), vec![self.inspect(id).await?.id]);
         }
         let until_ms = until_ms.min(clock::now_ms());
-        let options = EventsOptionsBuilder::default()
-            .since(&moment(since_ms))
-            .until(&moment(until_ms))
-            .filters(&filters)
-            .build();
+        let query = format!(
+            "since={}&until={}&filters={}",
+            moment(since_ms),
+            moment(until_ms),
+            encoded(&serde_json::json!(filters).to_string())
+        );
         let call = read("read the events of", id.unwrap_or("all containers"));
-        self.ask(call, async |docker| {
-            let mut events = VecDeque::new();
-            let mut stream = docker.events(Some(options.clone()));
-            while let Some(message) = stream.next().await {
-                if events.len() == MAX_EVENTS {
-                    events.pop_front();
+        let wire = self.wire().await?;
+        self.ask(call, async |_| {
+            let mut events = Events::default();
+            let mut body = wire.events(&query).await?.into_body();
+            while let Some(frame) = body.frame().await {
+                if let Ok(bytes) = frame?.into_data() {
+                    events.take(&bytes)?;
                 }
-                events.push_back(event(message?));
             }
-            Ok(events.into())
+            events.end()
         })
         .await
     }
+}
+
+/// The newest events, of documents that stand on a line each.
+#[derive(Default)]
+struct Events {
+    line: Vec<u8>,
+    events: VecDeque<ContainerEvent>,
+}
+
+impl Events {
+    fn take(&mut self, mut bytes: &[u8]) -> Result<(), serde_json::Error> {
+        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(&bytes[..end]);
+            self.close()?;
+            bytes = &bytes[end + 1..];
+        }
+        self.line.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), serde_json::Error> {
+        if !self.line.trim_ascii().is_empty() {
+            let message = serde_json::from_slice(&self.line)?;
+            if self.events.len() == MAX_EVENTS {
+                self.events.pop_front();
+            }
+            self.events.push_back(event(message));
+        }
+        self.line.clear();
+        Ok(())
+    }
+
+    fn end(mut self) -> Result<Vec<ContainerEvent>, bollard::errors::Error> {
+        self.close()?;
+        Ok(self.events.into())
+    }
+}
+
+/// As it may stand in a query.
+fn encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
 }
 
 fn event(message: EventMessage) -> ContainerEvent {

@@ -1,12 +1,10 @@
 //! Requests to the daemon in its own JSON, where the client library's types would lose the fields that they lack.
 //!
-//! The library still carries them: over its connection, with its certificates and its errors. Only path, method and body
-//! are ours. `docs/decisions/0015-a-copy-from-raw-json.md` says why.
+//! They take the same wire as the library's: with its certificates, its limits and its errors, and the agreed version
+//! before the path. `docs/decisions/0016-a-copy-from-raw-json.md` says why.
 
-use bollard::{BollardRequest, Docker};
-use futures_util::TryStreamExt as _;
+use hyper::Method;
 use hyper::body::Bytes;
-use hyper::{Method, Uri};
 use serde_json::Value;
 
 use crate::containers::daemon::Daemon;
@@ -31,36 +29,14 @@ impl Exchange {
     pub(crate) fn post(path: String, body: &Value) -> Self {
         Self { method: Method::POST, path, body: Bytes::from(body.to_string()) }
     }
-
-    /// Takes the place of the request that carries it.
-    fn replace(&self, prefix: &str, mut carrier: BollardRequest) -> BollardRequest {
-        let mut parts = carrier.uri().clone().into_parts();
-        if let Ok(path) = format!("{prefix}{}", self.path).parse() {
-            parts.path_and_query = Some(path);
-        }
-        // A path that is no path leaves the carrier's own, which names nothing: the daemon answers 404.
-        if let Ok(uri) = Uri::from_parts(parts) {
-            *carrier.uri_mut() = uri;
-        }
-        *carrier.method_mut() = self.method.clone();
-        *carrier.body_mut() = bollard::body_full(self.body.clone());
-        carrier
-    }
 }
-
-/// What the carrying request asks for; it is never sent.
-const CARRIER: &str = "-";
 
 impl Daemon {
     /// The daemon's answer; `null` if it has no body.
     pub(crate) async fn exchange(&self, call: Call<'_>, exchange: Exchange) -> Result<Value, Error> {
-        let prefix =
-            self.api_version().await?.map_or_else(String::new, |(major, minor)| format!("/v{major}.{minor}"));
-        self.ask(call, async |docker: Docker| {
-            let (exchange, prefix) = (exchange.clone(), prefix.clone());
-            let carrier = docker.with_request_modifier(move |request| exchange.replace(&prefix, request));
-            let pieces: Vec<Bytes> = carrier.export_container(CARRIER).try_collect().await?;
-            let answer = pieces.concat();
+        let wire = self.wire().await?;
+        self.ask(call, async |_| {
+            let answer = wire.exchange(&exchange).await?;
             if answer.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_slice(&answer)?) }
         })
         .await

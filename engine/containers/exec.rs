@@ -1,27 +1,28 @@
 //! Commands in running containers: made inert, then started, then asked for their end, so that each step can be found
 //! again after a crash.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bollard::container::LogOutput;
-use bollard::exec::{StartExecOptions, StartExecResults};
 use bollard::models::{ExecConfig, ExecInspectResponse};
-use futures_util::{Stream, StreamExt};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
 use crate::clock;
 use crate::containers::daemon::{Daemon, read, write};
 use crate::containers::error::Error;
+use crate::containers::frames::{Frames, Piece};
 use crate::containers::name::check_exec;
 use crate::containers::types::{ContainerEvent, ExecOutput};
+use crate::model::container_text::{check_user, check_workdir};
 use crate::model::effect::FailureKind;
+use crate::model::unfit::Unfit;
 use crate::secrets::SecretValue;
 
 /// The most output that is kept, of both streams together.
 const MAX_OUTPUT_BYTES: usize = 1 << 20;
+/// How much output is read at once.
+const PORTION_BYTES: usize = 8 << 10;
 /// The most that a command and its environment may take.
 const MAX_COMMAND_BYTES: usize = 1 << 20;
 /// The longest a command may take.
@@ -102,12 +103,11 @@ struct Printed {
 
 impl Printed {
     /// Keeps the beginning: an error's cause stands there more often than at the end of a flood.
-    fn take(&mut self, output: LogOutput) {
+    fn take(&mut self, piece: &Piece<'_>) {
         let room = MAX_OUTPUT_BYTES - self.stdout.len() - self.stderr.len();
-        let error = matches!(output, LogOutput::StdErr { .. });
-        let bytes = output.into_bytes();
+        let bytes = piece.bytes;
         self.truncated |= bytes.len() > room;
-        let stream = if error { &mut self.stderr } else { &mut self.stdout };
+        let stream = if piece.error { &mut self.stderr } else { &mut self.stdout };
         stream.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
@@ -169,17 +169,16 @@ impl Daemon {
         // The daemon's clock may be a little behind.
         let began_ms = clock::now_ms().saturating_sub(CLOCK_SLACK_MS);
         let deadline = Instant::now() + timeout;
-        let options = StartExecOptions { detach: false, tty: false, output_capacity: None };
-        let start = async |docker: bollard::Docker| docker.start_exec(exec, Some(options)).await;
-        let StartExecResults::Attached { output, input: stdin } =
-            self.ask(write("start command", exec), start).await?
-        else {
-            unreachable!("an exec that was started attached is attached");
-        };
+        let wire = self.wire().await?;
+        let line = self.ask(write("start command", exec), async |_| wire.exec(exec).await).await?;
+        let (output, stdin) = tokio::io::split(line);
         let talk = async { tokio::join!(feed(stdin, input), drain(output)).1 };
         let printed = match tokio::time::timeout_at(deadline, talk).await {
             Ok(Ok(printed)) => printed,
-            Ok(Err(error)) => return Err(write("read command", exec).failed(self.connection(), &error)),
+            Ok(Err(err)) => {
+                let error = bollard::errors::Error::IOError { err };
+                return Err(write("read command", exec).failed(self.connection(), &error));
+            }
             Err(_) => return Err(self.overdue(exec, timeout).await),
         };
         loop {
@@ -288,28 +287,11 @@ pub struct ExecCommand<'a> {
     pub workdir: Option<&'a str>,
 }
 
-/// The longest name of a user, in bytes, and of a working directory.
-const MAX_USER_BYTES: usize = 256;
-/// See [`MAX_USER_BYTES`].
-const MAX_WORKDIR_BYTES: usize = 4_096;
-
 /// Refuses a user or a working directory that cannot be one.
 pub(crate) fn check_identity(user: Option<&str>, workdir: Option<&str>) -> Result<(), Error> {
-    if let Some(user) = user {
-        let legal = |c: char| !c.is_control() && !c.is_whitespace();
-        if user.is_empty() || user.len() > MAX_USER_BYTES || !user.chars().all(legal) {
-            let words =
-                format!("`{}` is not a user: write a name, a number, or `UID:GID`", user.escape_debug());
-            return Err(Error::invalid("containers.user", words));
-        }
-    }
-    if let Some(path) = workdir
-        && (!path.starts_with('/') || path.len() > MAX_WORKDIR_BYTES || path.contains('\0'))
-    {
-        let words = format!("`{}` is not an absolute path", path.escape_debug());
-        return Err(Error::invalid("containers.workdir", words));
-    }
-    Ok(())
+    let unfit = |code: &'static str| move |unfit: Unfit| Error::invalid(code, unfit.to_string());
+    user.map_or(Ok(()), check_user).map_err(unfit("containers.user"))?;
+    workdir.map_or(Ok(()), check_workdir).map_err(unfit("containers.workdir"))
 }
 
 fn check_command(command: &[String], env: &[(String, String)]) -> Result<(), Error> {
@@ -331,7 +313,7 @@ fn check_command(command: &[String], env: &[(String, String)]) -> Result<(), Err
 }
 
 /// A command that ends without reading its input is no failure.
-async fn feed(mut stdin: Pin<Box<dyn AsyncWrite + Send>>, input: Option<&str>) {
+async fn feed(mut stdin: impl AsyncWrite + Unpin, input: Option<&str>) {
     if let Some(input) = input
         && stdin.write_all(input.as_bytes()).await.is_err()
     {
@@ -340,14 +322,17 @@ async fn feed(mut stdin: Pin<Box<dyn AsyncWrite + Send>>, input: Option<&str>) {
     let _ = stdin.shutdown().await;
 }
 
-async fn drain(
-    mut output: Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>,
-) -> Result<Printed, bollard::errors::Error> {
+async fn drain(mut output: impl AsyncRead + Unpin) -> std::io::Result<Printed> {
     let mut printed = Printed::default();
-    while let Some(piece) = output.next().await {
-        printed.take(piece?);
+    let mut frames = Frames::new(false);
+    let mut portion = vec![0; PORTION_BYTES];
+    loop {
+        let length = output.read(&mut portion).await?;
+        if length == 0 {
+            return Ok(printed);
+        }
+        frames.take(&portion[..length], |piece| printed.take(&piece));
     }
-    Ok(printed)
 }
 
 #[cfg(test)]

@@ -27,6 +27,9 @@ pub(crate) const REPLACES: &str = "runbook.replaces";
 /// Our own label of the networks that a clone joins after it is made, and of those that it leaves.
 pub(crate) const NETWORKS: &str = "runbook.networks";
 
+/// Our own label of what a container was to have differently from the one it was cloned from, as a digest.
+pub const OVERRIDES: &str = "runbook.overrides";
+
 /// The labels of one container.
 #[derive(Clone, Copy)]
 pub(crate) struct Labels<'a>(pub(crate) &'a HashMap<String, String>);

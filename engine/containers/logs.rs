@@ -2,23 +2,23 @@
 
 use std::collections::VecDeque;
 
-use bollard::container::LogOutput;
 use bollard::models::ContainerState;
-use bollard::query_parameters::LogsOptionsBuilder;
 use chrono::{DateTime, FixedOffset};
-use futures_util::StreamExt;
+use http_body_util::BodyExt as _;
 
 use crate::containers::daemon::{Daemon, read};
 use crate::containers::error::Error;
+use crate::containers::frames::{Frames, Piece};
 
 /// The most lines at once.
 const MAX_LINES: u32 = 10_000;
-/// The most lines of a container with a terminal: bollard holds its lines whole, however long they are.
-const MAX_TERMINAL_LINES: u32 = 1_000;
 /// The most text at once; older lines give way.
 const MAX_BYTES: usize = 1 << 20;
 /// The longest line; what is beyond is cut.
 const MAX_LINE_BYTES: usize = 64 << 10;
+
+/// The most bytes in which the time of a frame must end.
+const MAX_STAMP_BYTES: usize = 64;
 
 /// The newest lines, within the limits.
 struct Tail {
@@ -81,7 +81,7 @@ impl Daemon {
     pub async fn logs(&self, id: &str, lines: u32, previous: bool) -> Result<String, Error> {
         let raw = self.raw(id).await?;
         let terminal = raw.config.as_ref().and_then(|config| config.tty).unwrap_or(false);
-        let lines = lines.min(if terminal { MAX_TERMINAL_LINES } else { MAX_LINES });
+        let lines = lines.min(MAX_LINES);
         let id = raw.id.clone().unwrap_or_default();
         let before = previous.then(|| end_of_previous(&raw.state.clone().unwrap_or_default()));
         let before = match before {
@@ -91,33 +91,78 @@ impl Daemon {
         };
         let name = raw.name.unwrap_or_default();
         let call = read("read the logs of container", name.trim_start_matches('/'));
-        self.ask(call, async |docker| {
-            let mut options = LogsOptionsBuilder::default().stdout(true).stderr(true);
-            options = match before {
-                // Docker's `tail` counts before `until` cuts: so all, of which the newest are kept here.
-                Some(moment) => options.tail("all").timestamps(true).until(second_after(moment)),
-                None => options.tail(&lines.to_string()),
-            };
+        let query = match before {
+            // Docker's `tail` counts before `until` cuts: so all, of which the newest are kept here.
+            Some(moment) => {
+                format!("stdout=true&stderr=true&tail=all&timestamps=true&until={}", second_after(moment))
+            }
+            None => format!("stdout=true&stderr=true&tail={lines}"),
+        };
+        let wire = self.wire().await?;
+        self.ask(call, async |_| {
+            let mut body = wire.logs(&id, &query).await?.into_body();
+            let mut frames = Frames::new(terminal);
+            let mut stamps = before.map(Stamps::new);
             let mut tail = Tail::new(lines as usize);
-            let mut stream = docker.logs(&id, Some(options.build()));
-            while let Some(piece) = stream.next().await {
-                let piece = piece?;
-                let to = usize::from(matches!(piece, LogOutput::StdErr { .. }));
-                let bytes = piece.into_bytes();
-                match before {
-                    None => tail.take(to, &bytes),
-                    Some(moment) => {
-                        if let Some((at, text)) = stamped(&bytes)
-                            && at <= moment
-                        {
-                            tail.take(to, text);
-                        }
+            while let Some(frame) = body.frame().await {
+                let Ok(bytes) = frame?.into_data() else { continue };
+                frames.take(&bytes, |piece| {
+                    let to = usize::from(piece.error);
+                    match &mut stamps {
+                        None => tail.take(to, piece.bytes),
+                        Some(stamps) => stamps.take(&piece, |text| tail.take(to, text)),
                     }
-                }
+                });
             }
             Ok(tail.end())
         })
         .await
+    }
+}
+
+/// Lets through what was printed up to a moment: frames begin with the time at which they were printed.
+struct Stamps {
+    until: DateTime<FixedOffset>,
+    /// The beginning of a frame whose time has not come whole yet.
+    head: Vec<u8>,
+    state: Stamp,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stamp {
+    Reading,
+    Passed,
+    Dropped,
+}
+
+impl Stamps {
+    fn new(until: DateTime<FixedOffset>) -> Self {
+        Self { until, head: Vec::new(), state: Stamp::Dropped }
+    }
+
+    fn take(&mut self, piece: &Piece<'_>, mut give: impl FnMut(&[u8])) {
+        if piece.begins {
+            self.head.clear();
+            self.state = Stamp::Reading;
+        }
+        match self.state {
+            Stamp::Passed => give(piece.bytes),
+            Stamp::Dropped => {}
+            Stamp::Reading => {
+                let room = MAX_STAMP_BYTES - self.head.len().min(MAX_STAMP_BYTES);
+                let (stamp, rest) = piece.bytes.split_at(piece.bytes.len().min(room));
+                self.head.extend_from_slice(stamp);
+                match stamped(&self.head) {
+                    Some((at, text)) if at <= self.until => {
+                        self.state = Stamp::Passed;
+                        give(text);
+                        give(rest);
+                    }
+                    None if self.head.len() < MAX_STAMP_BYTES => {}
+                    _ => self.state = Stamp::Dropped,
+                }
+            }
+        }
     }
 }
 
@@ -160,6 +205,20 @@ mod tests {
         tail.take(1, b"error\n");
         tail.take(0, b"o\nthree");
         assert_eq!(tail.end(), "two\nthree\n");
+    }
+
+    #[test]
+    fn only_what_was_printed_before_the_moment_passes() {
+        let stamp = |second: u32, text: &str| format!("2026-01-02T03:04:{second:02}.5Z {text}\n");
+        let bytes = [stamp(1, "one"), stamp(2, "two"), "no time\n".to_owned(), stamp(3, "three")].concat();
+        let until = DateTime::parse_from_rfc3339("2026-01-02T03:04:02.9Z").unwrap();
+        for portion in 1..60 {
+            let (mut frames, mut stamps, mut tail) = (Frames::new(true), Stamps::new(until), Tail::new(10));
+            for bytes in bytes.as_bytes().chunks(portion) {
+                frames.take(bytes, |piece| stamps.take(&piece, |text| tail.take(0, text)));
+            }
+            assert_eq!(tail.end(), "one\ntwo\n", "{portion}");
+        }
     }
 
     #[test]

@@ -1,23 +1,8 @@
 //! What may be asked for by name: checked before the daemon sees it, since it ends in a path of its HTTP interface.
 
 use crate::containers::error::{Error, tidy};
-
-/// The longest name of a container, in bytes.
-const MAX_NAME_BYTES: usize = 128;
-/// Linux signals that may be sent, without `SIG`.
-const SIGNALS: &[&str] = &[
-    "ABRT", "ALRM", "CHLD", "CONT", "HUP", "INT", "IO", "KILL", "PIPE", "QUIT", "STOP", "TERM", "TSTP",
-    "TTIN", "TTOU", "URG", "USR1", "USR2", "WINCH",
-];
-
-/// `[a-zA-Z0-9][a-zA-Z0-9_.-]*`: Docker's rule for names of containers, which Compose's projects and services keep too.
-pub(crate) fn is_name(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.-".contains(byte);
-    bytes.first().is_some_and(u8::is_ascii_alphanumeric)
-        && bytes.len() <= MAX_NAME_BYTES
-        && bytes.iter().all(legal)
-}
+use crate::model::container_text;
+pub(crate) use crate::model::container_text::{is_name, is_service};
 
 /// A whole container id: 64 lower-case hex digits.
 pub(crate) fn is_id(text: &str) -> bool {
@@ -49,19 +34,10 @@ pub(crate) fn check_service(text: &str) -> Result<(), Error> {
     Err(illegal(text, "a service", "`service` or `project/service`, of letters, digits, `_`, `.` and `-`"))
 }
 
-/// See `check_service`.
-pub(crate) fn is_service(text: &str) -> bool {
-    match text.split_once('/') {
-        Some((project, service)) => is_name(project) && is_name(service),
-        None => is_name(text),
-    }
-}
-
 /// The signal's whole name, `SIGHUP` for `HUP` and `SIGHUP` alike.
 pub(crate) fn signal(text: &str) -> Result<String, Error> {
-    let short = text.strip_prefix("SIG").unwrap_or(text);
-    if SIGNALS.contains(&short) {
-        return Ok(format!("SIG{short}"));
+    if let Some(name) = container_text::signal(text) {
+        return Ok(name);
     }
     Err(illegal(text, "a signal", "a name such as `HUP`, `TERM`, `USR1` or `KILL`"))
 }

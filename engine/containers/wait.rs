@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::clock;
+use crate::containers::crashes;
 use crate::containers::daemon::Daemon;
-use crate::containers::error::{Error, tidy};
+use crate::containers::error::{Error, is_away, tidy};
 use crate::containers::types::{Condition, Container, Health, State};
 use crate::model::effect::FailureKind;
 
@@ -55,9 +57,62 @@ impl Streak {
     }
 }
 
+/// For how long a container must hold that has crashed before, and what it did during the wait.
+struct Steadiness {
+    hold_ms: u64,
+    /// The longest hold that is asked for: that of the wait itself.
+    most_ms: u64,
+    started_ms: Option<u64>,
+    lives: u32,
+}
+
+impl Steadiness {
+    fn new(hold_ms: u64, timeout: Duration) -> Self {
+        let most_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        Self { hold_ms: hold_ms.min(most_ms), most_ms, started_ms: None, lives: 0 }
+    }
+
+    /// One that begins a new life during the wait has crashed: the time from start to start is a gap as well.
+    fn see(&mut self, container: &Container) {
+        let Some(started_ms) = clock::from_rfc3339(&container.started_at) else { return };
+        match self.started_ms {
+            Some(before) if before != started_ms => {
+                self.lives += 1;
+                let hold_ms = crashes::hold_ms(started_ms.saturating_sub(before));
+                self.hold_ms = self.hold_ms.max(hold_ms).min(self.most_ms);
+            }
+            _ => {}
+        }
+        self.started_ms = Some(started_ms);
+    }
+
+    fn held(&self, container: &Container) -> bool {
+        self.hold_ms == 0 || container.life_ms(clock::now_ms()).is_none_or(|life_ms| life_ms >= self.hold_ms)
+    }
+
+    /// What it did, for a wait that was too short.
+    fn words(&self, container: &Container) -> String {
+        let mut words = String::new();
+        if self.lives > 0 {
+            words.push_str(&format!(
+                "; it crashed and was started again {} times during the wait",
+                self.lives
+            ));
+        }
+        if container.available() && !self.held(container) {
+            let hold = Duration::from_millis(self.hold_ms).as_secs_f64();
+            words.push_str(&format!(
+                "; it counts as well after {hold:.1} s without a crash: the longest time between two crashes, and 2 s"
+            ));
+        }
+        words
+    }
+}
+
 impl Daemon {
     /// Waits until the condition holds: the container as it then is. `timed-out` when it does not in time,
-    /// `conflict` as soon as it no longer can.
+    /// `conflict` as soon as it no longer can. One that crashed in the last ten minutes is healthy only after it has
+    /// held for the longest time between two of its crashes and 2 s more, at most for as long as the wait.
     pub async fn wait_until(
         &self,
         id: &str,
@@ -70,8 +125,9 @@ impl Daemon {
         }
         let deadline = Instant::now() + timeout;
         let mut streak = Streak::default();
+        let mut steadiness: Option<Steadiness> = None;
         let mut pause = FIRST_PAUSE;
-        let mut last_answer = None;
+        let mut last_answer = Instant::now();
         loop {
             let looked = self.inspect(id).await;
             let now = Instant::now();
@@ -83,14 +139,20 @@ impl Daemon {
                 }
                 Err(error) => return Err(error),
             };
-            last_answer = Some(now);
+            last_answer = now;
+            let steadiness = match &mut steadiness {
+                Some(known) => known,
+                unknown => unknown.insert(self.steadiness(&container, condition, timeout).await),
+            };
+            steadiness.see(&container);
             match judge(&container, condition, &mut streak, now) {
-                Verdict::Holds => return Ok(container),
+                Verdict::Holds if steadiness.held(&container) => return Ok(container),
                 Verdict::Never(why) => return Err(Error::conflict("containers.cannot-become", why)),
-                Verdict::NotYet if now >= deadline => {
-                    return Err(self.too_late(&container, condition, timeout).await);
+                Verdict::Holds | Verdict::NotYet if now >= deadline => {
+                    let words = steadiness.words(&container);
+                    return Err(self.too_late(&container, condition, timeout, &words).await);
                 }
-                Verdict::NotYet => {}
+                Verdict::Holds | Verdict::NotYet => {}
             }
             let next = wake(now, pause, &streak, condition).min(deadline);
             tokio::time::sleep_until(next).await;
@@ -98,9 +160,23 @@ impl Daemon {
         }
     }
 
-    async fn too_late(&self, container: &Container, condition: Condition, timeout: Duration) -> Error {
+    async fn steadiness(&self, container: &Container, condition: Condition, timeout: Duration) -> Steadiness {
+        let hold_ms = match condition {
+            Condition::HealthyFor(_) => self.hold_ms(container).await,
+            Condition::Running | Condition::Exited => 0,
+        };
+        Steadiness::new(hold_ms, timeout)
+    }
+
+    async fn too_late(
+        &self,
+        container: &Container,
+        condition: Condition,
+        timeout: Duration,
+        more: &str,
+    ) -> Error {
         let mut message = format!(
-            "container `{}` is not {} after {} s: it is {}",
+            "container `{}` is not {} after {} s: it is {}{more}",
             container.name,
             wish(condition),
             timeout.as_secs_f64(),
@@ -129,10 +205,9 @@ impl Daemon {
     }
 }
 
-/// Whether a daemon that answered before may yet come back.
-fn only_away(error: &Error, last_answer: Option<Instant>, now: Instant) -> bool {
-    error.failure.kind == FailureKind::Unavailable
-        && last_answer.is_some_and(|answered| now.duration_since(answered) < MAX_ABSENCE)
+/// Whether the daemon may yet come back.
+fn only_away(error: &Error, last_answer: Instant, now: Instant) -> bool {
+    is_away(&error.failure) && now.duration_since(last_answer) < MAX_ABSENCE
 }
 
 /// When to look again: after the pause, or just when the streak may be long enough.

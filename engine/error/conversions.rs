@@ -3,7 +3,7 @@
 use super::{Error, Kind};
 use crate::executor::library::LibraryError;
 use crate::executor::plugins::AddError;
-use crate::executor::{Refusal, emergency};
+use crate::executor::{Aside, Refusal, emergency};
 use crate::model::effect::{Failure, FailureKind};
 use crate::model::trouble::Troubles;
 use crate::{audit, containers, host, secrets};
@@ -119,12 +119,14 @@ impl From<Refusal> for Error {
             Refusal::Input(_) | Refusal::Grant(_) | Refusal::UnknownTarget { .. } => Kind::Invalid,
             Refusal::Locked { .. }
             | Refusal::PlanChanged { .. }
+            | Refusal::PlanNotWhole { .. }
             | Refusal::KeyTaken { .. }
-            | Refusal::Conflict(_) => Kind::Conflict,
+            | Refusal::Conflict(_)
+            | Refusal::SetAside { aside: Aside { damaged: false, .. }, .. } => Kind::Conflict,
             Refusal::Halted(_) => Kind::Halted,
             Refusal::UnknownRun(_) => Kind::NotFound,
             Refusal::Exhausted(_) => Kind::Environment,
-            Refusal::Fenced => Kind::Directory,
+            Refusal::Fenced | Refusal::Leaving | Refusal::SetAside { .. } => Kind::Directory,
             Refusal::Internal(_) => Kind::Internal,
             Refusal::Runbook(_) | Refusal::Target(_) | Refusal::Audit(_) | Refusal::Plugin(_) => {
                 let told = match refusal {

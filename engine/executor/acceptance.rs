@@ -14,8 +14,8 @@ use crate::model::expression::Scope;
 use crate::model::grant::{RunGrants, Selector};
 use crate::model::ids::{Digest, PluginName, RunId, RunbookName, TargetName};
 use crate::model::parameters;
-use crate::model::parse::{ChildSignature, Known, parse, signature};
-use crate::model::runbook::{Runbook, Step, Uses};
+use crate::model::parse::{ChildSignature, Known, parse, parse_accepted, signature};
+use crate::model::runbook::{Runbook, Uses};
 use crate::model::step_type::Catalogue;
 use crate::model::trouble::{Trouble, Troubles};
 use crate::run::event::{Accepted, TriggerKind};
@@ -44,6 +44,28 @@ impl Prepared {
     }
 }
 
+/// The run whose step asks for another.
+#[derive(Debug, Clone)]
+pub(super) struct Parent {
+    pub(super) run: RunId,
+    /// The plugins that it was accepted with for its child runs; empty if an older engine accepted it.
+    pub(super) plugins: Vec<(PluginName, Digest)>,
+}
+
+impl Parent {
+    pub(super) fn of(run: RunId, accepted: &Accepted) -> Self {
+        let plugins = if accepted.plugins_of_children { accepted.plugins.clone() } else { Vec::new() };
+        Self { run, plugins }
+    }
+
+    /// Whether a plugin of the catalogue is not the one this run was accepted with.
+    fn differs(&self, catalogue: &Catalogue) -> bool {
+        self.plugins
+            .iter()
+            .any(|(name, digest)| catalogue.plugin(name).is_none_or(|plugin| plugin.digest != *digest))
+    }
+}
+
 /// Parses a runbook, given the texts of those it may use, with [`parse`] or [`parse_accepted`].
 pub(super) fn read_runbook(
     how: fn(&str, &str, &Known<'_>) -> Result<Runbook, Troubles>,
@@ -59,19 +81,22 @@ pub(super) fn read_runbook(
 /// Checks and resolves everything. Asks the daemon which services the grants mean, and changes nothing.
 pub(super) async fn prepare(
     request: &Request,
-    parent: Option<RunId>,
+    parent: Option<Parent>,
     catalogue: &Catalogue,
     daemon: impl AsyncFnOnce(&TargetName) -> Result<Daemon, Refusal>,
 ) -> Result<Prepared, Refusal> {
     let source = &request.runbook;
     holds_no_secret(&source.file, &source.text).map_err(Refusal::Runbook)?;
-    let runbook = read_runbook(parse, (&source.file, &source.text), &source.others, catalogue)?;
+    // Its step types are those of the plugins its parent was accepted with, which this catalogue need not know.
+    let other = parent.as_ref().is_some_and(|parent| parent.differs(catalogue));
+    let how = if other { parse_accepted } else { parse };
+    let runbook = read_runbook(how, (&source.file, &source.text), &source.others, catalogue)?;
     let resolved = parameters::resolve(&runbook, &request.parameters).map_err(|all| {
         Refusal::Input(all.iter().map(|p| with_hint(&p.to_string(), p.hint.as_deref())).collect())
     })?;
     let target = request.target.clone().unwrap_or_else(local_target);
     let trigger_data = Value::Object(Map::new());
-    let scope = Scope(
+    let scope = Scope::of(
         [
             ("parameters".to_owned(), resolved.clone()),
             ("trigger".to_owned(), json!({ "kind": request.trigger })),
@@ -95,12 +120,13 @@ pub(super) async fn prepare(
     for (name, text) in texts.iter().map(|(name, _)| name).zip(&kept).skip(1) {
         holds_no_secret(name.as_str(), &String::from_utf8_lossy(text)).map_err(Refusal::Runbook)?;
     }
-    let plugins = plugins(&runbook, catalogue)?;
+    let plugins = plugins(&runbook, source, catalogue, parent.as_ref())?;
     let accepted = Accepted {
         runbook: runbook.name.clone(),
         file: source.file.clone(),
         texts,
         plugins,
+        plugins_of_children: true,
         parameters: resolved,
         trigger: request.trigger,
         trigger_data,
@@ -109,7 +135,7 @@ pub(super) async fn prepare(
         target,
         grants,
         locks,
-        parent,
+        parent: parent.map(|parent| parent.run),
         plan: None,
         step_by_step: request.step_by_step,
         timeout_ms: millis(runbook.timeout),
@@ -199,16 +225,7 @@ fn texts(source: &super::request::Source, runbook: &Runbook) -> (Vec<(RunbookNam
 }
 
 fn used_runbooks(runbook: &Runbook, source: &super::request::Source) -> Vec<(RunbookName, String)> {
-    let direct = |steps: &[Step]| {
-        steps
-            .iter()
-            .filter_map(|step| match &step.uses {
-                Uses::Runbook(name) => Some(name.clone()),
-                _ => None,
-            })
-            .collect::<Vec<_>>()
-    };
-    if direct(&runbook.steps).is_empty() && direct(&runbook.finally).is_empty() {
+    if children(runbook).is_empty() {
         return Vec::new();
     }
     // A child may use others in turn, so that all there are go along.
@@ -220,24 +237,66 @@ fn used_runbooks(runbook: &Runbook, source: &super::request::Source) -> Vec<(Run
         .collect()
 }
 
-/// The plugins the steps use, pinned.
-fn plugins(runbook: &Runbook, catalogue: &Catalogue) -> Result<Vec<(PluginName, Digest)>, Refusal> {
+/// The runbooks that the steps use.
+fn children(runbook: &Runbook) -> BTreeSet<RunbookName> {
+    let steps = runbook.steps.iter().chain(&runbook.finally);
+    steps
+        .filter_map(|step| match &step.uses {
+            Uses::Runbook(name) => Some(name.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The plugins that the steps use and those of every runbook that they may come to use, pinned.
+fn plugins(
+    runbook: &Runbook,
+    source: &super::request::Source,
+    catalogue: &Catalogue,
+    parent: Option<&Parent>,
+) -> Result<Vec<(PluginName, Digest)>, Refusal> {
+    let mut names = used_plugins(runbook);
+    let mut known = BTreeSet::from([runbook.name.clone()]);
+    let mut open: Vec<RunbookName> = children(runbook).into_iter().collect();
+    while let Some(name) = open.pop() {
+        let Some((_, file, text)) = source.others.iter().find(|(other, ..)| *other == name) else { continue };
+        if !known.insert(name) {
+            continue;
+        }
+        // One that cannot be read is refused when it is to run.
+        if let Ok(child) = read_runbook(parse_accepted, (file, text), &source.others, catalogue) {
+            names.extend(used_plugins(&child));
+            open.extend(children(&child));
+        }
+    }
+    let pinned = |name: &PluginName| {
+        let pinned = parent?.plugins.iter().find(|(pinned, _)| pinned == name);
+        pinned.map(|(_, digest)| digest.clone())
+    };
+    let digest = |name: &PluginName| {
+        pinned(name).or_else(|| catalogue.plugin(name).map(|plugin| plugin.digest.clone()))
+    };
+    let own = used_plugins(runbook);
+    let all = names.into_iter().filter_map(|name| match digest(&name) {
+        Some(digest) => Some(Ok((name, digest))),
+        None if own.contains(&name) => {
+            Some(Err(Refusal::Internal(format!("plugin `{name}` was there a moment ago"))))
+        }
+        None => None,
+    });
+    all.collect()
+}
+
+/// The plugins that the steps themselves use.
+fn used_plugins(runbook: &Runbook) -> BTreeSet<PluginName> {
     let steps = runbook.steps.iter().chain(&runbook.finally);
     let uses =
         steps.flat_map(|step| std::iter::once(&step.uses).chain(step.undo.as_ref().map(|undo| &undo.uses)));
-    let names: BTreeSet<&PluginName> = uses
-        .filter_map(|uses| match uses {
-            Uses::Plugin { plugin, .. } => Some(plugin),
-            _ => None,
-        })
-        .collect();
-    names
-        .into_iter()
-        .map(|name| match catalogue.plugin(name) {
-            Some(plugin) => Ok((name.clone(), plugin.digest.clone())),
-            None => Err(Refusal::Internal(format!("plugin `{name}` was there a moment ago"))),
-        })
-        .collect()
+    uses.filter_map(|uses| match uses {
+        Uses::Plugin { plugin, .. } => Some(plugin.clone()),
+        _ => None,
+    })
+    .collect()
 }
 
 fn subject(grants: &RunGrants, parameters: &Value) -> String {

@@ -5,28 +5,28 @@
 //! announcement and its effect. An engine that does not answer might be between that look and the effect, so it is killed.
 
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::lock_file;
-use crate::clock;
-use crate::model::ids::Digest;
+use super::{lock_file, segment};
+use crate::audit;
 
 /// Stands ready in every data directory.
 const READY: &str = "fence.open";
 /// Its name while the engine of the directory must not act.
 const CLOSED: &str = "fence.closed";
-/// What a segment needs at least, bytes.
-pub const SEGMENT_BYTES: u64 = 4 << 20;
+/// The fence is nobody else's.
+const MODE: u32 = 0o600;
 
 /// An emergency that was begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Emergency {
     /// The data directory of the segment.
     pub segment: PathBuf,
+    /// Whether the key of the main directory announced it; else it is joined only if a person says so.
+    pub announced: bool,
     /// Whether the fence of the main directory is closed.
     pub fenced: bool,
     /// The engine that was killed because it did not answer.
@@ -52,8 +52,12 @@ pub enum Error {
 /// Puts the fence in place when a data directory is made or opened; a full disk is no reason to fail.
 pub(super) fn prepare(data_dir: &Path) {
     if !is_closed(data_dir) && !data_dir.join(READY).exists() {
-        let _ = fs::File::create(data_dir.join(READY));
+        let _ = make(&data_dir.join(READY));
     }
+}
+
+fn make(fence: &Path) -> std::io::Result<fs::File> {
+    fs::OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(fence)
 }
 
 /// Whether the engine of this directory must not act.
@@ -71,10 +75,14 @@ pub fn reopen(data_dir: &Path) -> std::io::Result<()> {
 
 /// Fences the engine of `data_dir` and finds a place for the segment. `answers`: whether that engine answers.
 pub fn begin(data_dir: &Path, temporary: &[PathBuf], answers: bool) -> Result<Emergency, Error> {
-    let segment = place(data_dir, temporary)?;
+    let segment = segment::place(data_dir, temporary)?;
+    let announced = audit::announce(data_dir, &segment).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the segment cannot be announced");
+        false
+    });
     let fenced = fs::rename(data_dir.join(READY), data_dir.join(CLOSED)).is_ok()
         || is_closed(data_dir)
-        || fs::File::create(data_dir.join(CLOSED)).is_ok();
+        || make(&data_dir.join(CLOSED)).is_ok();
     let held = matches!(lock_file::try_lock(data_dir), Ok(None));
     let killed = match lock_file::holder(data_dir).filter(|_| held) {
         Some(pid) if !answers || !fenced => {
@@ -83,7 +91,7 @@ pub fn begin(data_dir: &Path, temporary: &[PathBuf], answers: bool) -> Result<Em
         }
         _ => None,
     };
-    Ok(Emergency { segment, fenced, killed })
+    Ok(Emergency { segment, announced, fenced, killed })
 }
 
 /// Kills only what is a `runbook` and holds the lock.
@@ -108,56 +116,6 @@ fn kill(pid: u32) -> Result<(), String> {
     let number =
         i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(|| format!("{pid} is no process"))?;
     kill_process(number, Signal::KILL).map_err(|e| e.to_string())
-}
-
-/// Segments of this data directory that were not joined yet.
-pub fn segments(data_dir: &Path, temporary: &[PathBuf]) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = roots(data_dir, temporary)
-        .iter()
-        .filter_map(|root| fs::read_dir(root).ok())
-        .flatten()
-        .filter_map(Result::ok)
-        .map(|entry| entry.path())
-        .filter(|path| path.join(crate::audit::DATABASE_FILE).exists())
-        .collect();
-    found.sort();
-    found
-}
-
-/// Where segments may be: in the directory itself, then on file systems that are not its own.
-fn roots(data_dir: &Path, temporary: &[PathBuf]) -> Vec<PathBuf> {
-    let whole = fs::canonicalize(data_dir).unwrap_or_else(|_| data_dir.to_owned());
-    let name = format!("runbook-emergency-{}", Digest::of(whole.as_os_str().as_encoded_bytes()).short());
-    std::iter::once(data_dir.join("emergency")).chain(temporary.iter().map(|dir| dir.join(&name))).collect()
-}
-
-fn place(data_dir: &Path, temporary: &[PathBuf]) -> Result<PathBuf, Error> {
-    let roots = roots(data_dir, temporary);
-    let segment = format!("{}-{}", clock::now_ms(), std::process::id());
-    let found = roots.iter().map(|root| root.join(&segment)).find(|dir| has_room(dir));
-    found.ok_or_else(|| {
-        let tried: Vec<_> = roots.iter().map(|root| format!("`{}`", root.display())).collect();
-        Error::NoRoom(tried.join(", "))
-    })
-}
-
-/// Whether the directory can be made and take [`SEGMENT_BYTES`]: tried, not asked, since quotas and reserves lie.
-fn has_room(dir: &Path) -> bool {
-    let tried = (|| {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        let probe = dir.join("probe");
-        let mut file = fs::File::create(&probe)?;
-        let block = vec![1_u8; 64 << 10];
-        for _ in 0..SEGMENT_BYTES / (64 << 10) {
-            file.write_all(&block)?;
-        }
-        file.sync_all()?;
-        fs::remove_file(&probe)
-    })();
-    if tried.is_err() {
-        let _ = fs::remove_dir_all(dir);
-    }
-    tried.is_ok()
 }
 
 #[cfg(test)]

@@ -2,39 +2,42 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::acceptance::{self, Prepared};
-use super::dedupe;
+use super::bounds;
 use super::emergency;
-use super::journal::{Journal, fold, into_refusal};
+use super::journal::Journal;
 use super::lock_table::LockTable;
 use super::plugins::Plugins;
 use super::refusal::Refusal;
-use super::request::{Command, LockWish, Plan, Request};
+use super::request::{Command, Plan, Request};
 use super::runner::{Message, Rest, Runner};
+use super::set_aside::SetAside;
 use super::shelf::{Reading, Shelf};
 use super::tasks::Tasks;
 use super::words::printable;
-use crate::audit::{Audit, Draft, Options, Reader, RunRow, StateChange};
+use crate::audit::{Append, Audit, Draft, Options, Reader, Ready, StateChange, Urgency};
 use crate::clock;
 use crate::containers::{Connection, Daemon};
-use crate::host::{Budgets, LocalChanges, Quota, World};
-use crate::model::ids::{Digest, RunId, TargetName};
-use crate::run::event::{Event, PlannedWrites};
-use crate::run::state::State;
+use crate::host::{Budgets, HaltSwitch, Quota, World};
+use crate::model::ids::{RunId, TargetName};
 use crate::secrets::Keeper;
 
 /// The most unfinished runs an engine takes: what more is asked for is refused, not queued without end.
 pub const MAX_UNFINISHED: usize = 20_000;
+/// For so long an engine that ends answers what it was asked before.
+const FAREWELL: Duration = Duration::from_secs(10);
 /// Commands that may wait for one run.
 const INBOX: usize = 64;
 /// Bucket of what the engine itself keeps.
-const BUCKET: &str = "engine";
+pub(super) const BUCKET: &str = "engine";
+/// Key of the halt switch in it.
+pub(super) const HALT: &str = "halt";
 
 /// What an engine must know before it starts. The caller holds the lock of the data directory.
 #[derive(Debug, Clone)]
@@ -66,12 +69,16 @@ pub(super) struct Inner {
     pub(super) plugins: Plugins,
     pub(super) budgets: Arc<Budgets>,
     pub(super) quota: Arc<Quota>,
-    pub(super) halted: Arc<Mutex<Option<String>>>,
-    pub(super) locks: LockTable,
+    pub(super) halt: HaltSwitch,
+    pub(super) locks: Arc<LockTable>,
     pub(super) tasks: Tasks,
     pub(super) shelf: Shelf,
+    /// Runs that cannot be read.
+    pub(super) aside: SetAside,
     /// Requests that are being answered: to plan may take many seconds.
     asked: AtomicUsize,
+    /// It ends and takes nothing further.
+    leaving: AtomicBool,
     daemons: Mutex<HashMap<TargetName, Daemon>>,
     runs: Mutex<HashMap<RunId, Handle>>,
     changed: watch::Sender<u64>,
@@ -80,16 +87,23 @@ pub(super) struct Inner {
 }
 
 /// A request that is being answered: the engine does not go away meanwhile.
-struct Asked<'e>(&'e Inner);
+pub(super) struct Asked(Arc<Inner>);
 
-impl<'e> Asked<'e> {
-    fn of(inner: &'e Inner) -> Self {
+impl Asked {
+    /// Refused by an engine that ends.
+    pub(super) fn from_outside(inner: &Arc<Inner>) -> Result<Self, Refusal> {
+        // First counted, then looked: an engine that ends waits for whoever it did not refuse.
+        let asked = Self::of(inner);
+        if inner.leaving.load(Ordering::SeqCst) { Err(Refusal::Leaving) } else { Ok(asked) }
+    }
+
+    pub(super) fn of(inner: &Arc<Inner>) -> Self {
         inner.asked.fetch_add(1, Ordering::SeqCst);
-        Self(inner)
+        Self(Arc::clone(inner))
     }
 }
 
-impl Drop for Asked<'_> {
+impl Drop for Asked {
     fn drop(&mut self) {
         self.0.asked.fetch_sub(1, Ordering::SeqCst);
         self.0.tell();
@@ -113,9 +127,9 @@ impl Engine {
         }
         emergency::prepare(&config.data_dir);
         let audit = Audit::open(&config.data_dir, &Options::default())?;
-        let reader = Reader::open(&config.data_dir)?;
+        let reader = Reader::open(&config.data_dir)?.with_key(audit.public_key());
         let halted =
-            reader.state_get(BUCKET, "halt")?.and_then(|halt| Some(halt.get("reason")?.as_str()?.to_owned()));
+            audit.found_engine_state("halt").and_then(|halt| Some(halt.get("reason")?.as_str()?.to_owned()));
         let last_ms = reader.entry(reader.last_seq()?)?.map_or(0, |entry| entry.time_ms);
         let now_ms = clock::now_ms();
         let inner = Arc::new(Inner {
@@ -123,11 +137,13 @@ impl Engine {
             plugins: Plugins::open(&config.data_dir),
             budgets: Arc::default(),
             quota: Arc::new(Quota::new(config.quota, audit.kept_since())),
-            halted: Arc::new(Mutex::new(halted)),
-            locks: LockTable::default(),
+            halt: HaltSwitch::new(halted),
+            locks: Arc::default(),
+            aside: SetAside::default(),
             tasks: Tasks::default(),
             shelf: Shelf::default(),
             asked: AtomicUsize::default(),
+            leaving: AtomicBool::default(),
             daemons: Mutex::default(),
             runs: Mutex::default(),
             changed: watch::Sender::new(0),
@@ -145,161 +161,45 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Accepts a request: when this returns, the run is durable. Nothing has been done yet.
-    pub async fn submit(&self, request: Request) -> Result<RunId, Refusal> {
-        let _asked = Asked::of(&self.inner);
-        self.accept(request, None).await
-    }
-
-    pub(super) async fn accept(&self, request: Request, parent: Option<RunId>) -> Result<RunId, Refusal> {
-        let request = request.printable();
-        if emergency::is_closed(&self.inner.config.data_dir) {
-            return Err(Refusal::Fenced);
-        }
-        if let Some(run) = dedupe::known(&self.inner.config.data_dir, &request)? {
-            return Ok(run);
-        }
-        let ancestors = self.inner.ancestors(parent.as_ref());
-        if ancestors.len() > acceptance::MAX_CHILD_DEPTH {
-            let most = acceptance::MAX_CHILD_DEPTH;
-            return Err(Refusal::Exhausted(format!("runbooks may use each other {most} deep, not deeper")));
-        }
-        if self.inner.runs().len() >= MAX_UNFINISHED {
-            return Err(Refusal::Exhausted(format!(
-                "{MAX_UNFINISHED} runs are unfinished: no more are taken"
-            )));
-        }
-        let mut prepared = self.prepare(&request, parent.clone()).await?;
-        // Who only looks may look while the engine is halted: that is when people need it most.
-        if let Some(reason) = self.inner.halted().filter(|_| prepared.accepted.grants.writes()) {
-            return Err(Refusal::Halted(reason));
-        }
-        prepared.accepted.plan = match (&request.plan, &parent) {
-            (Some(asked), _) => Some(self.hold_to_plan(&request, asked).await?),
-            (None, Some(parent)) => self.plan_of(parent),
-            (None, None) => None,
-        };
-        if request.lock == LockWish::Fail
-            && let Some((lock, holder)) = self.inner.locks.holder(&prepared.accepted.locks, &ancestors)
-        {
-            let runbook = self.inner.handle(&holder).map(|h| h.journal.runbook()).unwrap_or_default();
-            return Err(Refusal::Locked { lock, holder, runbook });
-        }
-        self.record(request, prepared, parent, ancestors).await
-    }
-
-    pub(super) async fn prepare(
-        &self,
-        request: &Request,
-        parent: Option<RunId>,
-    ) -> Result<Prepared, Refusal> {
-        let inner = Arc::clone(&self.inner);
-        let daemon = async move |target: &TargetName| inner.daemon(target);
-        acceptance::prepare(request, parent, self.inner.plugins.catalogue(), daemon).await
-    }
-
-    /// A child is held to the plan of its parent, which holds its writes too.
-    fn plan_of(&self, parent: &RunId) -> Option<PlannedWrites> {
-        let parent = self.inner.handle(parent)?;
-        parent.journal.with(|state| state.accepted()?.plan.clone())
-    }
-
-    async fn hold_to_plan(&self, request: &Request, asked: &Digest) -> Result<PlannedWrites, Refusal> {
-        let request = Request { plan: None, ..request.clone() };
-        let (plan, held) = super::planner::plan(self, &request).await?;
-        if plan.digest != *asked {
-            return Err(Refusal::PlanChanged {
-                asked: asked.short().to_owned(),
-                now: plan.digest.short().to_owned(),
-            });
-        }
-        Ok(held)
-    }
-
-    async fn record(
-        &self,
-        request: Request,
-        prepared: Prepared,
-        parent: Option<RunId>,
-        ancestors: Vec<RunId>,
-    ) -> Result<RunId, Refusal> {
-        let Prepared { runbook, accepted, subject, texts } = prepared;
-        let now_ms = clock::now_ms();
-        let run = RunId::from_parts(now_ms, getrandom::u32().unwrap_or_default());
-        let row = RunRow {
-            run: run.clone(),
-            runbook: accepted.runbook.clone(),
-            status: String::new(),
-            actor: request.actor.clone(),
-            trigger: request.trigger,
-            target: accepted.target.clone(),
-            started_ms: now_ms,
-            finished_ms: None,
-            parent: parent.clone(),
-            reason: request.reason.clone(),
-            subject,
-            message: String::new(),
-        };
-        let mut local = LocalChanges { state: Vec::new(), blobs: texts.clone() };
-        local.blobs.extend(self.inner.plugins.not_kept(&accepted.plugins)?);
-        local.state.extend(request.dedupe.as_deref().map(|key| dedupe::remembered(key, &run)));
-        let journal = Journal::new(self.inner.audit.clone(), request.actor, row, State::of(run.clone()));
-        let names = accepted.texts.iter().map(|(name, _)| name.clone());
-        let texts = names.zip(texts.into_iter().map(|t| String::from_utf8_lossy(&t).into_owned())).collect();
-        let locks = accepted.locks.clone();
-        let ticket =
-            journal.submit(&Event::Accepted(Box::new(accepted)), None, local).map_err(into_refusal)?;
-        ticket.durable().await?;
-        let (first, reason) = match request.lock {
-            LockWish::Take { reason } => (true, reason),
-            LockWish::Wait | LockWish::Fail => (false, String::new()),
-        };
-        for loser in self.inner.locks.enter(&run, &locks, ancestors, first) {
-            let taken = Message::LockTaken {
-                by: run.clone(),
-                reason: reason.clone(),
-                actor: journal.actor().to_owned(),
-            };
-            if let Some(handle) = self.inner.handle(&loser) {
-                let _ = handle.inbox.send(taken).await;
-            }
-        }
-        self.inner.begin(journal, self.inner.shelf.share(runbook, texts), parent);
-        Ok(run)
-    }
-
     /// What a run would do. Changes nothing.
     pub async fn plan(&self, request: Request) -> Result<Plan, Refusal> {
-        let _asked = Asked::of(&self.inner);
-        super::planner::plan(self, &request.printable()).await.map(|(plan, _)| plan)
+        let _asked = Asked::from_outside(&self.inner)?;
+        super::planner::plan(self, &request.printable()).await.map(|planned| planned.plan)
     }
 
     /// Passes a command on to a run.
     pub async fn command(&self, run: &RunId, command: Command, actor: &str) -> Result<(), Refusal> {
+        let _asked = Asked::from_outside(&self.inner)?;
+        bounds::command(&command)?;
+        if let Some(why) = self.inner.aside.why(run) {
+            return self.command_aside(run, command, actor, why).await;
+        }
         let handle = self.inner.handle(run).ok_or_else(|| Refusal::UnknownRun(run.clone()))?;
         let (reply, answer) = oneshot::channel();
         let message = Message::Command { command: command.printable(), actor: actor.to_owned(), reply };
-        handle.inbox.send(message).await.map_err(|_| Refusal::UnknownRun(run.clone()))?;
-        answer.await.map_err(|_| Refusal::UnknownRun(run.clone()))?
+        // Its task has ended: with the run, or with this engine, which has then not done it.
+        let gone = || {
+            if self.is_leaving() { Refusal::Leaving } else { Refusal::UnknownRun(run.clone()) }
+        };
+        handle.inbox.send(message).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
     }
 
     /// Sets the halt switch: while it is on, no run that may change anything is accepted, and no call that changes anything
-    /// is made.
+    /// is made. What was announced before it stands before it in the log.
     pub async fn halt(&self, on: bool, reason: &str, actor: &str) -> Result<(), Refusal> {
+        let _asked = Asked::from_outside(&self.inner)?;
+        bounds::words("reason", &reason.to_owned())?;
         let reason = &printable(reason);
-        let value = json!({ "reason": format!("{reason} ({actor})"), "at_ms": clock::now_ms() });
-        let (bucket, key) = (BUCKET.to_owned(), "halt".to_owned());
+        let words = format!("{reason} ({actor})");
+        let value = json!({ "reason": words, "at_ms": clock::now_ms() });
+        let (bucket, key) = (BUCKET.to_owned(), HALT.to_owned());
         let change =
             if on { StateChange::Set { bucket, key, value } } else { StateChange::Delete { bucket, key } };
-        if on {
-            // First the switch, then the log: stopping must not wait for a disk.
-            *self.inner.halt_switch() = Some(format!("{reason} ({actor})"));
-        }
         let kind = if on { "halt.on" } else { "halt.off" };
-        self.fact(actor, kind, json!({ "reason": reason }), vec![change]).await?;
-        if !on {
-            *self.inner.halt_switch() = None;
-        }
+        let ready = fact(actor, kind, json!({ "reason": reason }), vec![change])?;
+        let ticket = self.inner.halt.turn(on.then_some(words), || self.inner.audit.submit_ready(ready));
+        ticket.durable().await?;
         Ok(())
     }
 
@@ -311,13 +211,9 @@ impl Engine {
         data: Value,
         state: Vec<StateChange>,
     ) -> Result<(), Refusal> {
-        if let Some(name) = super::scrubbed::in_place(&state) {
-            let words = format!("the name of a bucket or a key holds the value of a secret: {name}");
-            return Err(Refusal::Input(vec![words]));
-        }
-        let fact = Draft::fact(actor, kind, super::words::printable_in(data));
-        let draft = Draft { state: super::scrubbed::changes(state), ..fact };
-        self.inner.audit.append(vec![draft], None).await?;
+        let _asked = Asked::from_outside(&self.inner)?;
+        bounds::fact(&data, &state)?;
+        self.inner.audit.submit_ready(fact(actor, kind, data, state)?).durable().await?;
         Ok(())
     }
 
@@ -356,8 +252,47 @@ impl Engine {
         }
     }
 
-    /// Stops every run at its next safe point, leaving it to be carried on by another engine, and writes down the end.
+    /// Whether it ends and takes nothing further.
+    pub fn is_leaving(&self) -> bool {
+        self.inner.leaving.load(Ordering::SeqCst)
+    }
+
+    /// Takes nothing further from outside, answers what was asked before for at most [`FAREWELL`], and stops every run at its
+    /// next safe point, leaving it to be carried on by another engine.
+    pub async fn leave(&self) {
+        self.inner.leaving.store(true, Ordering::SeqCst);
+        self.inner.aside.close();
+        self.inner.tell();
+        let _ = tokio::time::timeout(FAREWELL, self.answered()).await;
+        self.rest_all().await;
+    }
+
+    /// The same, and writes down the end. Nobody may ask anything meanwhile.
     pub async fn drain(&self) {
+        self.leave().await;
+        // What was being accepted when its asker was given up is begun first: it must not go on beside the next engine.
+        self.answered().await;
+        self.rest_all().await;
+        let data = json!({ "engine": self.inner.config.name });
+        let stopped = Draft {
+            lists_unfinished: true,
+            ..Draft::fact(&self.inner.config.actor, crate::audit::STOPPED, data)
+        };
+        let _ = self.inner.audit.append(vec![stopped], None).await;
+        // Whoever still holds a handle: nothing is written once the directory is another engine's.
+        let _ = self.inner.audit.close();
+    }
+
+    async fn answered(&self) {
+        let mut changed = self.inner.changed();
+        while self.inner.asked.load(Ordering::SeqCst) > 0 {
+            if changed.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn rest_all(&self) {
         let handles: Vec<Handle> = self.inner.runs().values().cloned().collect();
         for handle in &handles {
             let _ = handle.inbox.send(Message::Drain).await;
@@ -365,12 +300,6 @@ impl Engine {
         for mut handle in handles {
             while handle.rest.changed().await.is_ok() {}
         }
-        let stopped = Draft::fact(
-            &self.inner.config.actor,
-            "engine.stopped",
-            json!({ "engine": self.inner.config.name }),
-        );
-        let _ = self.inner.audit.append(vec![stopped], None).await;
     }
 
     /// The audit log, for those who follow runs in this process.
@@ -390,6 +319,17 @@ impl Engine {
     pub(super) fn inner(&self) -> &Arc<Inner> {
         &self.inner
     }
+}
+
+/// An entry that belongs to no run.
+fn fact(actor: &str, kind: &str, data: Value, state: Vec<StateChange>) -> Result<Ready, Refusal> {
+    if let Some(name) = super::scrubbed::in_place(&state) {
+        let words = format!("the name of a bucket or a key holds the value of a secret: {name}");
+        return Err(Refusal::Input(vec![words]));
+    }
+    let fact = Draft::fact(actor, kind, super::words::printable_in(data));
+    let draft = Draft { state: super::scrubbed::changes(state), ..fact };
+    Ok(Ready::new(Append { drafts: vec![draft], conditions: Vec::new(), urgency: Urgency::Now })?)
 }
 
 impl Inner {
@@ -417,19 +357,9 @@ impl Inner {
         self.runs().values().filter(|handle| handle.parent.as_ref() == Some(run)).cloned().collect()
     }
 
-    pub(super) fn halt_switch(&self) -> MutexGuard<'_, Option<String>> {
-        self.halted.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn halted(&self) -> Option<String> {
-        self.halt_switch().clone()
-    }
-
-    /// What came of a child that ended under an earlier engine.
-    pub(super) fn ended_child(&self, run: &RunId) -> Option<crate::run::event::Outcome> {
-        let reader = Reader::open(&self.config.data_dir).ok()?;
-        let state = fold(&reader, run).ok()?;
-        state.end().map(|end| crate::run::next::child_outcome(run, end))
+    /// Wakes whenever a run's rest has changed, or what is asked of the engine.
+    pub(super) fn changed(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
     }
 
     /// A run's rest has changed.

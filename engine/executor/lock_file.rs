@@ -36,6 +36,13 @@ pub fn try_lock(data_dir: &Path) -> std::io::Result<Option<LockFile>> {
     Ok(Some(LockFile { _file: file }))
 }
 
+/// Whether some process is the engine of a data directory, as far as can be told.
+pub fn is_held(data_dir: &Path) -> bool {
+    let Ok(file) = File::open(data_dir.join(FILE)) else { return false };
+    // Given up again at once; whoever tries to become the engine in this moment tries again.
+    flock(&file, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
+}
+
 /// The process that holds the lock, as far as it wrote its number down.
 pub fn holder(data_dir: &Path) -> Option<u32> {
     let mut text = String::new();

@@ -93,20 +93,39 @@ impl Queues {
             .take_while(|waiting| *waiting != run)
             .find(|ahead| !member.is_some_and(|m| m.ancestors.contains(*ahead)))
     }
+
+    /// Who holds, or waits for, one of these locks, other than the run's ancestors.
+    fn taken(&self, locks: &[String], ancestors: &[RunId]) -> Option<(String, RunId)> {
+        locks.iter().find_map(|lock| {
+            let ahead = self.by_lock.get(lock)?.iter().find(|run| !ancestors.contains(run))?;
+            Some((lock.clone(), ahead.clone()))
+        })
+    }
+
+    fn enter(&mut self, run: &RunId, locks: &[String], ancestors: Vec<RunId>, first: bool) -> Vec<RunId> {
+        let mut losers = Vec::new();
+        let ancestors: HashSet<RunId> = ancestors.into_iter().collect();
+        for lock in locks {
+            let mut queue = self.by_lock.remove(lock).unwrap_or_default();
+            if !queue.contains(run) {
+                if first {
+                    losers.extend(queue.pop_front());
+                }
+                let place = if first { 0 } else { self.place(&queue, &ancestors) };
+                queue.insert(place, run.clone());
+            }
+            self.by_lock.insert(lock.clone(), queue);
+        }
+        self.members.insert(run.clone(), Member { ancestors, locks: locks.to_vec(), holds: false });
+        losers.sort();
+        losers.dedup();
+        losers
+    }
 }
 
 impl LockTable {
     fn queues(&self) -> MutexGuard<'_, Queues> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Who holds, or waits for, one of these locks, other than the run's ancestors.
-    pub(super) fn holder(&self, locks: &[String], ancestors: &[RunId]) -> Option<(String, RunId)> {
-        let queues = self.queues();
-        locks.iter().find_map(|lock| {
-            let ahead = queues.by_lock.get(lock)?.iter().find(|run| !ancestors.contains(run))?;
-            Some((lock.clone(), ahead.clone()))
-        })
     }
 
     /// Stands in line for all of them; with `first`, before everyone else, whose places are given up.
@@ -118,26 +137,28 @@ impl LockTable {
         ancestors: Vec<RunId>,
         first: bool,
     ) -> Vec<RunId> {
-        let mut losers = Vec::new();
         let mut queues = self.queues();
-        let ancestors: HashSet<RunId> = ancestors.into_iter().collect();
-        for lock in locks {
-            let mut queue = queues.by_lock.remove(lock).unwrap_or_default();
-            if !queue.contains(run) {
-                if first {
-                    losers.extend(queue.pop_front());
-                }
-                let place = if first { 0 } else { queues.place(&queue, &ancestors) };
-                queue.insert(place, run.clone());
-            }
-            queues.by_lock.insert(lock.clone(), queue);
-        }
-        queues.members.insert(run.clone(), Member { ancestors, locks: locks.to_vec(), holds: false });
+        let losers = queues.enter(run, locks, ancestors, first);
         drop(queues);
         self.changed.notify_waiters();
-        losers.sort();
-        losers.dedup();
         losers
+    }
+
+    /// The same, unless anyone but its ancestors holds or waits for one of them; then says who, and where.
+    pub(super) fn enter_if_free(
+        &self,
+        run: &RunId,
+        locks: &[String],
+        ancestors: Vec<RunId>,
+    ) -> Result<(), (String, RunId)> {
+        let mut queues = self.queues();
+        if let Some(taken) = queues.taken(locks, &ancestors) {
+            return Err(taken);
+        }
+        queues.enter(run, locks, ancestors, false);
+        drop(queues);
+        self.changed.notify_waiters();
+        Ok(())
     }
 
     /// Waits until all are held. Says who is in the way whenever that changes; with `may_give_up`, ends where it would wait
@@ -262,7 +283,18 @@ mod tests {
         table.enter(&run(1), &locks, Vec::new(), false);
         table.enter(&run(2), &locks, vec![run(1)], false);
         assert!(held(&table, 2, &locks[0]));
-        assert_eq!(table.holder(&locks, &[run(1), run(2)]), None);
+        assert_eq!(table.queues().taken(&locks, &[run(1), run(2)]), None);
+    }
+
+    #[test]
+    fn of_two_who_do_not_wait_one_stands_in_line() {
+        let (table, locks) = (LockTable::default(), ["web".to_owned()]);
+        assert_eq!(table.enter_if_free(&run(1), &locks, Vec::new()), Ok(()));
+        assert_eq!(table.enter_if_free(&run(2), &locks, Vec::new()), Err(("web".to_owned(), run(1))));
+        assert_eq!(table.enter_if_free(&run(3), &locks, vec![run(1)]), Ok(()), "a child of the holder");
+        table.leave(&run(1));
+        table.leave(&run(3));
+        assert!(enter(&table, 4, "web", &[]), "who was turned away does not stand in line");
     }
 
     #[test]

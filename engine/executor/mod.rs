@@ -3,6 +3,8 @@
 //! Decides nothing: what a run does next is [`run::next`](crate::run::next)'s, what it may do is the door's.
 
 mod acceptance;
+mod admission;
+mod bounds;
 mod commands;
 mod dedupe;
 mod dependents;
@@ -14,6 +16,7 @@ mod loading;
 pub mod lock_file;
 mod lock_table;
 mod performing;
+mod plan_changes;
 mod planner;
 pub mod plugins;
 mod recall;
@@ -22,13 +25,20 @@ pub mod replay;
 pub mod request;
 mod runner;
 mod scrubbed;
+pub mod segment;
+mod set_aside;
 mod shelf;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod words;
 
 pub use acceptance::{MAX_CHILD_DEPTH, holds_no_secret};
+pub use bounds::MAX_WORDS_BYTES;
+pub use dedupe::DEDUPE_DAYS;
 pub use engine::{Engine, EngineConfig, MAX_UNFINISHED};
+pub use planner::{MAX_PLAN_DECISIONS, MAX_PLAN_TIME, MAX_PLANNED_ATTEMPTS, MAX_PLANNED_WRITES};
 pub use refusal::Refusal;
 pub use runner::Rest;
+pub use set_aside::{Aside, why_set_aside};

@@ -1,18 +1,25 @@
 //! Performing one action of a run: an attempt with a plugin, a child run.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::acceptance::child_request;
 use super::engine::{Engine, Inner};
 use super::journal::{Journal, failed};
-use super::request::Command;
+use super::refusal::Refusal;
+use super::request::{Command, Request};
 use super::runner::Rest;
+use crate::containers::is_away;
+use crate::host::limits::PATIENCE_MS;
 use crate::host::{Attempt, Performed, Plugin, RunContext, Site, perform as perform_attempt};
 use crate::model::effect::{Failure, FailureKind};
 use crate::model::ids::{PluginName, RunId, RunbookName, StepPath};
 use crate::model::input::Checker;
 use crate::run::event::Outcome;
 use crate::run::next::{Perform, StartChild, child_outcome};
+
+/// The pause before the services of a child run are asked for again.
+const CHILD_PAUSE: Duration = Duration::from_millis(500);
 
 /// What a piece of work needs of its run.
 pub(super) struct Parts {
@@ -91,7 +98,7 @@ async fn load(inner: &Arc<Inner>, action: &Perform) -> Result<Plugin, Outcome> {
 }
 
 async fn with_plugin(parts: &Parts, action: Perform, plugin: &Plugin) -> Performed {
-    let Perform { path, attempt, uses, with, deadline_ms, .. } = action;
+    let Perform { path, attempt, uses, with, deadline_ms, plugin: digest } = action;
     let Some((_, step)) = split_uses(&uses) else { unreachable!("the plugin was found by it") };
     let (cursor, first_started_ms) = parts.journal.with(|state| {
         let first = state.attempt(&path, 1).map(|first| first.started_ms);
@@ -110,7 +117,8 @@ async fn with_plugin(parts: &Parts, action: Perform, plugin: &Plugin) -> Perform
     let context = Arc::clone(&parts.context);
     let performed =
         perform_attempt(&wasm, plugin, Attempt { context, site, cursor, step, input: &with }).await;
-    checked(performed, parts.inner.plugins.output_of(&uses).as_deref(), &uses)
+    let promised = digest.and_then(|digest| parts.inner.plugins.output_of(&uses, &digest));
+    checked(performed, promised.as_deref(), &uses)
 }
 
 /// An output that is not what the plugin promised is a failure of the plugin.
@@ -140,8 +148,7 @@ pub(super) async fn start_child(parts: Parts, action: StartChild) -> Done {
             parts.journal.actor().clone_into(&mut request.actor);
             // A crash between the child's acceptance and the parent's entry must not start it twice.
             request.dedupe = Some(format!("child of {parent} at {path} attempt {attempt}"));
-            let engine = Engine::of(Arc::clone(&parts.inner));
-            Box::pin(engine.accept(request, Some(parent))).await.map_err(|refusal| {
+            accept_child(&parts, request, parent).await.map_err(|refusal| {
                 let message = format!("runbook `{runbook}` was not accepted: {refusal}");
                 Outcome::Error(Failure::new(FailureKind::Conflict, "child.refused", message))
             })
@@ -150,15 +157,29 @@ pub(super) async fn start_child(parts: Parts, action: StartChild) -> Done {
     Done::Child { path, attempt, started }
 }
 
+/// A daemon that is away for a moment is no reason to refuse a child run: its services are asked for again.
+async fn accept_child(parts: &Parts, request: Request, parent: RunId) -> Result<RunId, Refusal> {
+    let give_up = tokio::time::Instant::now() + Duration::from_millis(PATIENCE_MS);
+    let engine = Engine::of(Arc::clone(&parts.inner));
+    loop {
+        let accepted = Box::pin(engine.accept(request.clone(), Some(parent.clone()))).await;
+        let away = matches!(&accepted, Err(Refusal::Target(failure)) if is_away(failure));
+        if !away || tokio::time::Instant::now() >= give_up || parts.context.control.is_stopped() {
+            return accepted;
+        }
+        tokio::time::sleep(CHILD_PAUSE).await;
+    }
+}
+
 /// Waits for a child run to end.
 pub(super) async fn await_child(inner: Arc<Inner>, path: StepPath, attempt: u32, run: RunId) -> Done {
-    let outcome = match inner.handle(&run) {
-        Some(mut handle) => {
-            let ended = handle.rest.wait_for(|rest| matches!(rest, Rest::Ended(_))).await.is_ok();
-            let end = handle.journal.with(|state| state.end().cloned());
-            end.filter(|_| ended).map(|end| child_outcome(&run, &end))
-        }
-        None => inner.ended_child(&run),
+    let outcome = if let Some(mut handle) = inner.handle(&run) {
+        let ended = handle.rest.wait_for(|rest| matches!(rest, Rest::Ended(_))).await.is_ok();
+        let end = handle.journal.with(|state| state.end().cloned());
+        end.filter(|_| ended).map(|end| child_outcome(&run, &end))
+    } else {
+        inner.until_not_aside(&run).await;
+        inner.ended_child(&run)
     };
     Done::ChildEnded { path, attempt, outcome }
 }

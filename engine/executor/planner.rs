@@ -1,30 +1,79 @@
 //! What a run would do: the same run machine and the same plugins over the real world seen through an overlay, with a
 //! journal in memory and virtual time. Changes nothing.
 
-use std::collections::BTreeMap;
+mod unknown;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, FutureExt as _};
 use serde_json::{Value, json};
 
-use super::acceptance::{Prepared, child_request};
+use super::acceptance::{Parent, Prepared, child_request};
 use super::engine::Engine;
 use super::journal::{Sketch, failed};
 use super::performing::{checked, split_uses};
 use super::refusal::Refusal;
-use super::request::{Plan, PlannedStep, PlannedWrite, Request};
+use super::request::{NOT_PLANNED, Plan, PlannedStep, PlannedWrite, Request};
 use crate::clock;
 use crate::host::{
-    Attempt, ImaginedWrite, Mode, Overlay, Performed, RunContext, RunParts, Site, Stop, perform,
+    Attempt, HaltSwitch, ImaginedWrite, Mode, Overlay, Performed, RunContext, RunParts, Site, Stop, lasting,
+    perform,
 };
-use crate::model::ids::{Digest, RunId, RunbookName, StepPath};
+use crate::model::effect::FailureKind;
+use crate::model::ids::{Digest, RunId, RunbookName, Section, StepPath};
 use crate::model::runbook::Runbook;
-use crate::run::event::{Answer, Event, HeldWrite, Outcome, PlannedWrites};
+use crate::model::unknown::{holds_unknown, unknown};
+use crate::run::event::{Answer, EndStatus, Event, HeldWrite, Outcome, PlannedWrites};
 use crate::run::next::{Action, Ended, InFlight, Perform, StartChild, child_outcome, finish, next};
 use crate::run::state::{End, State};
 
+/// The most attempts of one plan, those of child runbooks included.
+pub const MAX_PLANNED_ATTEMPTS: usize = 2_000;
+/// The most writes of one plan.
+pub const MAX_PLANNED_WRITES: usize = 10_000;
 /// The most decisions of one plan: a loop that waits for something that cannot change in a plan ends here.
-const MAX_DECISIONS: usize = 20_000;
+pub const MAX_PLAN_DECISIONS: usize = 20_000;
+/// The longest that one plan is worked on. An attempt that is under way then is planned to its end.
+pub const MAX_PLAN_TIME: Duration = Duration::from_mins(2);
+
+/// What a plan has cost so far, those of child runbooks included.
+struct Spent {
+    attempts: usize,
+    decisions: usize,
+    began: Instant,
+    /// The limit that was reached: what comes behind it is not planned.
+    reached: Option<String>,
+}
+
+impl Spent {
+    /// Whether nothing more is planned.
+    fn over(&mut self, writes: usize) -> bool {
+        if self.reached.is_none() {
+            let over = |spent: usize, most: usize, what: &str| {
+                (spent >= most).then(|| format!("the limit of {most} {what} is reached"))
+            };
+            self.reached = over(self.attempts, MAX_PLANNED_ATTEMPTS, "attempts")
+                .or_else(|| over(writes, MAX_PLANNED_WRITES, "writes"))
+                .or_else(|| over(self.decisions, MAX_PLAN_DECISIONS, "decisions"))
+                .or_else(|| {
+                    let most = MAX_PLAN_TIME.as_secs();
+                    (self.began.elapsed() >= MAX_PLAN_TIME)
+                        .then(|| format!("the limit of {most} s is reached"))
+                });
+        }
+        self.reached.is_some()
+    }
+}
+
+/// A plan, and what a run is held to by it.
+pub(super) struct Planned {
+    pub(super) plan: Plan,
+    pub(super) held: PlannedWrites,
+    /// Why it does not reach to the end, if it does not. No run can be held to it.
+    pub(super) cut: Option<String>,
+}
 
 /// One simulation; children share its overlay.
 struct Simulation<'e> {
@@ -36,17 +85,27 @@ struct Simulation<'e> {
     sketch: Arc<Sketch>,
     context: Arc<RunContext>,
     children: BTreeMap<RunId, End>,
+    /// The steps of which cannot be known whether they run, or what they come to.
+    unknown: BTreeSet<StepPath>,
     depth: u32,
+    spent: Arc<Mutex<Spent>>,
 }
 
-/// Plans a request. Also returns what a run is held to.
-pub(super) async fn plan(engine: &Engine, request: &Request) -> Result<(Plan, PlannedWrites), Refusal> {
+/// Plans a request.
+pub(super) async fn plan(engine: &Engine, request: &Request) -> Result<Planned, Refusal> {
     let prepared = engine.prepare(request, None).await?;
     let overlay = Arc::new(Mutex::new(Overlay::new(clock::now_ms())));
-    let mut simulation = Simulation::new(engine, prepared, Arc::clone(&overlay), 0)?;
+    let spent = Spent { attempts: 0, decisions: 0, began: Instant::now(), reached: None };
+    let parts = (Arc::clone(&overlay), Arc::new(Mutex::new(spent)));
+    let mut simulation = Simulation::new(engine, prepared, parts, 0)?;
     let end = simulation.run().await?;
-    let overlay = overlay.lock().unwrap_or_else(PoisonError::into_inner);
-    let steps = simulation.sketch.with(|state| steps(&simulation.prepared.runbook, state));
+    let cut = simulation.spent().reached.clone();
+    let mut overlay = overlay.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(why) = &cut {
+        overlay.assume(format!("{NOT_PLANNED}{why}"));
+    }
+    let runbook = &simulation.prepared.runbook;
+    let steps = simulation.sketch.with(|state| steps(runbook, state, &simulation.unknown, cut.as_deref()));
     let digest = digest(&simulation.prepared, &steps, &overlay, &end);
     let held = |w: &ImaginedWrite| HeldWrite { key: w.key.clone(), seen: w.seen.clone() };
     let writes = overlay.writes().iter().map(held).collect();
@@ -61,10 +120,11 @@ pub(super) async fn plan(engine: &Engine, request: &Request) -> Result<(Plan, Pl
         secrets: overlay.secrets().to_vec(),
         steps,
         status: end.status,
+        cause: simulation.sketch.with(|state| cause(&simulation.prepared.runbook, state)),
         message: end.message,
         card: simulation.prepared.card(),
     };
-    Ok((plan, held))
+    Ok(Planned { plan, held, cut })
 }
 
 fn planned(write: &ImaginedWrite) -> PlannedWrite {
@@ -82,13 +142,13 @@ impl<'e> Simulation<'e> {
     fn new(
         engine: &'e Engine,
         prepared: Prepared,
-        overlay: Arc<Mutex<Overlay>>,
+        (overlay, spent): (Arc<Mutex<Overlay>>, Arc<Mutex<Spent>>),
         depth: u32,
     ) -> Result<Self, Refusal> {
         let run = RunId::from_parts(0, depth);
         let time = Arc::clone(&overlay);
         let now = move || time.lock().unwrap_or_else(PoisonError::into_inner).now_ms();
-        let sketch = Arc::new(Sketch::new(State::of(run.clone()), Arc::new(now)));
+        let sketch = Arc::new(Sketch::new(State::supposed(run.clone()), Arc::new(now)));
         let inner = engine.inner();
         let accepted = &prepared.accepted;
         let daemon =
@@ -99,7 +159,7 @@ impl<'e> Simulation<'e> {
             target: accepted.target.clone(),
             grants: accepted.grants.clone(),
             mode: Mode::Plan,
-            halted: Arc::default(),
+            halt: HaltSwitch::default(),
             ledger: Arc::clone(&sketch) as Arc<dyn crate::host::Ledger>,
             world: inner.world(daemon).through(Arc::clone(&overlay)),
             planned: None,
@@ -108,7 +168,25 @@ impl<'e> Simulation<'e> {
         let names = accepted.texts.iter().map(|(name, _)| name.clone());
         let texts =
             names.zip(prepared.texts.iter().map(|text| String::from_utf8_lossy(text).into_owned())).collect();
-        Ok(Self { engine, overlay, run, prepared, texts, sketch, context, children: BTreeMap::new(), depth })
+        let (children, unknown) = (BTreeMap::new(), BTreeSet::new());
+        Ok(Self { engine, overlay, run, prepared, texts, sketch, context, children, unknown, depth, spent })
+    }
+
+    fn spent(&self) -> std::sync::MutexGuard<'_, Spent> {
+        self.spent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a limit of the whole plan is reached.
+    fn over(&self) -> bool {
+        let writes = self.overlay().writes().len();
+        self.spent().over(writes)
+    }
+
+    /// The end of a plan that does not reach to the end.
+    fn cut(&self) -> End {
+        let why = self.spent().reached.clone().unwrap_or_default();
+        let message = format!("not planned to the end: {why}");
+        End { at_ms: self.overlay().now_ms(), status: EndStatus::Succeeded, outputs: json!({}), message }
     }
 
     fn overlay(&self) -> std::sync::MutexGuard<'_, Overlay> {
@@ -125,12 +203,16 @@ impl<'e> Simulation<'e> {
             self.take_in(&Event::Accepted(Box::new(self.prepared.accepted.clone())))?;
             self.take_in(&Event::Started { engine: "plan".to_owned() })?;
             let runbook = Arc::clone(&self.prepared.runbook);
-            for _ in 0..MAX_DECISIONS {
+            loop {
+                self.spent().decisions += 1;
                 let now_ms = self.overlay().now_ms();
                 let actions = self.sketch.with(|state| next(&runbook, state, now_ms, &InFlight::default()));
                 // Time passes only when nothing else can be done.
                 let only_time = actions.iter().all(|a| matches!(a, Action::Wait { .. } | Action::Idle));
                 for action in actions {
+                    if self.over() {
+                        return Ok(self.cut());
+                    }
                     if only_time || !matches!(action, Action::Wait { .. }) {
                         self.act(action).await?;
                     }
@@ -139,14 +221,13 @@ impl<'e> Simulation<'e> {
                     return Ok(end);
                 }
             }
-            Err(Refusal::Exhausted(format!("the plan needs more than {MAX_DECISIONS} decisions")))
         }
         .boxed()
     }
 
     async fn act(&mut self, action: Action) -> Result<(), Refusal> {
         match action {
-            Action::Append(event) => self.take_in(&event),
+            Action::Append(event) => self.decide(event),
             Action::Perform(action) => self.perform(action).await,
             Action::StartChild(start) => self.child(start).await,
             Action::AwaitChild { path, attempt, run } => {
@@ -187,7 +268,9 @@ impl<'e> Simulation<'e> {
 
     async fn perform(&mut self, action: Perform) -> Result<(), Refusal> {
         let Perform { path, attempt, uses, with, deadline_ms, plugin } = action;
+        self.spent().attempts += 1;
         let plugins = self.engine.plugins();
+        let supposed = self.overlay().supposed();
         let performed = match (split_uses(&uses), plugin) {
             (Some((name, step)), Some(digest)) => {
                 let plugin = plugins.load(&name, &digest)?;
@@ -200,7 +283,7 @@ impl<'e> Simulation<'e> {
                 let context = Arc::clone(&self.context);
                 let attempt = Attempt { context, site, cursor: Vec::new(), step, input: &with };
                 let performed = perform(&*plugins.wasm()?, &plugin, attempt).await;
-                checked(performed, plugins.output_of(&uses).as_deref(), &uses)
+                checked(performed, plugins.output_of(&uses, &digest).as_deref(), &uses)
             }
             _ => Performed::Ended {
                 outcome: failed("plan.uses", format!("`{uses}` is no step type")),
@@ -208,16 +291,26 @@ impl<'e> Simulation<'e> {
             },
         };
         match performed {
-            Performed::Ended { outcome, lines } => self.ended(Ended { path, attempt, outcome, lines }),
-            Performed::Stopped(Stop::Left(why) | Stop::InDoubt(why) | Stop::Diverged(why)) => {
-                Err(Refusal::Conflict(why))
+            Performed::Ended { outcome, lines: _ }
+                if holds_unknown(&with) || self.overlay().supposed() > supposed =>
+            {
+                self.comes_to(path, attempt, outcome)
             }
+            Performed::Ended { outcome, lines } => self.ended(Ended { path, attempt, outcome, lines }),
+            Performed::Stopped(
+                Stop::Left(why) | Stop::InDoubt(why) | Stop::Diverged(why) | Stop::Unwritable(why),
+            ) => Err(Refusal::Conflict(why)),
             Performed::Stopped(stop) => Err(Refusal::Internal(stop.to_string())),
         }
     }
 
     async fn child(&mut self, start: StartChild) -> Result<(), Refusal> {
         let StartChild { path, attempt, runbook, with, .. } = start;
+        if holds_unknown(&with) {
+            self.unknown.insert(path.clone());
+            self.overlay().assume(format!("what runbook `{runbook}` does at step `{path}`"));
+            return self.comes_to(path, attempt, Outcome::Ok(unknown()));
+        }
         let request = child_request(&self.prepared.accepted, &runbook, &with, &self.texts)
             .ok_or_else(|| Refusal::Internal(format!("there is no runbook `{runbook}`")))?;
         if self.depth as usize >= super::acceptance::MAX_CHILD_DEPTH {
@@ -225,17 +318,31 @@ impl<'e> Simulation<'e> {
         }
         let number = u32::try_from(self.children.len()).unwrap_or(u32::MAX);
         let child = RunId::from_parts(u64::from(self.depth) + 1, number);
-        let prepared = self.engine.prepare(&request, Some(self.run.clone())).await?;
-        let mut simulation =
-            Simulation::new(self.engine, prepared, Arc::clone(&self.overlay), self.depth + 1)?;
+        let parent = Parent::of(self.run.clone(), &self.prepared.accepted);
+        let prepared = self.engine.prepare(&request, Some(parent)).await?;
+        let parts = (Arc::clone(&self.overlay), Arc::clone(&self.spent));
+        let mut simulation = Simulation::new(self.engine, prepared, parts, self.depth + 1)?;
         let end = simulation.run().await?;
         self.children.insert(child.clone(), end);
         self.take_in(&Event::ChildStarted { path, attempt, run: child })
     }
 }
 
-/// Every step of the runbook and what would become of it.
-fn steps(runbook: &Runbook, state: &State) -> Vec<PlannedStep> {
+/// The kind of the first failure, which refines the exit code.
+fn cause(runbook: &Runbook, state: &State) -> Option<FailureKind> {
+    let view = crate::run::view::view(Some(runbook), state);
+    let failed = view.steps.into_iter().filter(|step| step.status == "failed").find_map(|step| step.failure);
+    failed.map(|failure| failure.kind)
+}
+
+/// Every step of the runbook and what would become of it; with the reason why the plan does not reach to the end, also
+/// those that it does not reach.
+fn steps(
+    runbook: &Runbook,
+    state: &State,
+    unknown: &BTreeSet<StepPath>,
+    cut: Option<&str>,
+) -> Vec<PlannedStep> {
     let mut all: Vec<PlannedStep> = Vec::new();
     for (path, progress) in state.paths() {
         let Some((_, attempt)) = progress.last() else {
@@ -247,12 +354,18 @@ fn steps(runbook: &Runbook, state: &State) -> Vec<PlannedStep> {
         let asks = progress.attempts.iter().any(|a| a.waiting.as_ref().is_some_and(|w| w.asked().is_some()));
         let (fate, note) = match &attempt.outcome {
             Some(Outcome::Error(failure)) => ("fails", Some(failure.message.clone())),
+            Some(Outcome::Ok(_)) if unknown.contains(path) => {
+                ("unknown", Some("rests on what cannot be known before".to_owned()))
+            }
             Some(Outcome::Ok(_)) if asks => ("asks", None),
             Some(Outcome::Ok(_)) if attempt.waiting.is_some() => ("waits", None),
             Some(Outcome::Ok(_)) => ("runs", None),
             None => ("unknown", None),
         };
         all.push(step(path, &attempt.uses, fate, note));
+    }
+    if let Some(why) = cut {
+        all.extend(not_reached(runbook, state, &all, why));
     }
     let place = |s: &PlannedStep| {
         let steps = runbook.steps.iter().chain(&runbook.finally);
@@ -263,6 +376,24 @@ fn steps(runbook: &Runbook, state: &State) -> Vec<PlannedStep> {
     all
 }
 
+/// The steps whose items a plan does not all hold.
+fn not_reached(runbook: &Runbook, state: &State, reached: &[PlannedStep], why: &str) -> Vec<PlannedStep> {
+    let whole = |path: &StepPath| {
+        let items = state.progress(path).and_then(|progress| progress.items.as_ref()).map_or(1, Vec::len);
+        reached.iter().filter(|row| row.path.id == path.id && row.path.section == path.section).count()
+            >= items
+    };
+    let every = runbook.steps.iter().map(|step| (Section::Steps, step));
+    let every = every.chain(runbook.finally.iter().map(|step| (Section::Finally, step)));
+    every
+        .map(|(section, step)| (StepPath { section, ..StepPath::step(step.id.clone()) }, step))
+        .filter(|(path, _)| !whole(path))
+        .map(|(path, used)| {
+            step(&path, &used.uses.to_string(), "unknown", Some(format!("not planned: {why}")))
+        })
+        .collect()
+}
+
 fn step(path: &StepPath, uses: &str, fate: &str, note: Option<String>) -> PlannedStep {
     PlannedStep { path: path.clone(), uses: uses.to_owned(), fate: fate.to_owned(), note }
 }
@@ -270,7 +401,8 @@ fn step(path: &StepPath, uses: &str, fate: &str, note: Option<String>) -> Planne
 /// Of runbook, plugins, parameters, target, fates, writes with what was seen of each target when it was first touched, and
 /// the versions of secrets.
 fn digest(prepared: &Prepared, steps: &[PlannedStep], overlay: &Overlay, end: &End) -> Digest {
-    let writes: Vec<Value> = overlay.writes().iter().map(|write| json!([write.key, write.seen])).collect();
+    let writes: Vec<Value> =
+        overlay.writes().iter().map(|write| json!([write.key, lasting(&write.seen)])).collect();
     let fates: Vec<Value> = steps.iter().map(|s| json!([s.path, s.uses, s.fate])).collect();
     let accepted = &prepared.accepted;
     let mut whole = vec![

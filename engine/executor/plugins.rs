@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,10 +12,15 @@ use crate::audit::Reader;
 use crate::host::{Error, Plugin, Wasm, embedded};
 use crate::model::ids::{Digest, PluginName};
 use crate::model::input::Checker;
-use crate::model::step_type::{Catalogue, PluginDescription};
+use crate::model::json;
+use crate::model::step_type::{Catalogue, PluginDescription, is_reserved};
 
 /// Folder of added plugins inside the data directory.
 const ADDED: &str = "plugins";
+/// The largest description of an added plugin, in bytes.
+const MAX_DESCRIPTION_BYTES: u64 = 4 << 20;
+/// What a description puts around its schemas, in levels.
+const DESCRIPTION_LEVELS: usize = 4;
 /// Folder of compiled plugins inside the data directory.
 const COMPILED: &str = "cache";
 
@@ -55,13 +61,16 @@ impl Plugins {
         &self.catalogue
     }
 
-    /// What the step type `service.restart` promises of its output; none if it is not known.
-    pub(super) fn output_of(&self, uses: &str) -> Option<Arc<Checker>> {
+    /// What the step type `service.restart` promises of its output; none if that is not known of a plugin with these bytes.
+    pub(super) fn output_of(&self, uses: &str, digest: &Digest) -> Option<Arc<Checker>> {
+        let (plugin, step) = split_uses(uses)?;
+        if self.catalogue.plugin(&plugin)?.digest != *digest {
+            return None;
+        }
         let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = outputs.get(uses) {
             return Some(Arc::clone(known));
         }
-        let (plugin, step) = split_uses(uses)?;
         let made = Arc::new(Checker::new(&self.catalogue.step(&plugin, step)?.output));
         outputs.insert(uses.to_owned(), Arc::clone(&made));
         Some(made)
@@ -130,22 +139,42 @@ impl Plugins {
     }
 }
 
-/// What the added plugins said of themselves when they were added; a damaged file is passed over, since a runbook that
-/// uses the plugin then says that there is none.
+/// What the added plugins said of themselves when they were added. A damaged file is passed over, and so is one whose name
+/// is reserved: a runbook that uses the plugin then says that there is none.
 fn added(data_dir: &Path) -> Vec<PluginDescription> {
     let Ok(files) = fs::read_dir(data_dir.join(ADDED)) else { return Vec::new() };
     files
         .filter_map(Result::ok)
         .map(|file| file.path())
         .filter(|path| path.extension().is_some_and(|e| e == "json"))
-        .filter_map(|path| serde_json::from_slice(&fs::read(path).ok()?).ok())
+        .filter_map(|path| described(&path))
         .collect()
+}
+
+fn described(path: &Path) -> Option<PluginDescription> {
+    let mut text = Vec::new();
+    fs::File::open(path).ok()?.take(MAX_DESCRIPTION_BYTES + 1).read_to_end(&mut text).ok()?;
+    if text.len() as u64 > MAX_DESCRIPTION_BYTES {
+        return None;
+    }
+    let description: PluginDescription = json::read_enveloped(&text, DESCRIPTION_LEVELS).ok()?;
+    let name = &description.name;
+    if taken(name) {
+        tracing::warn!("the added plugin `{name}` is not used: its name is reserved");
+        return None;
+    }
+    Some(description)
+}
+
+/// Whether no added plugin may have this name.
+fn taken(name: &PluginName) -> bool {
+    is_reserved(name) || embedded::component(name.as_str()).is_some()
 }
 
 /// Adds a plugin to a data directory: it is compiled, asked to describe itself with every import trapping, and kept. Its
 /// name must be free or its own.
 pub async fn add(data_dir: &Path, name: &PluginName, bytes: &[u8]) -> Result<PluginDescription, AddError> {
-    if embedded::component(name.as_str()).is_some() {
+    if taken(name) {
         return Err(AddError::Taken { name: name.clone() });
     }
     let wasm = Wasm::new(Some(data_dir.join(COMPILED)))?;
@@ -161,9 +190,6 @@ pub async fn add(data_dir: &Path, name: &PluginName, bytes: &[u8]) -> Result<Plu
 
 /// Removes an added plugin; runs accepted with it keep its bytes.
 pub fn remove(data_dir: &Path, name: &PluginName) -> Result<bool, AddError> {
-    if embedded::component(name.as_str()).is_some() {
-        return Err(AddError::Taken { name: name.clone() });
-    }
     let folder = data_dir.join(ADDED);
     let mut found = false;
     for ending in ["json", "wasm"] {
@@ -172,6 +198,9 @@ pub fn remove(data_dir: &Path, name: &PluginName) -> Result<bool, AddError> {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(AddError::Io { folder: folder.display().to_string(), error }),
         }
+    }
+    if !found && taken(name) {
+        return Err(AddError::Taken { name: name.clone() });
     }
     Ok(found)
 }
@@ -186,8 +215,8 @@ fn write_whole(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
 /// A plugin that cannot be added or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum AddError {
-    /// Its name is that of one inside the binary.
-    #[error("`{name}` is the name of a plugin inside the binary")]
+    /// Its name is that of one inside the binary, or means something else in `uses`.
+    #[error("the name `{name}` is reserved: {}", if is_reserved(name) { "it means something else" } else { "a plugin inside the binary has it" })]
     Taken {
         /// The name.
         name: PluginName,

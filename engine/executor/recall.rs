@@ -6,7 +6,7 @@ use super::engine::Inner;
 use super::journal::Journal;
 use crate::host::{Mode, RunContext, RunParts};
 use crate::run::event::{CallId, Outcome};
-use crate::run::state::State;
+use crate::run::state::{RecordedCall, State};
 
 /// What the run's attempts share. What an earlier engine recorded is recalled, so that its containers are looked at again
 /// before they are written to.
@@ -21,7 +21,7 @@ pub(super) fn context(inner: &Arc<Inner>, journal: &Journal) -> RunContext {
             target: accepted.target.clone(),
             grants: accepted.grants.clone(),
             mode: Mode::Live,
-            halted: Arc::clone(&inner.halted),
+            halt: inner.halt.clone(),
             ledger: Arc::new(journal.clone()),
             world: inner.world(daemon),
             planned: accepted.plan.as_ref().map(|plan| plan.writes.clone()),
@@ -42,20 +42,24 @@ pub(super) fn context(inner: &Arc<Inner>, journal: &Journal) -> RunContext {
 }
 
 fn recall(context: &RunContext, state: &State) {
+    let mut calls: Vec<(CallId, &RecordedCall)> = Vec::new();
     for (path, progress) in state.paths() {
         for (attempt, number) in progress.attempts.iter().zip(1..) {
-            for (call, ordinal) in attempt.calls.iter().zip(0..) {
-                let id = CallId { path: path.clone(), attempt: number, ordinal };
-                if let Some(intent) = &call.intent {
-                    context.recall_announced(&call.function, &call.arguments, &intent.before);
-                }
-                if let Some(Outcome::Ok(answer)) = &call.outcome {
-                    context.recall(&id, &call.function, answer);
-                }
-                if call.writes() {
-                    context.recall_write(&id, &call.function, &call.arguments);
-                }
-            }
+            let id = |ordinal| CallId { path: path.clone(), attempt: number, ordinal };
+            calls.extend(attempt.calls.iter().zip(0..).map(|(call, ordinal)| (id(ordinal), call)));
+        }
+    }
+    // What one step stopped another may have started.
+    calls.sort_by_key(|(_, call)| call.order);
+    for (id, call) in calls {
+        if let Some(intent) = &call.intent {
+            context.recall_announced(&call.function, &call.arguments, &intent.before);
+        }
+        if let Some(Outcome::Ok(answer)) = &call.outcome {
+            context.recall(&id, &call.function, answer);
+        }
+        if call.writes() {
+            context.recall_write(&id, (&call.function, &call.arguments), call.outcome.as_ref());
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Why an engine does not do what it is asked for. Nothing was changed.
 
+use super::set_aside::Aside;
 use crate::audit;
 use crate::model::effect::{Failure, FailureKind};
 use crate::model::ids::RunId;
@@ -46,6 +47,12 @@ pub enum Refusal {
         /// As it is now.
         now: String,
     },
+    /// The plan does not reach to the end of the run.
+    #[error("no run can be held to this plan, since it does not reach to the end: {why}")]
+    PlanNotWhole {
+        /// The limit.
+        why: String,
+    },
     /// The dedupe key belongs to a run of another runbook.
     #[error(
         "the dedupe key `{}` belongs to run `{run}` of runbook `{runbook}`",
@@ -65,6 +72,14 @@ pub enum Refusal {
     /// There is no such run, or it is not in this engine's hands.
     #[error("there is no unfinished run `{0}`")]
     UnknownRun(RunId),
+    /// The run cannot be read.
+    #[error("run `{run}` is set aside, since it cannot be read: {}", .aside.why)]
+    SetAside {
+        /// Which.
+        run: RunId,
+        /// Why.
+        aside: Aside,
+    },
     /// The run is not in a state for it.
     #[error("{0}")]
     Conflict(String),
@@ -77,6 +92,9 @@ pub enum Refusal {
     /// A plugin cannot be used.
     #[error(transparent)]
     Plugin(#[from] crate::host::Error),
+    /// The engine ends; the next one takes requests again.
+    #[error("the engine ends and takes nothing further")]
+    Leaving,
     /// An emergency run has fenced this data directory.
     #[error("an emergency run has fenced this data directory: its engine must not act")]
     Fenced,
@@ -98,11 +116,20 @@ impl Refusal {
                 format!("give another key; `runbook runs show {run}` shows the run it belongs to")
             }
             Self::PlanChanged { .. } => "look at the new plan with `runbook plan`".to_owned(),
+            Self::PlanNotWhole { .. } => {
+                "run it without --plan, or split it into smaller runbooks that are planned one by one"
+                    .to_owned()
+            }
             Self::Halted(_) => "`runbook halt off --reason WHY` ends it".to_owned(),
+            Self::Leaving => "try again in a moment".to_owned(),
             Self::Fenced => {
                 "`runbook audit join` takes the emergency's segment in and opens the fence".to_owned()
             }
             Self::Conflict(_) => "`runbook runs list --unfinished` shows how each run stands".to_owned(),
+            Self::SetAside { run, .. } => format!(
+                "look at what it changed, then `runbook runs cancel {run}` ends it and gives up its locks; \
+                 `runbook audit verify` tells whether it was changed; what is urgent: `run --emergency --reason WHY`"
+            ),
             Self::UnknownRun(_) => "`runbook runs list` shows all".to_owned(),
             Self::Target(failure) if failure.kind == FailureKind::Unavailable => {
                 "`runbook doctor` tells whether the daemon answers".to_owned()

@@ -12,7 +12,7 @@ use super::plugins::Plugins;
 use super::refusal::Refusal;
 use super::scrubbed;
 use crate::audit::Reader;
-use crate::host::{Attempt, Mode, Performed, RunContext, RunParts, Site, Stop, World, perform};
+use crate::host::{Attempt, HaltSwitch, Mode, Performed, RunContext, RunParts, Site, Stop, World, perform};
 use crate::model::ids::{RunId, StepPath};
 use crate::run::event::{Accepted, Outcome};
 use crate::run::state::{Attempt as Recorded, State};
@@ -70,7 +70,7 @@ async fn again(
         target: accepted.target.clone(),
         grants: accepted.grants.clone(),
         mode: Mode::Replay,
-        halted: Arc::default(),
+        halt: HaltSwitch::default(),
         ledger: Arc::new(Sketch::new(state.clone(), Arc::new(move || at_ms))),
         world: World::live(None, data_dir.to_owned(), (Arc::default(), Arc::default()), secrets.clone()),
         planned: None,
@@ -78,7 +78,7 @@ async fn again(
     }));
     let attempt_again = Attempt { context, site, cursor: attempt.calls.clone(), step, input: &attempt.with };
     let made = perform(&*plugins.wasm()?, &plugin, attempt_again).await;
-    Ok(checked(made, plugins.output_of(&attempt.uses).as_deref(), &attempt.uses))
+    Ok(checked(made, plugins.output_of(&attempt.uses, digest).as_deref(), &attempt.uses))
 }
 
 fn difference(path: &StepPath, number: u32, recorded: &Recorded, made: Performed) -> Option<String> {

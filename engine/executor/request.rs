@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::words::printable;
 use crate::host::PlannedSecret;
+use crate::model::effect::FailureKind;
 use crate::model::grant::RunGrants;
 use crate::model::ids::{Digest, RunbookName, StepPath, TargetName};
 use crate::model::runbook::Risk;
@@ -145,10 +146,23 @@ pub struct Plan {
     pub steps: Vec<PlannedStep>,
     /// How the run would end.
     pub status: EndStatus,
+    /// The kind of the failure, if it would fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<FailureKind>,
     /// One sentence about that end.
     pub message: String,
     /// What it may do at most.
     pub card: Card,
+}
+
+/// How the sentence begins that tells where a plan ends before its run does.
+pub(super) const NOT_PLANNED: &str = "what comes next is not planned: ";
+
+impl Plan {
+    /// Whether it reaches to the end of the run; else no run can be held to it.
+    pub fn is_whole(&self) -> bool {
+        !self.unknown.iter().any(|sentence| sentence.starts_with(NOT_PLANNED))
+    }
 }
 
 /// One write of a plan.

@@ -7,12 +7,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 
 use super::engine::Inner;
-use super::journal::{Error, Journal};
-use super::lock_table::Deadlock;
+use super::journal::{Error, Journal, failed};
 use super::performing::{self, Done};
 use super::recall;
 use super::refusal::Refusal;
@@ -23,7 +23,7 @@ use crate::host::{Performed, RunContext, Stop};
 use crate::model::ids::{RunId, StepPath};
 use crate::run::event::{EndStatus, Event, Outcome};
 use crate::run::next::{Action, Ended, InFlight, abandon, finish, next, over};
-use crate::run::state::{RunStatus, State};
+use crate::run::state::{INTERRUPTED, RunStatus, State};
 
 /// The longest a run sleeps before it asks again what to do.
 const LONGEST_SLEEP: Duration = Duration::from_hours(1);
@@ -58,26 +58,29 @@ pub(super) struct Runner {
     pub(super) journal: Journal,
     pub(super) reading: Arc<Reading>,
     pub(super) context: Arc<RunContext>,
-    inbox: mpsc::Receiver<Message>,
+    pub(super) inbox: mpsc::Receiver<Message>,
     rest: watch::Sender<Rest>,
     in_flight: InFlight,
     work: JoinSet<Done>,
     /// Which attempt a piece of work is, should it die.
     workers: HashMap<tokio::task::Id, (StepPath, u32)>,
-    draining: bool,
+    pub(super) draining: bool,
 }
 
 /// What ends a run's task before the run has ended.
-enum Quit {
+pub(super) enum Quit {
     /// The engine ends.
     Drained,
     /// The audit log takes nothing more.
     Audit(String),
+    /// A decision of this run cannot be written down.
+    Unwritable(String),
 }
 
 impl From<Error> for Quit {
     fn from(error: Error) -> Self {
-        Self::Audit(error.to_string())
+        let words = error.to_string();
+        if error.is_about_the_event() { Self::Unwritable(words) } else { Self::Audit(words) }
     }
 }
 
@@ -114,7 +117,7 @@ impl Runner {
                 self.inner.forget(self.journal.run());
             }
             Err(Quit::Drained) => {}
-            Err(Quit::Audit(why)) => {
+            Err(Quit::Audit(why) | Quit::Unwritable(why)) => {
                 tracing::error!(run = %self.journal.run(), %why, "the run stops: nothing may be done that cannot be written down");
                 let _ = self.rest.send(Rest::Gone);
                 self.inner.tell();
@@ -142,7 +145,10 @@ impl Runner {
                 })
             };
             if matches!(actions.first(), Some(Action::Append(_))) {
-                self.append_all(actions).await?;
+                match self.append_all(actions).await {
+                    Err(Quit::Unwritable(why)) => self.end_at_once(EndStatus::Failed, why).await?,
+                    appended => appended?,
+                }
                 continue;
             }
             let wake_ms = self.begin_all(actions);
@@ -239,6 +245,10 @@ impl Runner {
                     Performed::Ended { outcome, lines } => {
                         self.finish(Ended { path, attempt, outcome, lines })?;
                     }
+                    Performed::Stopped(Stop::Unwritable(why)) => {
+                        let outcome = failed("host.unwritable", why);
+                        self.finish(Ended { path, attempt, outcome, lines: Vec::new() })?;
+                    }
                     Performed::Stopped(stop) => self.rested(&path.to_string(), stop).await?,
                 }
             }
@@ -266,9 +276,30 @@ impl Runner {
         if matches!(ended.outcome, Outcome::Error(_)) {
             self.context.control.fail();
         }
+        let (path, attempt) = (ended.path.clone(), ended.attempt);
         let event = self.journal.with(|state| finish(&self.reading.runbook, state, ended));
-        self.journal.record(&event)?;
-        Ok(())
+        match self.journal.record(&event) {
+            // An output that nobody could read later is none.
+            Err(error) if error.is_about_the_event() => {
+                let outcome = failed("host.unwritable", error.to_string());
+                self.context.control.fail();
+                let ended = Ended { path, attempt, outcome, lines: Vec::new() };
+                let event = self.journal.with(|state| finish(&self.reading.runbook, state, ended));
+                Ok(self.journal.record(&event)?)
+            }
+            recorded => Ok(recorded?),
+        }
+    }
+
+    /// The run cannot go on by its runbook: every call that is open has failed, and so has the run; it is stuck where an
+    /// attempt is still under way.
+    async fn end_at_once(&self, status: EndStatus, message: String) -> Result<(), Quit> {
+        for event in self.journal.with(|state| abandon(state, &message)) {
+            self.journal.append(&event, None).await?;
+        }
+        let end = |status| Event::Finished { status, outputs: json!({}), message: message.clone() };
+        let legal = self.journal.with(|state| state.check(&end(status)).is_ok());
+        Ok(self.journal.append(&end(if legal { status } else { EndStatus::Stuck }), None).await?)
     }
 
     /// An attempt came to no outcome of its own.
@@ -279,16 +310,11 @@ impl Runner {
             Stop::Halted(reason) => self.leave(format!("halted: {reason}")).await,
             Stop::Diverged(what) => {
                 let message = format!("replay of step `{step}` diverged from the journal: {what}");
-                for event in self.journal.with(|state| abandon(state, &message)) {
-                    self.journal.append(&event, None).await?;
-                }
-                let outputs = serde_json::json!({});
-                let event = Event::Finished { status: EndStatus::Stuck, outputs, message };
-                Ok(self.journal.append(&event, None).await?)
+                self.end_at_once(EndStatus::Stuck, message).await
             }
             Stop::JournalEnds => Err(Quit::Audit("an attempt was only replayed".to_owned())),
             Stop::Fenced => Err(Quit::Audit(why.to_string())),
-            Stop::Audit(what) => Err(Quit::Audit(what)),
+            Stop::Audit(what) | Stop::Unwritable(what) => Err(Quit::Audit(what)),
         }
     }
 
@@ -308,7 +334,7 @@ impl Runner {
         Ok(self.journal.append(&Event::Left { reason }, None).await?)
     }
 
-    async fn hear(&mut self, message: Message) -> Result<(), Quit> {
+    pub(super) async fn hear(&mut self, message: Message) -> Result<(), Quit> {
         match message {
             Message::Drain => {
                 self.draining = true;
@@ -331,7 +357,7 @@ impl Runner {
                     self.pass_on(&command, &actor);
                 }
                 let broken = match &answer {
-                    Err(Refusal::Audit(error)) => Some(error.to_string()),
+                    Err(Refusal::Audit(error)) if !error.is_about_the_draft() => Some(error.to_string()),
                     _ => None,
                 };
                 let _ = reply.send(answer);
@@ -351,79 +377,6 @@ impl Runner {
         }
     }
 
-    /// Holds all locks before anything is done; commands are obeyed meanwhile.
-    async fn take_locks(&mut self) -> Result<(), Quit> {
-        let locks = self.journal.with(|state| state.accepted().map(|a| a.locks.clone()).unwrap_or_default());
-        let (inner, journal) = (Arc::clone(&self.inner), self.journal.clone());
-        let first = self
-            .journal
-            .with(|state| state.paths().next().is_none())
-            .then(|| self.reading.runbook.steps[0].id.clone());
-        let tell = move |holder: &RunId, lock: &str| {
-            use crate::host::Ledger as _;
-            if let Some(id) = &first {
-                let path = crate::model::ids::StepPath::step(id.clone());
-                journal.note(
-                    &path,
-                    1,
-                    "info",
-                    format!("waiting for run {holder}, which holds the lock on {lock}"),
-                );
-            }
-        };
-        let run = self.journal.run().clone();
-        let fresh = self.journal.with(|state| state.started_ms().is_none());
-        let held = async { inner.locks.hold(&run, fresh, tell).await };
-        tokio::pin!(held);
-        loop {
-            if self.journal.with(|state| state.started_ms().is_none() && state.left().is_some()) {
-                self.step_aside(&locks).await?;
-            }
-            if self.draining {
-                return Err(Quit::Drained);
-            }
-            if self.journal.with(|state| state.cancel().is_some() || state.end().is_some()) {
-                return Ok(());
-            }
-            tokio::select! {
-                held = &mut held => return match held {
-                    Ok(()) => Ok(()),
-                    Err(deadlock) => self.give_up(&deadlock).await,
-                },
-                Some(message) = self.inbox.recv() => self.hear(message).await?,
-            }
-        }
-    }
-
-    /// A run that has done nothing yet ends rather than wait for ever.
-    async fn give_up(&self, deadlock: &Deadlock) -> Result<(), Quit> {
-        let Deadlock { holder, lock } = deadlock;
-        let message = format!(
-            "gave up before it began: run {holder} holds the lock on {lock} and itself waits for what this run's parents hold"
-        );
-        let event = Event::Finished { status: EndStatus::Failed, outputs: serde_json::json!({}), message };
-        Ok(self.journal.append(&event, None).await?)
-    }
-
-    /// A run that was left while it waited gives up its place until a person resumes or ends it: it has done nothing, so
-    /// nobody need wait for it.
-    async fn step_aside(&mut self, locks: &[String]) -> Result<(), Quit> {
-        let run = self.journal.run().clone();
-        self.inner.locks.leave(&run);
-        self.tell_rest(None);
-        while !self.draining && self.journal.with(|state| state.left().is_some()) {
-            match self.inbox.recv().await {
-                Some(message) => self.hear(message).await?,
-                None => return Err(Quit::Drained),
-            }
-        }
-        let parent = self.inner.handle(&run).and_then(|handle| handle.parent);
-        let ancestors = self.inner.ancestors(parent.as_ref());
-        self.inner.locks.enter(&run, locks, ancestors, false);
-        self.tell_rest(None);
-        Ok(())
-    }
-
     /// Records that this engine has the run now. One that was interrupted too long ago waits for a person.
     fn begin(&self) -> Result<(), Quit> {
         let engine = self.inner.config.name.clone();
@@ -439,7 +392,7 @@ impl Runner {
             RunStatus::Left | RunStatus::InDoubt | RunStatus::Ended(_) => return Ok(()),
             _ if idle_ms > within_ms => Event::Left {
                 reason: format!(
-                    "it was interrupted {} s ago, and is carried on by itself only within {} s",
+                    "{INTERRUPTED}{} s ago, and is carried on by itself only within {} s",
                     idle_ms / 1_000,
                     within_ms / 1_000
                 ),
@@ -472,7 +425,7 @@ impl Runner {
     }
 
     /// Tells those who wait how the run is, once nothing is under way.
-    fn tell_rest(&self, wake_ms: Option<u64>) {
+    pub(super) fn tell_rest(&self, wake_ms: Option<u64>) {
         let rest = if self.work.is_empty() {
             self.journal.with(|state| match state.status() {
                 RunStatus::InDoubt => Rest::InDoubt,

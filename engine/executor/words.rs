@@ -13,7 +13,19 @@ pub(super) fn printable(text: &str) -> String {
         .collect()
 }
 
-/// The same for every text in a value.
+/// The text, cut after at most so many bytes.
+pub(super) fn shortened(text: &str, bytes: usize) -> String {
+    if text.len() <= bytes {
+        return text.to_owned();
+    }
+    let mut end = bytes.saturating_sub('…'.len_utf8());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}…", &text[..end])
+}
+
+/// [`printable`] for every text in a value.
 pub(super) fn printable_in(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(printable(&text)),
@@ -29,6 +41,12 @@ pub(super) fn printable_in(value: Value) -> Value {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_is_too_long_is_cut_between_characters() {
+        assert_eq!(shortened("short", 5), "short");
+        assert_eq!(shortened("äöüäöü", 8), "äö…");
+    }
 
     #[test]
     fn nothing_that_steers_a_terminal_is_left() {

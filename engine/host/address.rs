@@ -4,11 +4,13 @@
 //! the cloud's metadata service, the daemon's own port or a neighbour. A literal host is compared after the URL parser
 //! has brought it into its one canonical form: decimal, octal and IPv6-mapped spellings of an address are that address.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use reqwest::Url;
 
 use crate::model::effect::{Failure, FailureKind};
+use crate::model::http_request::check_url;
+use crate::model::unfit::Unfit;
 
 /// What a step wants to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,25 +27,15 @@ pub(super) struct Address {
 impl Address {
     /// Of an absolute `http` or `https` URL without credentials.
     pub(super) fn of_url(text: &str) -> Result<Self, Failure> {
-        let invalid = |why: &str| {
-            let text: String = text.chars().take(200).collect();
-            Failure::new(FailureKind::Invalid, "http.url", format!("`{}` {why}", text.escape_debug()))
-        };
-        if text.bytes().any(|b| b.is_ascii_control() || b == b' ' || b == b'\\') {
-            return Err(invalid("has control characters, blanks or backslashes in it"));
-        }
-        let url = Url::parse(text).map_err(|e| invalid(&format!("is not a URL: {e}")))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(invalid("is neither `http://` nor `https://`"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(invalid("carries credentials; put them into a header"));
-        }
-        let host = url.host_str().ok_or_else(|| invalid("has no host"))?;
+        let invalid = |unfit: Unfit| Failure::new(FailureKind::Invalid, "http.url", unfit.message);
+        check_url(text).map_err(invalid)?;
+        let no_url = || invalid(Unfit { message: "the URL names no host or no port".to_owned(), hint: None });
+        let url = Url::parse(text).map_err(|_| no_url())?;
+        let host = url.host_str().ok_or_else(no_url)?;
         Ok(Self {
             scheme: url.scheme().to_owned(),
             host: canonical_host(host),
-            port: url.port_or_known_default().ok_or_else(|| invalid("has no port"))?,
+            port: url.port_or_known_default().ok_or_else(no_url)?,
             path: url.path().to_owned(),
         })
     }
@@ -158,18 +150,63 @@ fn decoded(path: &[u8]) -> Vec<u8> {
     plain
 }
 
+/// Where clouds serve the credentials of a machine, beside the link-local address that most of them use.
+const METADATA_V4: [Ipv4Addr; 2] = [
+    // Alibaba Cloud.
+    Ipv4Addr::new(100, 100, 100, 200),
+    // Oracle Cloud, besides 169.254.169.254.
+    Ipv4Addr::new(192, 0, 0, 192),
+];
+const METADATA_V6: [Ipv6Addr; 2] = [
+    // Amazon EC2.
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+    // Google Compute Engine, on machines without IPv4.
+    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+];
+
 /// Addresses that are never reached, whatever is granted: link-local ones (the metadata services of clouds live there),
-/// unspecified and multicast ones.
+/// other known metadata services, unspecified and multicast ones, and IPv6 spellings that lead to any of these.
 pub(super) fn forbidden(ip: IpAddr) -> bool {
     match ip.to_canonical() {
-        IpAddr::V4(v4) => v4.is_link_local() || v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast(),
+        IpAddr::V4(v4) => forbidden_v4(v4),
         IpAddr::V6(v6) => {
             v6.is_unspecified()
                 || v6.is_multicast()
                 || v6.is_unicast_link_local()
-                || v6.segments() == [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254]
+                || METADATA_V6.contains(&v6)
+                || embedded(v6).is_some_and(forbidden_v4)
         }
     }
+}
+
+fn forbidden_v4(v4: Ipv4Addr) -> bool {
+    v4.is_link_local()
+        || v4.octets()[0] == 0
+        || v4.is_multicast()
+        || v4.is_broadcast()
+        || METADATA_V4.contains(&v4)
+}
+
+/// The IPv4 address to which a network translates an IPv6 one, for those ways that are known by their prefix.
+fn embedded(v6: Ipv6Addr) -> Option<Ipv4Addr> {
+    let (high, low) = match v6.segments() {
+        // IPv4-compatible (RFC 4291, 2.5.5.1); `::1` is the machine itself.
+        [0, 0, 0, 0, 0, 0, 0, 1] => return None,
+        [0, 0, 0, 0, 0, 0, high, low]
+        // IPv4-translated (RFC 2765).
+        | [0, 0, 0, 0, 0xffff, 0, high, low]
+        // NAT64, well known and local (RFC 6052, RFC 8215).
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x64, 0xff9b, 1, _, _, _, high, low]
+        // 6to4 (RFC 3056).
+        | [0x2002, high, low, ..]
+        // ISATAP (RFC 5214).
+        | [_, _, _, _, 0 | 0x200, 0x5efe, high, low] => (high, low),
+        // Teredo (RFC 4380): the client's address stands inverted.
+        [0x2001, 0, _, _, _, _, high, low] => (!high, !low),
+        _ => return None,
+    };
+    Some(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)))
 }
 
 #[cfg(test)]
@@ -243,10 +280,41 @@ mod tests {
     }
 
     #[test]
-    fn metadata_services_are_forbidden() {
-        for text in ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "0.0.0.0", "fd00:ec2::254"] {
+    fn metadata_services_are_forbidden_in_every_spelling() {
+        for text in [
+            "169.254.169.254",
+            "::ffff:169.254.169.254",
+            "fe80::1",
+            "0.0.0.0",
+            "0.1.2.3",
+            "fd00:ec2::254",
+            "fd20:ce::254",
+            "100.100.100.200",
+            "192.0.0.192",
+            "64:ff9b::169.254.169.254",
+            "64:ff9b::100.100.100.200",
+            "64:ff9b:1::169.254.169.254",
+            "64:ff9b:1:2:3:4:169.254.169.254",
+            "2002:a9fe:a9fe::1",
+            "2001:0:1234::5601:5601",
+            "::169.254.169.254",
+            "::ffff:0:169.254.169.254",
+            "2001:db8::5efe:169.254.169.254",
+            "2001:db8::200:5efe:100.100.100.200",
+        ] {
             assert!(forbidden(text.parse().unwrap()), "{text}");
         }
-        assert!(!forbidden("10.0.0.7".parse().unwrap()));
+        for text in [
+            "10.0.0.7",
+            "127.0.0.1",
+            "::1",
+            "100.100.100.201",
+            "64:ff9b::10.0.0.7",
+            "2002:a00:7::1",
+            "2001:db8::1",
+            "fd00:ec2::253",
+        ] {
+            assert!(!forbidden(text.parse().unwrap()), "{text}");
+        }
     }
 }

@@ -48,8 +48,17 @@ const LONGEST_LOOK: Duration = Duration::from_millis(3 * limits::READ_DEADLINE_M
 pub(super) struct Sight<'a> {
     pub(super) container: &'a Container,
     pub(super) replicas: &'a [Container],
+    /// The ids of those that crash again and again and look well for the moment.
+    pub(super) unsteady: &'a [String],
     /// When looking began.
     pub(super) looked: Instant,
+}
+
+impl Sight<'_> {
+    /// Whether it serves, and can be relied on to do so.
+    fn well(&self, replica: &Container) -> bool {
+        replica.available() && !self.unsteady.contains(&replica.id)
+    }
 }
 
 /// What a grant allows of one service.
@@ -67,6 +76,8 @@ pub(super) struct Exceeded {
     pub(super) word: &'static str,
     /// How things stand, in words.
     pub(super) why: String,
+    /// The replicas that are down or not healthy.
+    pub(super) down: Vec<String>,
 }
 
 /// The right to have one container out of service while a call is at it.
@@ -122,8 +133,8 @@ impl Reserved {
 }
 
 impl Budgets {
-    /// Admits taking a container down, given all replicas of its service. One that is down or unhealthy already costs
-    /// nothing. `aftermath` is what may still happen to it when the call is over.
+    /// Admits taking a container down, given all replicas of its service. One that is not well costs nothing, since nobody
+    /// loses anything; for the others it counts as down. `aftermath` is what may still happen to it when the call is over.
     pub(super) fn admit<'a>(
         &'a self,
         daemon: &TargetName,
@@ -131,7 +142,7 @@ impl Budgets {
         allowance: Allowance,
         aftermath: Aftermath,
     ) -> Result<Leave<'a>, Exceeded> {
-        let Sight { container, replicas, looked } = *sight;
+        let Sight { container, replicas, looked, .. } = *sight;
         let mut reserved = lock(&self.reserved);
         reserved.tidy();
         let others = replicas.iter().filter(|r| r.id != container.id && counts(r));
@@ -139,32 +150,37 @@ impl Budgets {
         let mut names = Vec::new();
         for other in others {
             let held = reserved.holds(&(daemon.clone(), other.id.clone()), other, looked);
-            if other.available() && !held {
+            if sight.well(other) && !held {
                 up += 1;
             } else {
                 down += 1;
-                names.push(format!("`{}`", other.name));
+                names.push(other.name.clone());
             }
         }
-        if container.available() {
-            let total = down + up + 1;
+        if sight.well(container) {
             if down + 1 > allowance.max_unavailable {
-                let also = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
                 return Err(Exceeded {
                     word: "max_unavailable",
                     why: format!(
-                        "{down} of {total} replicas of `{}` already down or not healthy ({also}), and at most {} may be",
-                        container.service, allowance.max_unavailable
+                        "{}taking down `{}` makes {} (limit {})",
+                        down_already(&names),
+                        container.name,
+                        down + 1,
+                        allowance.max_unavailable
                     ),
+                    down: names,
                 });
             }
             if let Some(least) = allowance.min_healthy.filter(|least| up < *least) {
                 return Err(Exceeded {
                     word: "min_healthy",
                     why: format!(
-                        "{up} of {total} replicas of `{}` would stay healthy, {least} must",
-                        container.service
+                        "{}without `{}`, {up} healthy {} left, and {least} must be",
+                        down_already(&names),
+                        container.name,
+                        if up == 1 { "replica is" } else { "replicas are" },
                     ),
+                    down: names,
                 });
             }
         }
@@ -180,8 +196,18 @@ impl Budgets {
     }
 }
 
+/// `web-1` and `web-2` are down or not healthy; none, nothing.
+fn down_already(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.as_slice() {
+        [] => String::new(),
+        [one] => format!("{one} is down or not healthy: "),
+        [most @ .., last] => format!("{} and {last} are down or not healthy: ", most.join(", ")),
+    }
+}
+
 /// A container that was created and never started is not a replica yet.
-fn counts(replica: &Container) -> bool {
+pub(super) fn counts(replica: &Container) -> bool {
     replica.state != State::Created
 }
 
@@ -204,6 +230,7 @@ impl Drop for Leave<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::containers::types::Health;
     use crate::host::signal::aftermath;
 
     const ONE: Allowance = Allowance { max_unavailable: 1, min_healthy: None };
@@ -227,8 +254,37 @@ mod tests {
         looked: Instant,
         signal: &str,
     ) -> Result<Leave<'a>, Exceeded> {
-        let sight = Sight { container: &replicas[number], replicas, looked };
+        let sight = Sight { container: &replicas[number], replicas, unsteady: &[], looked };
         budgets.admit(&"local".parse().unwrap(), &sight, ONE, aftermath(signal))
+    }
+
+    #[test]
+    fn the_sick_cost_nothing_and_count_as_down_for_the_others() {
+        let sicken: [fn(&mut Container); 5] = [
+            |c| c.state = State::Exited,
+            |c| c.state = State::Paused,
+            |c| c.state = State::Restarting,
+            |c| c.health = Health::Unhealthy,
+            |c| c.health = Health::Starting,
+        ];
+        for sicken in sicken {
+            let (budgets, mut replicas) = (Budgets::default(), [replica(1), replica(2), replica(3)]);
+            sicken(&mut replicas[1]);
+            assert!(ask(&budgets, 1, &replicas, Instant::now(), "TERM").is_ok());
+            let exceeded = ask(&budgets, 0, &replicas, Instant::now(), "TERM").unwrap_err();
+            assert_eq!(exceeded.down, ["web-2"]);
+            let why = "`web-2` is down or not healthy: taking down `web-1` makes 2 (limit 1)";
+            assert_eq!(exceeded.why, why);
+        }
+        let (budgets, replicas) = (Budgets::default(), [replica(1), replica(2)]);
+        let admit = |number: usize| {
+            let unsteady = ["1".to_owned()];
+            let (container, looked) = (&replicas[number], Instant::now());
+            let sight = Sight { container, replicas: &replicas, unsteady: &unsteady, looked };
+            let target = "local".parse().unwrap();
+            budgets.admit(&target, &sight, ONE, Aftermath::None).map(drop)
+        };
+        assert!(admit(0).is_ok() && admit(1).is_err(), "one that crashes again and again is not well");
     }
 
     #[test]

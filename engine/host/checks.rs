@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::budget::{Leave, Sight};
 use super::call::{Call, Need};
-use super::context::{KILL, lock};
+use super::context::{KILL, Stop, lock};
 use super::door::Door;
 use super::grants::allowance;
-use super::held::{Deviation, Held, moved};
+use super::held::{Deviation, Held, STALE, moved};
 use super::signal::{Aftermath, aftermath};
 use crate::containers::NOT_FOUND;
 use crate::containers::types::Container;
@@ -43,7 +43,9 @@ impl Door {
                     Err(trouble) if trouble.failure.kind == FailureKind::NotFound => vec![container.clone()],
                     Err(trouble) => return Err(trouble.failure),
                 };
-                let sight = Sight { container: &container, replicas: &replicas, looked };
+                let unsteady =
+                    self.bounded(Box::pin(world.unsteady(&replicas))).await.map_err(|t| t.failure)?;
+                let sight = Sight { container: &container, replicas: &replicas, unsteady: &unsteady, looked };
                 world
                     .budgets()
                     .admit(&self.context.target, &sight, allowance(grant), signal(call))
@@ -79,26 +81,28 @@ impl Door {
 
     /// Before the first write of a run that is held to a plan, everything the plan touches must be as the plan saw it: what
     /// is not there any more would otherwise be passed over, and what was changed be found when half of it is done.
-    pub(super) async fn survey(&self) -> Result<(), Failure> {
+    pub(super) async fn survey(&self, call: &dyn Call) -> Result<Result<(), Failure>, Stop> {
         let planned = lock(&self.context.memory).held.as_mut().map(Held::begin).unwrap_or_default();
         for seen in planned {
             let id = seen["id"].as_str().unwrap_or_default();
-            let difference = match self.bounded(Box::pin(self.context.world.inspect(id))).await {
+            let look = || async {
+                self.bounded(Box::pin(self.context.world.inspect(id)))
+                    .await
+                    .map_err(|trouble| trouble.failure)
+            };
+            let difference = match self.patiently(call, look).await? {
                 Ok(now) => moved(&seen, &serde_json::to_value(&now).unwrap_or_default()),
-                Err(trouble) if trouble.failure.kind == FailureKind::NotFound => {
-                    Some("it is gone".to_owned())
-                }
-                Err(trouble) => return Err(trouble.failure),
+                Err(failure) if failure.kind == FailureKind::NotFound => Some("it is gone".to_owned()),
+                Err(failure) => return Ok(Err(failure)),
             };
             if let Some(difference) = difference {
                 let name = seen["name"].as_str().unwrap_or(id);
-                let message = format!(
-                    "the run was planned for another world: of `{name}`, {difference}: nothing was done"
-                );
-                return Err(Failure::new(FailureKind::Conflict, "plan.stale", message));
+                let message =
+                    format!("`{name}` has changed since the plan was made: {difference}; nothing was done");
+                return Ok(Err(Failure::new(FailureKind::Conflict, STALE, message)));
             }
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// With `--plan`, a write that is not in the plan is refused before it is announced. A plan shows the way there: the
@@ -118,18 +122,20 @@ impl Door {
         };
         let mut memory = lock(&self.context.memory);
         let Some(held) = &mut memory.held else { return Ok(()) };
+        let target = before.get("from").unwrap_or(before)["name"].as_str();
+        let target = target.map_or_else(|| format!("`{function}`"), |name| format!("`{name}`"));
         let (code, why) = match held.take(&key, before) {
             Ok(()) => return Ok(()),
             Err(_) if way_back || (id.attempt > 1 && held.made(&key)) => return Ok(()),
             Err(Deviation::Unplanned) => {
-                ("plan.deviation", "is not in the plan this run is held to".to_owned())
+                let why = format!("`{function}` of {target} is not in the plan this run is held to");
+                ("plan.deviation", why)
             }
             Err(Deviation::Stale(difference)) => {
-                let target = before.get("from").unwrap_or(before)["name"].as_str().unwrap_or_default();
-                ("plan.stale", format!("was planned for another world: of `{target}`, {difference}"))
+                (STALE, format!("{target} has changed since the plan was made: {difference}"))
             }
         };
-        let message = format!("`{function}` of step `{}` {why}: nothing was done", id.path);
+        let message = format!("{why}; {}", held.done_words());
         Err(Failure::new(FailureKind::Conflict, code, message))
     }
 }

@@ -9,7 +9,9 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 use tokio::sync::Notify;
 
+use super::halt::HaltSwitch;
 use super::held::Held;
+use super::losses::Losses;
 use super::seen::Sights;
 use super::signal::aftermath;
 use super::way_back::WayBack;
@@ -17,7 +19,7 @@ use super::world::World;
 use crate::containers::types::Container;
 use crate::model::grant::RunGrants;
 use crate::model::ids::{Digest, RunId, Section, StepPath, TargetName};
-use crate::run::event::{CallId, Event, HeldWrite};
+use crate::run::event::{CallId, Event, HeldWrite, Outcome};
 
 /// Why an attempt came to no outcome of its own.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -43,6 +45,9 @@ pub enum Stop {
     /// An emergency run has taken over.
     #[error("an emergency run has fenced this engine")]
     Fenced,
+    /// What the attempt did or was told cannot be written down; everything else can.
+    #[error("{0}")]
+    Unwritable(String),
     /// The audit log could not be written: nothing may be done any more.
     #[error("the audit log cannot be written: {0}")]
     Audit(String),
@@ -53,7 +58,7 @@ pub trait Ledger: Send + Sync {
     /// Appends, and returns when it is durable.
     fn announce(&self, event: Event, local: LocalChanges) -> BoxFuture<'_, Result<(), Stop>>;
     /// Hands over at once; order is kept.
-    fn record(&self, event: Event) -> Result<(), Stop>;
+    fn record(&self, event: &Event) -> Result<(), Stop>;
     /// Tells people something that is no entry.
     fn note(&self, path: &StepPath, attempt: u32, level: &'static str, text: String);
 }
@@ -143,6 +148,11 @@ impl Control {
         self.cancelled.load(Ordering::SeqCst) >= level
     }
 
+    /// Whether the run is to be left, or the engine ends.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped().is_some()
+    }
+
     pub(super) fn stopped(&self) -> Option<Stop> {
         lock(&self.left).clone()
     }
@@ -170,8 +180,8 @@ pub struct RunContext {
     pub grants: RunGrants,
     /// How calls are answered.
     pub mode: Mode,
-    /// The engine's halt switch: the reason while it is on.
-    pub halted: Arc<Mutex<Option<String>>>,
+    /// The engine's halt switch.
+    pub halt: HaltSwitch,
     /// Wishes.
     pub control: Arc<Control>,
     /// Where things are written down.
@@ -196,19 +206,21 @@ pub(super) struct Memory {
     pub(super) held: Option<Held>,
     /// What its steps may take back.
     pub(super) way_back: WayBack,
+    /// What its commands took down.
+    pub(super) losses: Losses,
 }
 
 impl RunContext {
     /// `planned`: the writes this run is held to. Everything recorded before `replayed` was done by an earlier engine.
     pub fn new(parts: RunParts) -> Self {
-        let RunParts { run, file, target, grants, mode, halted, ledger, world, planned, is_child } = parts;
+        let RunParts { run, file, target, grants, mode, halt, ledger, world, planned, is_child } = parts;
         Self {
             run,
             file,
             target,
             grants,
             mode,
-            halted,
+            halt,
             control: Arc::default(),
             ledger,
             world,
@@ -223,6 +235,7 @@ impl RunContext {
     pub fn recall(&self, call: &CallId, function: &str, answer: &Value) {
         let mut memory = lock(&self.memory);
         for container in containers_in(answer) {
+            self.world.remember(&container);
             memory.verify(&container);
             memory.learn(&container, (function == "containers.create").then(|| place(call)));
             memory.way_back.mark(&container, &call.path, function);
@@ -247,9 +260,18 @@ impl RunContext {
     }
 
     /// The plan's entry for a write was used by an earlier engine.
-    pub fn recall_write(&self, call: &CallId, function: &str, arguments: &Value) {
+    pub fn recall_write(
+        &self,
+        call: &CallId,
+        (function, arguments): (&str, &Value),
+        outcome: Option<&Outcome>,
+    ) {
         let key = self.write_key(&call.path, function, arguments);
-        if let Some(held) = &mut lock(&self.memory).held {
+        let mut memory = lock(&self.memory);
+        if let Some(Outcome::Ok(_)) = outcome {
+            memory.way_back.removed(function, arguments);
+        }
+        if let Some(held) = &mut memory.held {
             held.took(&key);
         }
     }
@@ -329,7 +351,7 @@ pub struct RunParts {
     pub target: TargetName,
     pub grants: RunGrants,
     pub mode: Mode,
-    pub halted: Arc<Mutex<Option<String>>>,
+    pub halt: HaltSwitch,
     pub ledger: Arc<dyn Ledger>,
     pub world: World,
     /// The plan's writes, in order.

@@ -4,18 +4,21 @@
 //! a durable [`Event::CallIntended`]. An effect that may or may not have happened is established by looking at the world,
 //! after a crash and after a cut connection alike, and never repeated blindly.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::call::{Call, Found, Intent, Need, Trouble};
+use super::call::{Call, Intent, Need, Trouble};
 use super::context::{LocalChanges, Mode, RunContext, Stop, lock};
 use super::limits;
+use super::losses::LastCommand;
+use super::patience::{Patience, silent};
 use crate::clock;
 use crate::containers::types::Container;
 use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::model::ids::StepPath;
+use crate::model::unknown::holds_unknown;
 use crate::run::event::{CallId, Established, Event, Outcome, Settlement};
 use crate::run::state::RecordedCall;
 use crate::secrets::scrub;
@@ -43,11 +46,12 @@ pub(super) struct Door {
     /// What the journal already holds of this attempt.
     cursor: Vec<RecordedCall>,
     ordinal: u32,
+    pub(super) last_command: Mutex<Option<LastCommand>>,
 }
 
 impl Door {
     pub(super) fn new(context: Arc<RunContext>, site: Site, cursor: Vec<RecordedCall>) -> Self {
-        Self { context, site, cursor, ordinal: 0 }
+        Self { context, site, cursor, ordinal: 0, last_command: Mutex::default() }
     }
 
     /// How many recorded calls the plugin has not made again.
@@ -55,10 +59,23 @@ impl Door {
         self.cursor.len().saturating_sub(self.ordinal as usize)
     }
 
-    /// Passes one call through.
-    pub(super) async fn pass(&mut self, call: &dyn Call) -> Answered {
+    /// The id of the next call.
+    pub(super) fn next_call(&mut self) -> CallId {
         let id = CallId { path: self.site.path.clone(), attempt: self.site.attempt, ordinal: self.ordinal };
         self.ordinal += 1;
+        id
+    }
+
+    /// The outcome of the next recorded call, if it is one of `function`, which the host makes by itself.
+    pub(super) fn take_recorded(&mut self, function: &str) -> Option<Option<Outcome>> {
+        let recorded = self.cursor.get(self.ordinal as usize).filter(|next| next.function == function)?;
+        self.ordinal += 1;
+        Some(recorded.outcome.clone())
+    }
+
+    /// Passes one call through.
+    pub(super) async fn pass(&mut self, call: &dyn Call) -> Answered {
+        let id = self.next_call();
         // What is recorded, compared and given back holds no value of a secret, so that a replay sees what was seen.
         let arguments = scrub::document(call.arguments());
         if let Some(recorded) = self.cursor.get(id.ordinal as usize).cloned() {
@@ -73,8 +90,14 @@ impl Door {
         if let Err(failure) = self.admit(call, id.ordinal) {
             return self.finish_unannounced(call, id, arguments, Err(failure));
         }
-        if self.context.mode == Mode::Plan && call.supposed() {
-            return self.suppose(call, &id, arguments).await;
+        if self.context.mode == Mode::Plan {
+            if call.supposed() {
+                return self.suppose(call, &id, arguments).await;
+            }
+            if call.effect() == Effect::Read && holds_unknown(&arguments) {
+                let failure = self.cannot_be_known(call);
+                return self.finish_unannounced(call, id, arguments, Err(failure));
+            }
         }
         match call.effect() {
             Effect::Note | Effect::Read => self.read(call, id, arguments).await,
@@ -105,7 +128,7 @@ impl Door {
         self.context.control.cancelled(self.site.path.section)
     }
 
-    fn held_back(&self, call: &dyn Call) -> bool {
+    pub(super) fn held_back(&self, call: &dyn Call) -> bool {
         self.cancelled() && !self.brings_back(call.function(), &call.arguments())
     }
 
@@ -143,6 +166,9 @@ impl Door {
             )));
         }
         if let Some(outcome) = recorded.outcome {
+            if let Some(intent) = &recorded.intent {
+                self.recall_command(call, &intent.before);
+            }
             return Ok(match outcome {
                 Outcome::Ok(value) => {
                     self.context.learn(&id, call.function(), &value);
@@ -160,24 +186,35 @@ impl Door {
             Some(settlement) => self.settle(call, id, &intent, settlement).await,
             None => match recorded.doubted {
                 Some(message) => Err(Stop::InDoubt(message)),
-                None => self.establish(call, id, &intent, None).await,
+                None => self.resume(call, id, &intent).await,
             },
         }
     }
 
     async fn read(&self, call: &dyn Call, id: CallId, arguments: Value) -> Answered {
-        let granted = match self.granted(call).await {
-            Ok(_) => self.look(call, &id).await?,
-            Err(failure) => Err(failure),
+        let mut patience = Patience::default();
+        let granted = loop {
+            let looked = match self.granted(call).await {
+                Ok(_) => self.look(call, &id).await?,
+                Err(failure) => Err(failure),
+            };
+            let Err(failure) = looked else { break looked };
+            if let Some(failure) = self.bear(call, failure, &mut patience).await? {
+                break Err(failure);
+            }
         };
         let granted = granted.and_then(|answer| self.answer_granted(call, answer));
+        if self.context.mode == Mode::Plan && granted.as_ref().is_ok_and(holds_unknown) {
+            self.rests_on_unknown();
+        }
         self.finish_unannounced(call, id, arguments, granted)
     }
 
     /// A read under way ends when the run is cancelled or left.
     async fn look(&self, call: &dyn Call, id: &CallId) -> Result<Result<Value, Failure>, Stop> {
         let key = self.context.key(id);
-        let limit = Duration::from_millis(call.time_ms().min(self.time_left_ms()));
+        let (own_ms, left_ms) = (call.time_ms(), self.time_left_ms());
+        let limit = Duration::from_millis(own_ms.min(left_ms));
         let work = tokio::time::timeout(limit, call.perform(&self.context.world, &key));
         tokio::pin!(work);
         loop {
@@ -190,6 +227,7 @@ impl Door {
             tokio::select! {
                 done = &mut work => return Ok(match done {
                     Ok(answer) => answer.map_err(|trouble| trouble.failure),
+                    Err(_) if own_ms < left_ms => Err(silent(call, limit)),
                     Err(_) => Err(too_slow(call, limit)),
                 }),
                 () = self.context.control.changed() => {}
@@ -201,7 +239,7 @@ impl Door {
         let mut granted = self.granted(call).await.map(drop);
         // What is kept with the log is evidence: no plan speaks against it.
         if granted.is_ok() && call.need() != Need::Nothing {
-            granted = self.survey().await;
+            granted = self.survey(call).await?;
             granted =
                 granted.and_then(|()| self.take_planned(&id, call.function(), &arguments, &Value::Null));
         }
@@ -222,21 +260,26 @@ impl Door {
     }
 
     async fn write(&self, call: &dyn Call, id: CallId, arguments: Value) -> Answered {
-        if let Some(reason) = lock(&self.context.halted).clone() {
+        if let Some(reason) = self.context.halt.reason() {
             return Err(Stop::Halted(reason));
         }
-        let mut leave = match self.granted(call).await {
+        let mut leave = match self.patiently(call, || self.granted(call)).await? {
             Ok(leave) => leave,
             Err(failure) => match self.vanished(call, &failure) {
                 Some(last) => return self.doubt_vanished(call, id, arguments, &last).await,
                 None => return self.finish_unannounced(call, id, arguments, Err(failure)),
             },
         };
-        let before = match self.bounded(call.before(&self.context.world)).await {
+        let look = || async { self.bounded(call.before(&self.context.world)).await.map_err(|t| t.failure) };
+        let before = match self.patiently(call, look).await? {
             Ok(before) => scrub::document(before),
-            Err(t) => return self.finish_unannounced(call, id, arguments, Err(t.failure)),
+            Err(failure) => return self.finish_unannounced(call, id, arguments, Err(failure)),
         };
-        let planned = self.survey().await;
+        let look = || self.before_command(call, &before);
+        if let Err(failure) = self.patiently(call, look).await? {
+            return self.finish_unannounced(call, id, arguments, Err(failure));
+        }
+        let planned = self.survey(call).await?;
         if let Err(failure) =
             planned.and_then(|()| self.take_planned(&id, call.function(), &arguments, &before))
         {
@@ -285,74 +328,18 @@ impl Door {
         self.doubt(id, format!("someone else removed `{}` while no engine was looking", last.name)).await
     }
 
-    /// Acts on an announced call. The request is never dropped half-way; an error that does not prove that nothing
-    /// happened is established.
-    async fn act(&self, call: &dyn Call, id: CallId, intent: &Intent, how: Option<Established>) -> Answered {
-        let limit = Duration::from_millis(call.time_ms().saturating_add(limits::CALL_MARGIN_MS));
-        super::fault_point("door.before-act");
-        let answered = tokio::time::timeout(limit, call.perform(&self.context.world, &intent.key)).await;
-        super::fault_point("door.after-act");
-        match answered {
-            Ok(Ok(answer)) => self.finish(call, id, Ok(answer), how),
-            Ok(Err(Trouble { failure, certain: true })) => self.finish(call, id, Err(failure), how),
-            Ok(Err(Trouble { failure, certain: false })) => {
-                self.establish(call, id, intent, Some(failure)).await
-            }
-            Err(_) => self.establish(call, id, intent, Some(too_slow(call, limit))).await,
-        }
-    }
-
-    /// Finds out whether an announced call happened. `after` is the uncertain failure that led here, if this engine sent
-    /// the request itself; then a call that did not happen has failed, and is not sent again.
-    async fn establish(
-        &self,
-        call: &dyn Call,
-        id: CallId,
-        intent: &Intent,
-        after: Option<Failure>,
-    ) -> Answered {
-        let give_up = clock::now_ms().saturating_add(limits::ESTABLISH_PATIENCE_MS);
-        loop {
-            match self.bounded(call.establish(&self.context.world, intent)).await {
-                Ok(Found::Done(answer)) => {
-                    return self.finish(call, id, Ok(answer), Some(Established::Adopted));
-                }
-                Ok(Found::NotDone) => {
-                    if let Some(failure) = after {
-                        return self.finish(call, id, Err(failure), None);
-                    }
-                    if self.held_back(call) {
-                        return self.finish(call, id, Err(cancelled()), None);
-                    }
-                    if let Some(reason) = lock(&self.context.halted).clone() {
-                        return Err(Stop::Halted(reason));
-                    }
-                    return Box::pin(self.act(call, id, intent, Some(Established::Redone))).await;
-                }
-                Ok(Found::Doubt(message)) => return self.doubt(id, message).await,
-                Err(trouble) => {
-                    if let Some(stop) = self.context.control.stopped() {
-                        return Err(stop);
-                    }
-                    if clock::now_ms() >= give_up {
-                        return Err(Stop::Left(format!(
-                            "cannot establish whether `{}` happened: {}",
-                            call.function(),
-                            trouble.failure
-                        )));
-                    }
-                    tokio::time::sleep(Duration::from_millis(500)).await;
-                }
-            }
-        }
-    }
-
     async fn settle(&self, call: &dyn Call, id: CallId, intent: &Intent, settlement: Settlement) -> Answered {
         self.context.trust(&intent.before);
         let outcome = match settlement {
-            Settlement::Retry => return self.act(call, id, intent, Some(Established::Redone)).await,
+            Settlement::Retry => match self.context.halt.reason() {
+                Some(reason) => return Err(Stop::Halted(reason)),
+                None => return self.act(call, id, intent, Some(Established::Redone)).await,
+            },
             Settlement::Done(Value::Null) => {
-                self.bounded(call.settled_answer(&self.context.world)).await.map_err(|t| t.failure)
+                let look = || async {
+                    self.bounded(call.settled_answer(&self.context.world)).await.map_err(|t| t.failure)
+                };
+                self.patiently(call, look).await?
             }
             Settlement::Done(answer) => Ok(answer),
             Settlement::Fail => Err(Failure::new(
@@ -364,7 +351,7 @@ impl Door {
         self.finish(call, id, outcome, Some(Established::Settled))
     }
 
-    async fn doubt(&self, id: CallId, message: String) -> Answered {
+    pub(super) async fn doubt(&self, id: CallId, message: String) -> Answered {
         let event = Event::CallDoubted { call: id, message: message.clone() };
         self.context.ledger.announce(event, LocalChanges::default()).await?;
         Err(Stop::InDoubt(message))
@@ -375,7 +362,7 @@ impl Door {
         tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| {
             Err(Trouble::certain(
                 FailureKind::TimedOut,
-                "host.timed-out",
+                crate::containers::SILENT,
                 "the daemon did not answer in time",
             ))
         })
@@ -407,7 +394,7 @@ impl Door {
         self.record(id, call.function(), (Some(arguments), None), outcome)
     }
 
-    fn record(
+    pub(super) fn record(
         &self,
         call: CallId,
         function: &str,
@@ -415,10 +402,20 @@ impl Door {
         outcome: Result<Value, Failure>,
     ) -> Answered {
         let function = function.to_owned();
-        let event =
+        let mut event =
             Event::CallFinished { call, function, arguments, outcome: to_outcome(&outcome), established };
-        self.context.ledger.record(event)?;
-        Ok(outcome)
+        match self.context.ledger.record(&event) {
+            // An answer that nobody could read later is none.
+            Err(Stop::Unwritable(why)) => {
+                let failure = Failure::new(FailureKind::Exhausted, "host.unwritable-answer", why);
+                if let Event::CallFinished { outcome, .. } = &mut event {
+                    *outcome = Outcome::Error(failure.clone());
+                }
+                self.context.ledger.record(&event)?;
+                Ok(Err(failure))
+            }
+            recorded => recorded.map(|()| outcome),
+        }
     }
 
     /// Remembers the containers in an answer; those this engine wrote to are as it knows them.
@@ -427,6 +424,7 @@ impl Door {
         self.context.learn(id, call.function(), answer);
         if call.effect().writes() {
             let mut memory = lock(&self.context.memory);
+            memory.way_back.removed(call.function(), &call.arguments());
             for container in super::context::containers_in(answer) {
                 memory.unverified.remove(&container.id);
             }
@@ -450,7 +448,7 @@ fn to_outcome(result: &Result<Value, Failure>) -> Outcome {
     }
 }
 
-fn cancelled() -> Failure {
+pub(super) fn cancelled() -> Failure {
     Failure::new(FailureKind::Cancelled, "run.cancelled", "the run is being cancelled")
 }
 

@@ -16,6 +16,7 @@ use wasmtime::component::Component;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::limits;
+use super::memory::Pool;
 use crate::model::ids::Digest;
 
 /// A component that cannot be used.
@@ -55,6 +56,7 @@ pub struct Wasm {
     engine: Engine,
     /// Who may have an instance now.
     places: Semaphore,
+    memory: Pool,
     cache: Option<PathBuf>,
 }
 
@@ -77,12 +79,22 @@ impl Wasm {
             })
             .map_err(|e| Error::Engine(e.to_string()))?;
         let cache = cache.filter(|dir| private_directory(dir));
-        Ok(Self { engine, places: Semaphore::new(limits::MAX_ATTEMPTS as usize), cache })
+        Ok(Self {
+            engine,
+            places: Semaphore::new(limits::MAX_ATTEMPTS as usize),
+            memory: Pool::default(),
+            cache,
+        })
     }
 
     /// The wasmtime engine.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// What all plugins share.
+    pub(super) fn memory(&self) -> &Pool {
+        &self.memory
     }
 
     /// Waits for a place among those that run, at most so long.

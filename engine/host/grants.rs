@@ -73,12 +73,36 @@ impl RunContext {
             FailureKind::Denied,
             "grant.budget",
             format!(
-                "{}: `{}` of the grant on {} would have to allow it, {}:{}; or start first what is down (`runbook service start`)",
+                "{}; the limit is `{}` of the grant on {}, {}:{}{}",
                 exceeded.why,
                 exceeded.word,
                 words(&grant.select),
                 self.file,
-                grant.line_of_budget(exceeded.word)
+                grant.line_of_budget(exceeded.word),
+                match exceeded.down.first() {
+                    Some(name) => format!("; make `{name}` well first: `runbook service recreate {name}`"),
+                    None => String::new(),
+                }
+            ),
+        )
+    }
+
+    /// What the failure of a step says whose commands took down more than granted.
+    pub(super) fn took_down(
+        &self,
+        grant: &RunContainerGrant,
+        service: &str,
+        (word, why): (&'static str, &str),
+    ) -> Failure {
+        Failure::new(
+            FailureKind::Denied,
+            "grant.budget-exceeded",
+            format!(
+                "commands of this step took down more of `{service}` than granted: {why} (`{word}` of the grant on {}, \
+                 {}:{}); it runs no further command; start them: `runbook service start {service}`",
+                words(&grant.select),
+                self.file,
+                grant.line_of_budget(word)
             ),
         )
     }

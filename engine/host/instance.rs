@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use wasmtime::component::ResourceTable;
-use wasmtime::{Store, StoreLimits, StoreLimitsBuilder, Trap, UpdateDeadline};
+use wasmtime::{Store, Trap, UpdateDeadline};
 
 use super::bindings::exports::runbook::step::step::{Context, StepType};
 use super::bindings::runbook::types::types as wit;
@@ -14,10 +14,12 @@ use super::context::{Mode, RunContext, Stop};
 use super::door::{Door, Site};
 use super::engine::{Wasm, first_line};
 use super::limits;
+use super::memory::{Pool, Share, UsedUp};
 use super::plugin::Plugin;
 use super::secret::SecretRef;
 use crate::clock;
 use crate::model::effect::{Failure, FailureKind};
+use crate::model::json::{self, Unreadable};
 use crate::run::event::{MAX_KEPT_LINES, Outcome};
 use crate::run::state::RecordedCall;
 use crate::secrets::scrub;
@@ -29,7 +31,7 @@ const PLANNED_TEXT: &str = "planned";
 pub(super) struct Guest {
     /// None while a plugin describes itself: then every import traps.
     door: Option<Door>,
-    limits: StoreLimits,
+    memory: Share,
     stop: Option<Stop>,
     /// Why the attempt is ended, if it took more than it may.
     overspent: Option<Failure>,
@@ -73,20 +75,12 @@ pub struct Attempt<'a> {
 }
 
 impl Guest {
-    fn new(door: Option<Door>, deadline_ms: u64) -> Self {
-        let limits = StoreLimitsBuilder::new()
-            .memory_size(limits::MAX_MEMORY_BYTES)
-            .table_elements(limits::MAX_TABLE_ELEMENTS)
-            .instances(limits::CORE_INSTANCES as usize)
-            .tables(limits::TABLES as usize)
-            .memories(limits::MEMORIES as usize)
-            .trap_on_grow_failure(true)
-            .build();
+    fn new(door: Option<Door>, deadline_ms: u64, pool: &Pool) -> Self {
         let mut handles = ResourceTable::new();
         handles.set_max_capacity(limits::MAX_HANDLES);
         Self {
             door,
-            limits,
+            memory: Share::of(pool.clone()),
             stop: None,
             overspent: None,
             calls: 0,
@@ -256,7 +250,7 @@ fn clean_line(message: &str) -> String {
 
 fn store(wasm: &Wasm, guest: Guest) -> Result<Store<Guest>, String> {
     let mut store = Store::new(wasm.engine(), guest);
-    store.limiter(|guest| &mut guest.limits);
+    store.limiter(|guest| &mut guest.memory);
     store.set_fuel(limits::FUEL).map_err(|e| first_line(&e))?;
     store.set_hostcall_fuel(limits::HOSTCALL_FUEL);
     store.set_max_component_handles(limits::MAX_HANDLES);
@@ -273,6 +267,7 @@ fn store(wasm: &Wasm, guest: Guest) -> Result<Store<Guest>, String> {
 /// Performs one attempt.
 pub async fn perform(wasm: &Wasm, plugin: &Plugin, attempt: Attempt<'_>) -> Performed {
     let Attempt { context, site, cursor, step, input } = attempt;
+    let mode = context.mode;
     let shared = Arc::clone(&context);
     let deadline_ms = match context.mode {
         Mode::Live => site.deadline_ms,
@@ -289,7 +284,7 @@ pub async fn perform(wasm: &Wasm, plugin: &Plugin, attempt: Attempt<'_>) -> Perf
         attempt: site.attempt,
         first_started_ms: site.first_started_ms,
     };
-    let guest = Guest::new(Some(Door::new(context, site, cursor)), deadline_ms);
+    let guest = Guest::new(Some(Door::new(context, site, cursor)), deadline_ms, wasm.memory());
     let mut store = match store(wasm, guest) {
         Ok(store) => store,
         Err(why) => return ended(internal("host.store", why), Vec::new()),
@@ -307,13 +302,23 @@ pub async fn perform(wasm: &Wasm, plugin: &Plugin, attempt: Attempt<'_>) -> Perf
         let lines = store.data_mut().last_lines();
         return ended(failure, lines);
     }
+    let over_budget = match (&result, store.data_mut().door.as_mut()) {
+        (Ok(Ok(_)), Some(door)) => match door.end().await {
+            Ok(end) => end.err(),
+            Err(stop) => return Performed::Stopped(stop),
+        },
+        _ => None,
+    };
     let unused = store.data().door.as_ref().map_or(0, Door::unused);
     if unused > 0 && result.is_ok() {
         return Performed::Stopped(Stop::Diverged(format!("{unused} recorded calls were not made again")));
     }
     let lines = store.data_mut().last_lines();
+    if let Some(failure) = over_budget {
+        return ended(failure, lines);
+    }
     match result {
-        Ok(Ok(output)) => ended_with_output(&output, lines),
+        Ok(Ok(output)) => ended_with_output(&output, lines, mode),
         Ok(Err(error)) => ended(from_wit(&error), lines),
         Err(error) => {
             let failure =
@@ -336,14 +341,24 @@ fn ended(failure: Failure, lines: Vec<String>) -> Performed {
     Performed::Ended { outcome: Outcome::Error(failure), lines }
 }
 
-fn ended_with_output(output: &str, lines: Vec<String>) -> Performed {
+fn ended_with_output(output: &str, lines: Vec<String>, mode: Mode) -> Performed {
     if output.len() > limits::MAX_JSON_BYTES {
         let message = format!("the output has {} bytes, more than {}", output.len(), limits::MAX_JSON_BYTES);
         return ended(Failure::new(FailureKind::Exhausted, "step.output-too-large", message), lines);
     }
-    match serde_json::from_str(output) {
+    // What was recorded before there was a limit is replayed as it was.
+    let read = if mode == Mode::Replay {
+        serde_json::from_str(output).map_err(Unreadable::from)
+    } else {
+        json::read(output)
+    };
+    match read {
         Ok(value) => Performed::Ended { outcome: Outcome::Ok(scrub::document(value)), lines },
-        Err(error) => {
+        Err(Unreadable::Excess(excess)) => {
+            let message = format!("the output is too large: {excess}");
+            ended(Failure::new(FailureKind::Exhausted, "step.output-too-large", message), lines)
+        }
+        Err(Unreadable::Syntax(error)) => {
             ended(internal("step.output-not-json", format!("the output is not JSON: {error}")), lines)
         }
     }
@@ -365,7 +380,13 @@ fn trapped(plugin: &str, error: &wasmtime::Error, last_line: Option<&String>) ->
         Some(trap) => (FailureKind::Internal, "plugin.trapped", format!("trapped: {trap}")),
         None => {
             let words = format!("{error:#}");
-            if words.contains("forcing trap when growing") {
+            if error.downcast_ref::<UsedUp>().is_some() {
+                let most = limits::MAX_ALL_MEMORY_BYTES >> 20;
+                let what = format!(
+                    "needs more memory than is left: all plugins together have {most} MiB, and others use them now"
+                );
+                (FailureKind::Exhausted, "plugin.memory-all", what)
+            } else if words.contains("forcing trap when growing") {
                 (FailureKind::Exhausted, "plugin.memory", "used up its memory".to_owned())
             } else if words.contains("fuel allocated for hostcalls") {
                 (FailureKind::Exhausted, "plugin.handed-over", "handed the host too much at once".to_owned())
@@ -384,7 +405,7 @@ fn trapped(plugin: &str, error: &wasmtime::Error, last_line: Option<&String>) ->
 /// Asks a plugin to describe itself; an error is one sentence.
 pub(super) async fn describe(wasm: &Wasm, plugin: &Plugin) -> Result<Vec<StepType>, String> {
     let deadline_ms = clock::now_ms().saturating_add(limits::MAX_DESCRIBE_MS);
-    let mut store = store(wasm, Guest::new(None, deadline_ms))?;
+    let mut store = store(wasm, Guest::new(None, deadline_ms, wasm.memory()))?;
     let described = async {
         let bindings = plugin.pre.instantiate_async(&mut store).await?;
         bindings.runbook_step_step().call_describe(&mut store).await

@@ -2,16 +2,20 @@
 
 /// Linear memory of one instance, bytes.
 pub const MAX_MEMORY_BYTES: usize = 64 << 20;
+/// Linear memory of all instances together, bytes; the first [`FREE_MEMORY_BYTES`] of each are not counted.
+pub const MAX_ALL_MEMORY_BYTES: usize = 512 << 20;
+/// What each instance may have whatever the others have, bytes: the shipped plugins need no more.
+pub const FREE_MEMORY_BYTES: usize = 2 << 20;
 /// Attempts of plugins under way at once in one engine; more wait their turn.
 pub const MAX_ATTEMPTS: u32 = 1_000;
 /// Elements of one table.
 pub const MAX_TABLE_ELEMENTS: usize = 20_000;
-/// Core instances of one component: the SDK's have three.
-pub const CORE_INSTANCES: u32 = 4;
+/// Core instances of one component: the SDK's have three, a JavaScript engine thirteen, a Python 38.
+pub const CORE_INSTANCES: u32 = 48;
 /// Tables of one component: the SDK's have two.
 pub const TABLES: u32 = 3;
 /// Linear memories of one component.
-pub const MEMORIES: u32 = 1;
+pub const MEMORIES: u32 = 3;
 /// Memory, tables and stack that a place in the pool keeps for the next attempt, cleared, bytes each.
 pub const KEPT_MEMORY_BYTES: usize = 1 << 20;
 /// See [`KEPT_MEMORY_BYTES`].
@@ -48,8 +52,11 @@ pub const MAX_COMPONENT_BYTES: usize = 16 << 20;
 pub const READ_DEADLINE_MS: u64 = 30_000;
 /// What a host call may take beyond the time it was asked to take, milliseconds.
 pub const CALL_MARGIN_MS: u64 = 15_000;
-/// How long an uncertain effect is looked for before the run is left for a person, milliseconds.
-pub const ESTABLISH_PATIENCE_MS: u64 = 20_000;
+/// How long a daemon that is away is waited for before a look fails, or the run is left because nothing can be established,
+/// milliseconds. While something is down that the step took down, until the step's time is over if that is later.
+pub const PATIENCE_MS: u64 = 20_000;
+/// How long a daemon that answers is asked again about something that it fails at (5xx), milliseconds.
+pub const ANSWERED_PATIENCE_MS: u64 = 2_000;
 /// The longest `clock.sleep`, milliseconds.
 pub const MAX_SLEEP_MS: u64 = 60_000;
 /// The longest `containers.wait-until`, milliseconds.

@@ -3,6 +3,7 @@
 //! Responsible for compiling and instantiating plugins, for checking, announcing, performing and recording every host
 //! call, and for answering calls from the journal or from a plan's overlay. Does not know what a run does next.
 
+mod acting;
 mod address;
 mod bindings;
 mod budget;
@@ -14,12 +15,18 @@ mod door;
 pub mod embedded;
 mod engine;
 mod grants;
+mod halt;
 mod held;
 mod instance;
 pub mod limits;
+mod losses;
+mod memory;
 mod overlay;
+mod patience;
 mod plugin;
 mod quota;
+#[cfg(test)]
+mod refusals;
 mod secret;
 mod seen;
 mod signal;
@@ -32,6 +39,8 @@ pub use call::Trouble;
 pub use context::{Control, Ledger, LocalChanges, Mode, RunContext, RunParts, Stop};
 pub use door::Site;
 pub use engine::{Error, Wasm};
+pub use halt::HaltSwitch;
+pub use held::{STALE, changed, lasting};
 pub use instance::{Attempt, Performed, perform};
 pub use overlay::{ImaginedWrite, Overlay, PlannedSecret};
 pub use plugin::{OFFERED, PLAIN_TEXT, Plugin, describe};

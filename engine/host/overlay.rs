@@ -52,7 +52,7 @@ pub struct PlannedSecret {
 pub struct Overlay {
     containers: HashMap<String, Container>,
     removed: HashSet<String>,
-    /// Made by the run; such a one goes by the key of its call.
+    /// Made by the run: nobody knows what is in their logs, and none can be asked for a copy of it.
     made: HashSet<String>,
     /// Made for one command: of a service by its labels, in no list of its replicas.
     one_off: HashSet<String>,
@@ -62,6 +62,8 @@ pub struct Overlay {
     artifacts: HashMap<Digest, u64>,
     writes: Vec<ImaginedWrite>,
     unknown: Vec<String>,
+    /// How many answers were supposed so far.
+    supposed: usize,
     secrets: Vec<PlannedSecret>,
     now_ms: u64,
 }
@@ -115,12 +117,22 @@ impl Overlay {
         }
     }
 
+    /// How many answers were supposed so far: what a plugin makes of one cannot be known.
+    pub fn supposed(&self) -> usize {
+        self.supposed
+    }
+
+    /// An answer was supposed.
+    pub(super) fn suppose(&mut self) {
+        self.supposed += 1;
+    }
+
     pub(super) fn push_write(&mut self, mut write: ImaginedWrite) {
         write.certain = self.unknown.is_empty();
         if let Some(id) = write.arguments["id"].as_str()
             && self.touched.insert(id.to_owned())
         {
-            write.seen = facts(&write.before);
+            write.seen = facts(&write.before, clock::now_ms());
         }
         self.writes.push(write);
     }
@@ -148,9 +160,9 @@ impl Overlay {
         self.put(made);
     }
 
-    /// Whether the run itself makes it, by id or name.
-    pub(super) fn is_made(&self, id: &str) -> bool {
-        self.find(id).is_some_and(|container| self.made.contains(&container.id))
+    /// One that the run makes, by id or name, as it would be now.
+    pub(super) fn made(&self, id: &str) -> Option<&Container> {
+        self.find(id).filter(|container| self.made.contains(&container.id))
     }
 
     pub(super) fn is_removed(&self, id: &str) -> bool {

@@ -12,7 +12,8 @@ use super::calls::contract_0_1;
 use super::engine::{Error, Wasm, first_line};
 use super::instance::Guest;
 use crate::model::ids::{Digest, PluginName};
-use crate::model::step_type::{PluginDescription, StepType};
+use crate::model::json::{self, Unreadable};
+use crate::model::step_type::{MAX_STEP_TYPES, PluginDescription, StepType};
 
 /// The interface by which a plugin can see the text of secrets.
 pub const PLAIN_TEXT: &str = "runbook:secrets/plain-text";
@@ -95,6 +96,9 @@ pub async fn describe(wasm: &Wasm, name: &PluginName, bytes: &[u8]) -> Result<Pl
     let plugin = Plugin::load(wasm, name, bytes)?;
     let refused = |why: String| Error::NotAComponent { name: name.to_string(), why };
     let steps = super::instance::describe(wasm, &plugin).await.map_err(refused)?;
+    if steps.len() > MAX_STEP_TYPES {
+        return Err(refused(format!("it describes more than {MAX_STEP_TYPES} step types")));
+    }
     let steps = steps
         .into_iter()
         .map(|step| {
@@ -152,10 +156,21 @@ fn shown(text: &str) -> String {
 /// The most subschemas that one value may be held against, references followed.
 const MAX_SCHEMA_PARTS: usize = 2_000;
 
+/// The most references that lead to each other. Each is followed by recursion.
+const MAX_SCHEMA_CHAIN: usize = 16;
+/// The largest schema, in bytes.
+const MAX_SCHEMA_BYTES: usize = 256 << 10;
+
 /// Reads a schema. One that refers to itself, or doubles with every reference, would make the engine check for ever, which
 /// no limit on the plugin itself could end; one that refers to elsewhere cannot be checked at all.
 fn read_schema(text: &str) -> Result<Value, String> {
-    let root: Value = serde_json::from_str(text).map_err(|e| format!("is not JSON: {e}"))?;
+    if text.len() > MAX_SCHEMA_BYTES {
+        return Err(format!("has {} bytes, more than {MAX_SCHEMA_BYTES}", text.len()));
+    }
+    let root: Value = json::read(text).map_err(|error| match error {
+        Unreadable::Excess(excess) => format!("is too large: {excess}"),
+        Unreadable::Syntax(error) => format!("is not JSON: {error}"),
+    })?;
     let parts = parts(&root, &root, &mut HashMap::new())?;
     if parts > MAX_SCHEMA_PARTS {
         return Err(format!("has more than {MAX_SCHEMA_PARTS} parts, references followed"));
@@ -205,6 +220,9 @@ fn referred(
     if known.len() >= MAX_SCHEMA_PARTS {
         return Err(format!("has more than {MAX_SCHEMA_PARTS} references"));
     }
+    if known.values().filter(|count| count.is_none()).count() >= MAX_SCHEMA_CHAIN {
+        return Err(format!("has more than {MAX_SCHEMA_CHAIN} references that lead to each other"));
+    }
     known.insert(reference.to_owned(), None);
     let count = parts(root, target, known)?;
     known.insert(reference.to_owned(), Some(count));
@@ -226,7 +244,7 @@ mod tests {
         assert!(why(circle).contains("refers to itself"));
         assert!(why(r#"{"$ref":"http://h/x"}"#).contains("not in it"));
         assert!(why(r#"{"$id":"http://h/x"}"#).contains("`$id`"));
-        let doubling: Vec<String> = (0..40)
+        let doubling: Vec<String> = (0..12)
             .map(|n| {
                 format!(
                     r##""d{n}":{{"allOf":[{{"$ref":"#/$defs/d{0}"}},{{"$ref":"#/$defs/d{0}"}}]}}"##,
@@ -234,8 +252,26 @@ mod tests {
                 )
             })
             .collect();
-        let doubling = format!(r#"{{"$defs":{{{},"d40":{{}}}}}}"#, doubling.join(","));
+        let doubling = format!(r#"{{"$defs":{{{},"d12":{{}}}}}}"#, doubling.join(","));
         assert!(why(&doubling).contains("more than 2000 parts"));
+    }
+
+    #[test]
+    fn schemas_that_would_use_up_the_stack_are_refused() {
+        let chain = |length: usize| {
+            let links = (1..length).map(|n| format!(r##""d{n}":{{"$ref":"#/$defs/d{}"}}"##, n + 1));
+            let links = links.collect::<Vec<_>>().join(",");
+            format!(
+                r##"{{"$ref":"#/$defs/d1","$defs":{{{links}{}"d{length}":{{}}}}}}"##,
+                if length > 1 { "," } else { "" }
+            )
+        };
+        assert!(read_schema(&chain(MAX_SCHEMA_CHAIN + 1)).is_ok());
+        assert!(why(&chain(MAX_SCHEMA_CHAIN + 2)).contains("more than 16 references"));
+        let nested =
+            |depth: usize| format!("{}{{}}{}", r#"{"not":"#.repeat(depth - 1), "}".repeat(depth - 1));
+        assert!(read_schema(&nested(json::MAX_DEPTH)).is_ok());
+        assert!(why(&nested(json::MAX_DEPTH + 1)).contains("64 levels"));
     }
 
     #[test]

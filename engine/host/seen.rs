@@ -23,11 +23,14 @@ impl Sights {
     }
 
     /// In what it differs now from how it was last seen, if it never was seen like this. One that the run itself made may
-    /// have ended by itself: what it was made for was done.
+    /// have ended by itself: what it was made for was done. One that crashed may have been started again by its restart
+    /// policy.
     pub(super) fn difference(&self, now: &Container, made_by_run: bool) -> Option<String> {
+        let looped = now.looped_since(&self.last);
         let now = Seen::of(now);
         let ended = |then: &Seen| Seen { life: Life::Stopped, ..then.clone() } == now;
-        let known = self.all.iter().any(|then| *then == now || made_by_run && ended(then));
+        let looping = |then: &Seen| looped && then.name == now.name && then.limits == now.limits;
+        let known = self.all.iter().any(|then| *then == now || made_by_run && ended(then) || looping(then));
         let then = self.all.last().filter(|_| !known)?;
         Some(then.difference(&now))
     }

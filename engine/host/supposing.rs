@@ -6,7 +6,8 @@ use super::call::{Call, Imagined};
 use super::context::lock;
 use super::door::{Answered, Door, scrubbed_failure};
 use super::overlay::{ImaginedWrite, Overlay, PlannedSecret};
-use crate::model::effect::Failure;
+use crate::model::effect::{Failure, FailureKind};
+use crate::model::unknown::holds_unknown;
 use crate::run::event::{CallId, Event};
 use crate::secrets::scrub;
 
@@ -18,7 +19,7 @@ impl Door {
         if call.effect().writes() {
             return self.imagine(call, id, arguments).await;
         }
-        let granted = self.granted(call).await;
+        let granted = self.granted(call).await.map_err(|failure| self.unless_unknown(call, failure));
         let supposed = granted.and_then(|_| self.imagined(call, id, &Value::Null));
         self.finish_unannounced(call, id.clone(), arguments, supposed.map(|imagined| imagined.answer))
     }
@@ -27,7 +28,7 @@ impl Door {
         let refused = |failure: Failure| Ok(Err(scrubbed_failure(failure)));
         let _leave = match self.granted(call).await {
             Ok(leave) => leave,
-            Err(failure) => return refused(failure),
+            Err(failure) => return refused(self.unless_unknown(call, failure)),
         };
         let before = match self.bounded(call.before(&self.context.world)).await {
             Ok(before) => scrub::document(before),
@@ -39,7 +40,7 @@ impl Door {
             Ok(imagined) => imagined,
             Err(failure) => return refused(failure),
         };
-        self.context.ledger.record(Event::CallIntended {
+        self.context.ledger.record(&Event::CallIntended {
             call: id.clone(),
             function: call.function().to_owned(),
             arguments: arguments.clone(),
@@ -70,6 +71,23 @@ impl Door {
         Ok(imagined)
     }
 
+    /// Why a call is refused that asks for something unknown: nobody can say whether it would be.
+    fn unless_unknown(&self, call: &dyn Call, failure: Failure) -> Failure {
+        if holds_unknown(&call.arguments()) { self.cannot_be_known(call) } else { failure }
+    }
+
+    /// The answer to a call about something that is not known before the run.
+    pub(super) fn cannot_be_known(&self, call: &dyn Call) -> Failure {
+        self.rests_on_unknown();
+        let message = format!("what `{}` is asked for cannot be known before the run", call.function());
+        Failure::new(FailureKind::Invalid, "plan.unknown", message)
+    }
+
+    /// What the plugin makes of it cannot be known.
+    pub(super) fn rests_on_unknown(&self) {
+        lock(self.overlay()).suppose();
+    }
+
     fn overlay(&self) -> &std::sync::Mutex<Overlay> {
         let Some(overlay) = self.context.world.overlay() else { unreachable!("a plan has an overlay") };
         overlay
@@ -88,6 +106,7 @@ fn list(overlay: &mut Overlay, call: &dyn Call, id: &CallId, imagined: &Imagined
         });
     }
     if let Some(assumption) = &imagined.assumption {
+        overlay.suppose();
         overlay.assume(scrub::string(assumption.clone()));
     }
 }

@@ -1,12 +1,12 @@
 //! What the steps of a run did to containers and have not taken back: a step may always undo its own doing, also when the
 //! run is being cancelled, its time is over, or the plan it is held to shows only the way there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
 use super::context::{KILL, START};
-use crate::containers::types::Container;
+use crate::containers::types::{Container, State};
 use crate::model::ids::StepPath;
 
 /// The calls after which a container may be down.
@@ -21,6 +21,8 @@ pub(super) struct WayBack {
     renamed: HashMap<String, (StepPath, String)>,
     /// What it was called when it was last seen.
     names: HashMap<String, String>,
+    /// Those of the stopped that were up again when they were last looked at: a restart policy, or a person.
+    up: HashSet<String>,
 }
 
 impl WayBack {
@@ -28,6 +30,12 @@ impl WayBack {
     pub(super) fn mark(&mut self, container: &Container, path: &StepPath, function: &str) {
         let id = &container.id;
         let earlier = self.names.insert(id.clone(), container.name.clone());
+        // What was sent a signal may look well for a moment.
+        if container.state == State::Running && function != KILL {
+            self.up.insert(id.clone());
+        } else {
+            self.up.remove(id);
+        }
         match function {
             START => drop(self.stopped.remove(id)),
             "containers.create" => drop(self.made.insert(id.clone(), path.clone())),
@@ -35,6 +43,24 @@ impl WayBack {
             end if ENDS.contains(&end) => drop(self.stopped.insert(id.clone(), path.clone())),
             _ => {}
         }
+    }
+
+    /// Takes in that a container is gone, if that is what the call did.
+    pub(super) fn removed(&mut self, function: &str, arguments: &Value) {
+        if let ("containers.remove", Some(id)) = (function, arguments["id"].as_str()) {
+            self.stopped.remove(id);
+        }
+    }
+
+    /// The names of what this step, or any, has stopped and not started again.
+    pub(super) fn down(&self, step: Option<&StepPath>) -> Vec<String> {
+        let down = self
+            .stopped
+            .iter()
+            .filter(|(id, by)| step.is_none_or(|step| step == *by) && !self.up.contains(*id));
+        let mut names: Vec<String> = down.map(|(id, _)| self.names.get(id).unwrap_or(id).clone()).collect();
+        names.sort();
+        names
     }
 
     fn renamed(&mut self, container: &Container, path: &StepPath, earlier: Option<String>) {
@@ -89,6 +115,23 @@ mod tests {
         assert!(starts(&way, &a) && !starts(&way, &b));
         way.mark(&container("1"), &b, START);
         assert!(!starts(&way, &a));
+    }
+
+    #[test]
+    fn what_is_down_is_known_by_name() {
+        let ((a, b), mut way) = (paths(), WayBack::default());
+        way.mark(&named("1", "web"), &a, "containers.stop");
+        way.mark(&named("2", "db"), &b, "containers.stop");
+        assert_eq!(
+            (way.down(Some(&a)), way.down(None)),
+            (vec!["web".to_owned()], vec!["db".to_owned(), "web".to_owned()])
+        );
+        way.mark(&named("1", "web-old"), &a, "containers.rename");
+        assert_eq!(way.down(Some(&a)), ["web-old"]);
+        way.mark(&Container { state: State::Running, ..named("2", "db") }, &a, "containers.inspect");
+        assert_eq!(way.down(Some(&b)), Vec::<String>::new(), "it came back by itself");
+        way.removed("containers.remove", &json!({ "id": "1" }));
+        assert_eq!(way.down(None), Vec::<String>::new());
     }
 
     #[test]

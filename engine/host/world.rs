@@ -143,7 +143,7 @@ impl World {
     /// Refuses a copy that the daemon could not make or start, before anything is announced, and so in a plan too. What
     /// only the plan has made cannot be looked at.
     pub(super) async fn refuse_uncopyable(&self, from: &str, overrides: &Overrides) -> Result<(), Trouble> {
-        if self.overlay.as_ref().is_some_and(|overlay| lock(overlay).is_made(from)) {
+        if self.overlay.as_ref().is_some_and(|overlay| lock(overlay).made(from).is_some()) {
             return Ok(());
         }
         let leaves = |id: &str| {
@@ -152,6 +152,21 @@ impl World {
             overlay.is_removed(id) || overlay.find(id).is_some_and(|now| now.state != State::Running)
         };
         Ok(self.daemon()?.refuse_uncopyable(from, overrides, leaves).await?)
+    }
+
+    /// What an earlier engine saw of a container's crashes.
+    pub(super) fn remember(&self, container: &Container) {
+        if let Some(daemon) = &self.daemon {
+            daemon.remember(container);
+        }
+    }
+
+    /// Those that look well and crash again and again; what the plan itself has changed is as it says.
+    pub(super) async fn unsteady(&self, replicas: &[Container]) -> Result<Vec<String>, Trouble> {
+        let imagined =
+            |c: &&Container| self.overlay.as_ref().is_some_and(|overlay| lock(overlay).find(&c.id).is_some());
+        let real: Vec<Container> = replicas.iter().filter(|c| !imagined(c)).cloned().collect();
+        Ok(self.daemon()?.unsteady(&real).await)
     }
 
     pub(super) async fn wait_until(

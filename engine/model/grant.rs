@@ -7,6 +7,7 @@ use super::address::check_address;
 use super::expression::Scope;
 use super::runbook::Template;
 use super::secret_grant::{SecretAction, SecretGrant};
+use super::unfit::Unfit;
 
 /// What may be done to a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -24,6 +25,8 @@ pub enum ContainerAction {
     Kill,
     /// pause and unpause
     Pause,
+    /// unpause
+    Unpause,
     /// a new container cloned from one of the selected
     Create,
     /// remove and rename
@@ -36,13 +39,14 @@ pub enum ContainerAction {
 
 impl ContainerAction {
     /// Every action, in the order of the documentation.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Read,
         Self::Restart,
         Self::Stop,
         Self::Start,
         Self::Kill,
         Self::Pause,
+        Self::Unpause,
         Self::Create,
         Self::Remove,
         Self::Update,
@@ -58,6 +62,7 @@ impl ContainerAction {
             Self::Start => "start",
             Self::Kill => "kill",
             Self::Pause => "pause",
+            Self::Unpause => "unpause",
             Self::Create => "create",
             Self::Remove => "remove",
             Self::Update => "update",
@@ -65,11 +70,13 @@ impl ContainerAction {
         }
     }
 
-    /// Whether a grant of `self` covers a need of `need`: `restart` covers `stop` and `start`; any action covers `read`.
+    /// Whether a grant of `self` covers a need of `need`: `restart` covers `stop` and `start`; what may bring a container
+    /// up may let a paused one go on; any action covers `read`.
     pub fn covers(self, need: Self) -> bool {
         self == need
             || need == Self::Read
             || (self == Self::Restart && matches!(need, Self::Stop | Self::Start))
+            || (need == Self::Unpause && matches!(self, Self::Pause | Self::Start | Self::Restart))
     }
 
     /// Whether it changes anything.
@@ -320,6 +327,26 @@ pub fn check_bucket(text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// The longest name of a bucket or a key, in bytes.
+const MAX_STATE_NAME_BYTES: usize = 128;
+
+/// Whether this can be the name of a bucket or of a key in one.
+pub fn check_state_name(text: &str) -> Result<(), Unfit> {
+    let bytes = text.as_bytes();
+    let legal = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._/-".contains(b);
+    let named = bytes.first().is_some_and(|first| !b"._/-".contains(first)) && bytes.iter().all(legal);
+    if named && bytes.len() <= MAX_STATE_NAME_BYTES && !text.contains("..") {
+        return Ok(());
+    }
+    let shown: String = text.chars().take(MAX_STATE_NAME_BYTES).collect();
+    Err(Unfit::new(
+        format!("`{}` is not the name of a bucket or key", shown.escape_debug()),
+        format!(
+            "write lower-case letters, digits and `._/-`, at most {MAX_STATE_NAME_BYTES}; for example `deploys/web`"
+        ),
+    ))
+}
+
 pub(super) fn text(
     template: &Template,
     scope: &Scope,
@@ -390,7 +417,7 @@ mod tests {
         else {
             unreachable!()
         };
-        Scope(map)
+        Scope::of(map)
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! What a person, an alert or a parent run gives to a runbook: checked against its parameters, defaults filled in.
 
+mod pattern;
+
 use regex::RegexBuilder;
 use serde_json::{Map, Value};
 
 use super::duration::{parse_duration, parse_size};
+use super::json::{self, Unreadable};
 use super::runbook::{Parameter, ParameterType, Runbook};
 use super::suggestion;
 
@@ -94,6 +97,15 @@ pub fn from_flag(parameter: &Parameter, text: &str) -> Result<Value, InvalidPara
         let message = wrong_type(parameter, &format!("`{}`", shown(&Value::from(text))));
         InvalidParameter::new(parameter.name.as_str(), message, Some(wanted(parameter, None)))
     };
+    let document = || {
+        json::read::<Value>(text).map_err(|error| match error {
+            Unreadable::Excess(excess) => {
+                let message = format!("the parameter `{}` is too large: {excess}", parameter.name);
+                InvalidParameter::new(parameter.name.as_str(), message, None)
+            }
+            Unreadable::Syntax(_) => wrong(),
+        })
+    };
     let value = match parameter.kind {
         ParameterType::String | ParameterType::Duration | ParameterType::Size => {
             Value::String(text.to_owned())
@@ -106,10 +118,10 @@ pub fn from_flag(parameter: &Parameter, text: &str) -> Result<Value, InvalidPara
                 .ok_or_else(wrong)?
         }
         ParameterType::Boolean => text.parse::<bool>().map(Value::Bool).map_err(|_| wrong())?,
-        ParameterType::List if text.starts_with('[') => serde_json::from_str(text).map_err(|_| wrong())?,
+        ParameterType::List if text.starts_with('[') => document()?,
         ParameterType::List if text.is_empty() => Value::Array(Vec::new()),
         ParameterType::List => Value::Array(text.split(',').map(Value::from).collect()),
-        ParameterType::Map if text.starts_with('{') => serde_json::from_str(text).map_err(|_| wrong())?,
+        ParameterType::Map if text.starts_with('{') => document()?,
         ParameterType::Map if text.is_empty() => Value::Object(Map::new()),
         ParameterType::Map => {
             let pairs = text.split(',').map(|pair| pair.split_once('='));
@@ -123,6 +135,9 @@ pub fn from_flag(parameter: &Parameter, text: &str) -> Result<Value, InvalidPara
 /// Whether this parameter can have this value.
 pub fn check(parameter: &Parameter, value: &Value) -> Result<(), InvalidParameter> {
     let fail = |message, hint| Err(InvalidParameter::new(parameter.name.as_str(), message, hint));
+    if let Err(excess) = json::check(value) {
+        return fail(format!("the parameter `{}` is too large: {excess}", parameter.name), None);
+    }
     if let Err(reason) = has_type(parameter.kind, value) {
         let (message, hint) = match reason {
             Some((because, hint)) => (format!("the parameter `{}`: {because}", parameter.name), Some(hint)),
@@ -131,14 +146,7 @@ pub fn check(parameter: &Parameter, value: &Value) -> Result<(), InvalidParamete
         return fail(message, hint);
     }
     if let Some(pattern) = &parameter.pattern {
-        let Ok(regex) = anchored(pattern) else {
-            return fail(format!("the pattern of `{}` is not a regular expression", parameter.name), None);
-        };
-        if let Some(text) = texts(value).find(|text| !regex.is_match(text)) {
-            let message =
-                format!("the parameter `{}` does not allow `{}`", parameter.name, text.escape_debug());
-            return fail(message, Some(format!("it must match `{pattern}`")));
-        }
+        pattern::check(parameter, pattern, value)?;
     }
     for (limit, wrong, word) in [
         (&parameter.minimum, std::cmp::Ordering::Less, "at least"),
@@ -296,17 +304,20 @@ fn wanted(parameter: &Parameter, value: Option<&Value>) -> String {
         ParameterType::String if value.is_some_and(|value| !value.is_array() && !value.is_object()) => {
             format!("put it in quotes: `\"{}\"`", value.map(shown).unwrap_or_default())
         }
-        ParameterType::Duration if value.is_some_and(Value::is_number) => {
-            format!("write `{}s` for seconds", value.map(shown).unwrap_or_default())
-        }
         ParameterType::List if value.is_some() => "write a list of texts: `[\"a\", \"b\"]`".to_owned(),
         ParameterType::Map if value.is_some() => "write a map of texts: `{\"a\": \"1\"}`".to_owned(),
         ParameterType::List => format!("write `-p {}=a,b` or a JSON list of texts", parameter.name),
         ParameterType::Map => {
             format!("write `-p {}=a=1,b=2` or a JSON object of texts", parameter.name)
         }
-        ParameterType::Duration => "write a duration like `30s`, `10m`, `1h30m` or `7d`".to_owned(),
-        ParameterType::Size => "write a size like `64MiB` or `8GB`".to_owned(),
+        ParameterType::Duration => {
+            let text = value.map(shown).unwrap_or_default();
+            parse_duration(&text).map_or_else(|error| error.hint(), |_| "put it in quotes".to_owned())
+        }
+        ParameterType::Size => {
+            let text = value.map(shown).unwrap_or_default();
+            parse_size(&text).map_or_else(|error| error.hint(), |_| "put it in quotes".to_owned())
+        }
         ParameterType::Integer => "write a whole number like `2`".to_owned(),
         ParameterType::Number => "write a number like `0.5`".to_owned(),
         ParameterType::Boolean => "write `true` or `false`".to_owned(),
@@ -403,7 +414,20 @@ mod tests {
         assert!(check(&service, &json!("web")).is_ok());
         let error = check(&service, &json!("web\n; rm")).unwrap_err();
         assert_eq!(error.message, "the parameter `service` does not allow `web\\n; rm`");
-        assert_eq!(error.hint.unwrap(), "it must match `[a-z]+|x`");
+        assert_eq!(error.hint.unwrap(), "write a text that matches `[a-z]+|x`");
+        let error = check(&service, &json!("w eb")).unwrap_err();
+        assert_eq!(error.message, "the parameter `service` contains a space: `w eb`");
+        assert_eq!(error.hint.unwrap(), "did you mean `web`?");
+        let memory = Parameter {
+            pattern: Some("([0-9]+(MiB|GiB))?".to_owned()),
+            ..parameter("memory", ParameterType::String)
+        };
+        for (text, meant) in [("512m", "512MiB"), ("1.5GiB", "1536MiB"), ("2 gib", "2GiB")] {
+            assert_eq!(
+                check(&memory, &json!(text)).unwrap_err().hint,
+                Some(format!("did you mean `{meant}`?"))
+            );
+        }
         let level = Parameter {
             choices: vec![json!("soft"), json!("hard")],
             ..parameter("level", ParameterType::String)

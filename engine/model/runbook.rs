@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::expression::{EvaluationError, Expression, Scope};
 use super::grant::Grants;
 use super::ids::{Digest, ParameterName, PluginName, RunbookName, StepId};
+use super::json;
 
 /// How much harm a run may do; `high` asks for the service's name before it acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -307,8 +308,18 @@ impl Template {
         Self::Map(Vec::new())
     }
 
-    /// Evaluates every expression.
+    /// Evaluates every expression. The whole is held to the limits on JSON: expressions may put values of others inside
+    /// values of the runbook.
     pub fn evaluate(&self, scope: &Scope) -> Result<Value, EvaluationError> {
+        let value = self.value(scope)?;
+        json::check(&value).map_err(|excess| {
+            let expression = self.expressions().first().map_or("", |first| first.text()).to_owned();
+            EvaluationError { expression, message: format!("the value around it cannot be used: {excess}") }
+        })?;
+        Ok(value)
+    }
+
+    fn value(&self, scope: &Scope) -> Result<Value, EvaluationError> {
         Ok(match self {
             Self::Value(value) => value.clone(),
             Self::Whole(expression) => expression.evaluate(scope)?,
@@ -326,12 +337,12 @@ impl Template {
                 Value::String(text)
             }
             Self::List(items) => {
-                Value::Array(items.iter().map(|item| item.evaluate(scope)).collect::<Result<_, _>>()?)
+                Value::Array(items.iter().map(|item| item.value(scope)).collect::<Result<_, _>>()?)
             }
             Self::Map(entries) => Value::Object(
                 entries
                     .iter()
-                    .map(|(name, value)| Ok((name.clone(), value.evaluate(scope)?)))
+                    .map(|(name, value)| Ok((name.clone(), value.value(scope)?)))
                     .collect::<Result<_, EvaluationError>>()?,
             ),
         })

@@ -27,7 +27,7 @@ pub fn schema(catalogue: &Catalogue) -> Value {
             "runbook": { "type": "string", "pattern": "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", "description": "The name, unique, in kebab-case." },
             "summary": text("One sentence, shown in lists."),
             "about": text("Markdown, shown before a person runs it: meaning, impact, diagnosis, mitigation."),
-            "risk": { "enum": ["low", "medium", "high"], "description": "`high` asks for the service's name before it acts." },
+            "risk": { "enum": ["low", "medium", "high"], "description": "The least risk comes from the grants; this only raises it. `high` asks for the service's name before it acts." },
             "owner": text("Who answers for it."),
             "parameters": { "type": "object", "propertyNames": { "pattern": NAME }, "additionalProperties": { "$ref": "#/$defs/parameter" }, "description": "What a run is given." },
             "triggers": { "type": "array", "items": { "$ref": "#/$defs/trigger" }, "description": "Why runs are asked for without a person." },

@@ -7,6 +7,17 @@ use serde_json::Value;
 
 use super::ids::{Digest, PluginName};
 
+/// The first words of `uses` that no plugin performs, and the word for this program itself: no plugin may be named so.
+const RESERVED_NAMES: [&str; 4] = ["ask", "engine", "manual", "runbook"];
+
+/// The most step types of one plugin.
+pub const MAX_STEP_TYPES: usize = 100;
+
+/// Whether a plugin may never have this name. Those inside the binary keep theirs for themselves; that is not asked here.
+pub fn is_reserved(name: &PluginName) -> bool {
+    RESERVED_NAMES.contains(&name.as_str())
+}
+
 /// One step type of a plugin, from its `describe`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepType {

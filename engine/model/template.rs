@@ -128,7 +128,7 @@ mod tests {
         let Value::Object(map) = json!({ "parameters": { "n": 2, "s": "x", "l": [1] } }) else {
             unreachable!()
         };
-        Template::parse(text, 1).unwrap().evaluate(&Scope(map)).unwrap()
+        Template::parse(text, 1).unwrap().evaluate(&Scope::of(map)).unwrap()
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::text::{is_hidden, visible};
+
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Trouble {
@@ -60,12 +62,6 @@ impl Troubles {
     }
 }
 
-/// Messages and hints quote what is written: nothing of it may reach the terminal as more than a text.
-fn visible(text: &str) -> String {
-    let shown = |c: char| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() };
-    text.chars().map(shown).collect()
-}
-
 /// The line and a caret below it; a long line is cut around the place.
 fn excerpt(text: &mut String, line: &str, trouble: &Trouble) {
     let column = usize::try_from(trouble.column).unwrap_or(1).max(1);
@@ -78,6 +74,8 @@ fn excerpt(text: &mut String, line: &str, trouble: &Trouble) {
         .map(|c| match c {
             '\t' => '→',
             c if c.is_control() => ' ',
+            // As wide as one, so that the caret stands right; the message says which it is.
+            c if is_hidden(c) => char::REPLACEMENT_CHARACTER,
             c => c,
         })
         .collect();

@@ -275,6 +275,9 @@ pub struct Accepted {
     pub texts: Vec<(RunbookName, Digest)>,
     /// The plugins' bytes by digest.
     pub plugins: Vec<(PluginName, Digest)>,
+    /// Whether those of its child runs are among them; older runs let each child choose.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub plugins_of_children: bool,
     /// Checked and complete.
     pub parameters: Value,
     /// Why it was asked for.

@@ -1,6 +1,7 @@
 //! What a run is: the events its journal can hold, its state as a fold over them, and the decision what to do next.
 //! Pure: no I/O, no clock, no tokio.
 
+pub mod differences;
 pub mod event;
 pub mod next;
 pub mod state;

@@ -257,6 +257,19 @@ impl Simulator {
                     );
                 }
                 None if self.state.stopping(&path).is_some() => break,
+                None if function.starts_with("state.") => {
+                    let (function, arguments) = (function.clone(), Some(arguments));
+                    self.world.push((call.clone(), json!({})));
+                    let outcome = Outcome::Ok(Value::Null);
+                    self.record(Event::CallFinished {
+                        call,
+                        function,
+                        arguments,
+                        outcome,
+                        established: None,
+                    });
+                    continue;
+                }
                 None => self.record(Event::CallIntended {
                     call: call.clone(),
                     function: function.clone(),

@@ -3,9 +3,10 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::event::{CallId, Outcome, Question};
+use super::differences::{Difference, differences};
+use super::event::{CallId, EndStatus, Outcome, Question, SkipReason};
 use super::next::fate::{StepFate, fate, step_fate};
-use super::state::{Attempt, Check, Progress, State, Waiting};
+use super::state::{Attempt, Check, Progress, RunStatus, State, Waiting};
 use crate::model::effect::{Failure, FailureKind};
 use crate::model::ids::{RunId, RunbookName, Section, StepPath};
 use crate::model::runbook::{Runbook, Step};
@@ -25,7 +26,7 @@ pub struct RunView {
     pub started_ms: Option<u64>,
     /// When it ended.
     pub finished_ms: Option<u64>,
-    /// One sentence about its end.
+    /// One sentence about its end, or why it was left.
     pub message: Option<String>,
     /// Its evaluated outputs, once it ended.
     pub outputs: Option<Value>,
@@ -35,6 +36,9 @@ pub struct RunView {
     pub locks_taken_by: Option<RunId>,
     /// Calls in doubt.
     pub in_doubt: Vec<DoubtView>,
+    /// What is not as it was before, as far as the run has looked; a run that succeeded left what it was asked to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_as_before: Vec<Difference>,
     /// Its steps, as far as they are known.
     pub steps: Vec<StepView>,
 }
@@ -113,12 +117,27 @@ pub fn view(runbook: Option<&Runbook>, state: &State) -> RunView {
         accepted_ms: state.accepted_ms(),
         started_ms: state.started_ms(),
         finished_ms: end.map(|end| end.at_ms),
-        message: end.map(|end| end.message.clone()),
+        message: end.map(|end| end.message.clone()).or_else(|| state.left().map(str::to_owned)),
         outputs: end.map(|end| end.outputs.clone()),
         locks: state.accepted().map(|accepted| accepted.locks.clone()).unwrap_or_default(),
         locks_taken_by: state.lock_loss().map(|loss| loss.by.clone()),
         in_doubt: state.doubts().into_iter().filter_map(|call| doubt(state, call)).collect(),
+        not_as_before: not_as_before(state),
         steps: paths(runbook, state).into_iter().map(|path| step_view(runbook, state, path)).collect(),
+    }
+}
+
+fn not_as_before(state: &State) -> Vec<Difference> {
+    match state.status() {
+        RunStatus::Left
+        | RunStatus::InDoubt
+        | RunStatus::Ended(
+            EndStatus::Failed | EndStatus::RolledBack | EndStatus::Stuck | EndStatus::Cancelled,
+        ) => differences(state),
+        RunStatus::Queued
+        | RunStatus::Running
+        | RunStatus::Waiting
+        | RunStatus::Ended(EndStatus::Succeeded | EndStatus::Skipped) => Vec::new(),
     }
 }
 
@@ -172,6 +191,7 @@ fn step_view(runbook: Option<&Runbook>, state: &State, path: StepPath) -> StepVi
     let (output, failure) = match last.and_then(|last| last.outcome.as_ref()) {
         Some(Outcome::Ok(output)) if over => (Some(output.clone()), None),
         Some(Outcome::Error(failure)) => (None, Some(failure.clone())),
+        _ if progress.skipped == Some(SkipReason::NoItems) => (Some(Value::Array(Vec::new())), None),
         _ => (None, progress.check.as_ref().filter(|check| !check.holds).map(unheld)),
     };
     let all = || std::iter::once(progress).chain(items.iter().copied());

@@ -19,7 +19,7 @@ const VERIFIED: u32 = 1_000_000;
 const RUNS: u32 = 100_000;
 const LARGE: u32 = 10_000_000;
 
-fn draft(n: u32) -> Draft {
+pub(crate) fn draft(n: u32) -> Draft {
     Draft::fact(
         "bench",
         "bench.fact",

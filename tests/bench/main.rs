@@ -7,6 +7,10 @@
 )]
 
 mod audit;
+#[path = "../hostile/component.rs"]
+#[expect(dead_code, reason = "one of its plugins is enough here")]
+mod component;
+mod deadline;
 mod figure;
 mod floor;
 mod memory;
@@ -32,12 +36,13 @@ fn main() -> ExitCode {
     // `cargo bench -- step` measures one group, `cargo bench -- all` also the long ones; cargo itself adds `--bench`.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let mut board = Board::new();
-    let groups: [Group; 11] = [
+    let groups: [Group; 12] = [
         ("step", steps::latency),
         ("throughput", steps::throughput),
         ("audit", audit::groups),
         ("verify", audit::many_entries),
         ("process", process::whole),
+        ("deadline", deadline::overrun),
         ("start-up", start::up),
         ("replay", replay::speed),
         ("scrub", scrub::speed),

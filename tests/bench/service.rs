@@ -63,7 +63,10 @@ impl Service {
                 under_way.join_next().await.unwrap().unwrap();
             }
             let (client, request) = (self.client.clone(), request(text));
-            under_way.spawn(async move { drop(client.submit(&request).await.unwrap()) });
+            under_way.spawn(async move {
+                let conversation = client.greet().await.unwrap().expect("an engine");
+                drop(conversation.submit(&request).await.expect("an accepted run"));
+            });
         }
         under_way.join_all().await;
     }

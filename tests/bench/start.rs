@@ -4,15 +4,17 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use runbook::audit::{EntryFilter, Reader};
+use runbook::audit::{Audit, EntryFilter, Options, Reader};
 use runbook::executor::lock_file;
 
+use crate::audit::draft;
 use crate::figure::{Board, Goal, median, ms};
 use crate::service::{ASKS, Service, runtime};
 use crate::steps::scratch;
 
 const ROUNDS: usize = 5;
 const UNFINISHED: usize = 1_000;
+const ENTRIES: u32 = 100_000;
 const GOAL_MS: f64 = 5_000.0;
 const HELLO: &str = "format: 1\nrunbook: hello\nsummary: Say hello.\nrisk: low\nsteps:\n  - { id: say, summary: Say it., uses: core.log, with: { message: hello } }\n";
 
@@ -95,4 +97,11 @@ pub(crate) fn up(board: &mut Board) {
     board.figure("  all 1,000 in its hands", ms(median(last)), "ms", Goal::None);
     let times = (0..ROUNDS).map(|_| first_step(&data, &file)).collect();
     board.figure("  first decision on a new run beside them", ms(median(times)), "ms", Goal::AtMost(GOAL_MS));
+    let audit = Audit::open(&data, &Options::default()).unwrap();
+    for n in (0..ENTRIES).step_by(100) {
+        drop(audit.submit((n..n + 100).map(draft).collect(), None));
+    }
+    audit.close().unwrap();
+    let times = (0..ROUNDS).map(|_| first_step(&data, &file)).collect();
+    board.figure("  the same after 100,000 more entries", ms(median(times)), "ms", Goal::AtMost(GOAL_MS));
 }

@@ -56,7 +56,7 @@ fn more_at_once_than_was_granted() {
     let service = Service::of(REPLICAS).up();
     let ids: Vec<String> = (1..=REPLICAS).map(|number| service.inspect(number, "{{.Id}}")).collect();
     let cases = takers(&ids);
-    let mut arena = Arena::of(&cases);
+    let arena = Arena::of(&cases);
     let mark = service.events.mark();
 
     let told = arena.run(&grants(&service, "read, stop, kill, pause", "max_unavailable: 1"), &cases);
@@ -83,7 +83,7 @@ fn more_removed_than_may_be_missing() {
         on_all("force", &ids, |g, id| g.call("containers.remove", &[Arg::Text(id), Arg::Number(1)])),
         on_all("running", &ids, |g, id| g.call("containers.remove", &[Arg::Text(id), Arg::Number(0)])),
     ];
-    let mut arena = Arena::of(&cases);
+    let arena = Arena::of(&cases);
     let mark = service.events.mark();
 
     let budget = "max_unavailable: 1\n    min_healthy: 3";
@@ -154,7 +154,7 @@ fn creators(own: &str, victim: &str) -> Vec<Case> {
 fn overrides_that_ask_for_power() {
     let (own, victim) = (Service::of(1).up(), Service::of(1).up());
     let cases = creators(&own.replica(1), victim.project());
-    let mut arena = Arena::of(&cases);
+    let arena = Arena::of(&cases);
     let mark = victim.events.mark();
 
     let told = arena.run(&grants(&own, "read, create", ""), &cases);

@@ -32,6 +32,29 @@ fn memory_and_tables() -> Vec<(Case, &'static str)> {
     cases
 }
 
+/// Lists inside each other, where the heap begins.
+fn nested(depth: u32) -> String {
+    format!(
+        "(memory.fill (i32.const 131072) (i32.const 91) (i32.const {depth}))
+         (i32.store8 (i32.const {}) (i32.const 49))
+         (memory.fill (i32.const {}) (i32.const 93) (i32.const {depth}))",
+        131_072 + depth,
+        131_073 + depth
+    )
+}
+
+/// A list of so many ones, where the heap begins.
+fn ones(count: u32) -> String {
+    let item =
+        "(i32.store8 (i32.add (i32.const 131073) (i32.mul (local.get $i) (i32.const 2))) (i32.const 49))
+        (i32.store8 (i32.add (i32.const 131074) (i32.mul (local.get $i) (i32.const 2))) (i32.const 44))";
+    let end = 131_072 + 2 * count;
+    format!(
+        "(i32.store8 (i32.const 131072) (i32.const 91)) {} (i32.store8 (i32.const {end}) (i32.const 93))",
+        times(count, item)
+    )
+}
+
 fn outputs() -> Vec<(Case, &'static str)> {
     let result = |kind: u32, at: u32, length: u32| {
         format!(
@@ -40,6 +63,11 @@ fn outputs() -> Vec<(Case, &'static str)> {
         )
     };
     let ends = |name, body: &str, code| (Case::new(name, Guest::new().ends(body)), code);
+    let any = |name, body: &str, code| {
+        let mut guest = Guest::new();
+        "{}".clone_into(&mut guest.output);
+        (Case::new(name, guest.ends(body)), code)
+    };
     vec![
         ends("gigabyte", &result(0, 131_072, 1 << 30), "plugin.trapped"),
         ends("four-gigabytes", &result(0, 131_072, u32::MAX), "plugin.trapped"),
@@ -66,7 +94,15 @@ fn outputs() -> Vec<(Case, &'static str)> {
                 "{GROWN} (memory.fill (i32.const 131072) (i32.const 91) (i32.const 100000)) {}",
                 result(0, 131_072, 100_000)
             ),
-            "step.output-not-json",
+            "step.output-too-large",
+        ),
+        any("deepest-json", &format!("{} {}", nested(64), result(0, 131_072, 129)), "ok"),
+        any("deeper-json", &format!("{} {}", nested(65), result(0, 131_072, 131)), "step.output-too-large"),
+        any("most-values", &format!("{GROWN} {} {}", ones(99_999), result(0, 131_072, 199_999)), "ok"),
+        any(
+            "more-values",
+            &format!("{GROWN} {} {}", ones(100_000), result(0, 131_072, 200_001)),
+            "step.output-too-large",
         ),
         ends("trap", "unreachable", "plugin.trapped"),
         ends("division", "(i32.div_u (i32.const 1) (local.get $i))", "plugin.trapped"),
@@ -98,7 +134,7 @@ fn floods() -> Vec<(Case, &'static str)> {
 /// Lets all of them loose at once; each must come to what is said of it.
 pub(crate) fn all(cases: Vec<(Case, &'static str)>) {
     let (cases, wanted): (Vec<_>, Vec<_>) = cases.into_iter().unzip();
-    let mut arena = Arena::of(&cases);
+    let arena = Arena::of(&cases);
     let told = arena.run("grants: { state: [{ bucket: mine, actions: [read, write] }] }", &cases);
     for (case, wanted) in cases.iter().zip(wanted) {
         assert_eq!(told.end_of(case.name), wanted, "{}", case.name);
@@ -126,7 +162,7 @@ fn the_call_over_the_limit_is_refused_and_recorded_once() {
     let mut guest = Guest::new();
     let get = guest.call("state.get", &[Arg::Text("mine"), Arg::Text("k")]);
     let cases = [Case::new("calls", guest.does(&forever(&get))).within("60s")];
-    let mut arena = Arena::of(&cases);
+    let arena = Arena::of(&cases);
     let told = arena.run("grants: { state: [{ bucket: mine, actions: [read] }] }", &cases);
     let calls = told.calls("calls");
     assert_eq!(calls.len(), 10_001);

@@ -114,7 +114,7 @@ fn another_service_by_any_name() {
     });
     let spelt = spellings(&victim, &own);
     let cases = by_any_name(&spelt, &own.replica(1));
-    let mut arena = Arena::of(&cases);
+    let arena = Arena::of(&cases);
     let (mark, own_mark) = (victim.events.mark(), own.events.mark());
 
     let told = arena.run(&everything(&own), &cases);

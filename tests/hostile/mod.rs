@@ -6,9 +6,11 @@
 pub(crate) mod arena;
 pub(crate) mod component;
 mod contract;
+mod daemon;
 mod down;
 mod excess;
 mod grants;
+mod memory;
 mod network;
 mod schema;
 mod secrets;

@@ -191,7 +191,7 @@ fn addresses_that_were_not_granted() {
     attacks.push(Attack { case: redirected, code: "ok" });
     let (cases, codes): (Vec<_>, Vec<_>) =
         attacks.into_iter().map(|attack| (attack.case, attack.code)).unzip();
-    let mut arena = Arena::of(&cases);
+    let arena = Arena::of(&cases);
 
     let told =
         arena.run(&format!("grants:\n  http: [\"http://127.0.0.1:{}/public/*\"]", server.port), &cases);
@@ -214,7 +214,7 @@ fn a_name_that_leads_where_nobody_may_go() {
     let hosts = "127.0.0.1 localhost\n169.254.169.254 metadata.test\n::ffff:169.254.169.254 mapped.test\n";
     let urls = all(&["http://metadata.test/", "http://METADATA.test./", "http://mapped.test/"]);
     let cases = [asks("name", &urls)];
-    let mut arena = Arena::with_hosts(&cases, hosts);
+    let arena = Arena::with_hosts(&cases, hosts);
 
     let grants = r#"grants: { http: ["http://metadata.test/", "http://mapped.test/"] }"#;
     let told = arena.run(grants, &cases);

@@ -15,7 +15,7 @@ fn promising(name: &'static str, output: &str, answer: &str) -> Case {
 fn outputs_that_were_not_promised() {
     let backtracking = r#"{"type":"string","pattern":"^(?=(a+)+$)b(a*)*$"}"#;
     let repetition = r#"{"type":"string","pattern":"((a{1000}){1000}){1000}"}"#;
-    let deep = format!("{}{}", "[".repeat(120), "]".repeat(120));
+    let deep = format!("{}{}", "[".repeat(64), "]".repeat(64));
     let many = format!("[{}0]", "0,".repeat(50_000));
     let parts: Vec<String> = (0..450).map(|n| format!(r#"{{"maximum":{n}}}"#)).collect();
     let all_of = format!(r#"{{"items":{{"anyOf":[{}]}}}}"#, parts.join(","));
@@ -52,7 +52,7 @@ fn errors_that_are_made_up() {
             .to_owned(),
     ];
     let cases = [Case::new("liar", guest.ends(&body.join("\n")))];
-    let mut arena = Arena::of(&cases);
+    let arena = Arena::of(&cases);
 
     let told = arena.run("", &cases);
 

@@ -246,7 +246,7 @@ fn stolen(told: &Told) -> Vec<String> {
 fn a_handle_is_not_the_text() {
     let (service, echo) = (Service::of(1).up(), Echo::start());
     let cases = [echoes(&echo.url("/x")), looks(&service), asks(), forges()];
-    let mut arena = Arena::prepared(&cases, |engine| {
+    let arena = Arena::prepared(&cases, |engine| {
         vault::set(engine, "canary/one", CANARY);
         vault::set(engine, "other/two", "another-secret-text");
     });

@@ -84,7 +84,7 @@ fn lister() -> Case {
 fn what_others_remember_stays_theirs() {
     let mut cases = attacks();
     cases.push(lister());
-    let mut arena = Arena::of(&cases);
+    let arena = Arena::of(&cases);
     let honest = arena.engine.write("honest.yaml", HONEST);
     arena.engine.must(0, &["run", &honest]);
 

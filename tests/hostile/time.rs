@@ -60,7 +60,7 @@ fn what_never_answers_is_not_waited_for() {
     let port = silent.local_addr().expect("its address").port();
     let own = Service::of(1).up();
     let cases = waiting(&own.replica(1), port);
-    let mut arena = Arena::of(&cases);
+    let arena = Arena::of(&cases);
     let grants = granting(&own, port);
     let told = arena.run(&grants, &cases);
     for case in &cases {
@@ -91,7 +91,7 @@ fn what_may_still_happen_is_left_in_doubt() {
     let running = guest.call("containers.exec", &words);
     let exec = Case::new("exec", guest.does(&forever(&running))).within("2s");
     let cases = [post, exec];
-    let mut arena = Arena::of(&cases);
+    let arena = Arena::of(&cases);
     let grants = granting(&own, at);
 
     let told = arena.rest(&grants, &cases);
@@ -105,7 +105,7 @@ fn what_may_still_happen_is_left_in_doubt() {
 #[test]
 fn what_does_not_end_is_ended() {
     let cases = endless();
-    let mut arena = Arena::of(&cases);
+    let arena = Arena::of(&cases);
     let told = arena.run("", &cases);
     for case in &cases {
         let end = told.end_of(case.name);

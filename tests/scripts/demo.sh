@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 export RUNBOOK_DATA_DIR="$PWD/target/demo"
-runbook() { "$PWD/target/release/runbook" "$@"; }
+runbook() { "$PWD/target/quick/runbook" "$@"; }
 
 tell() { printf '\n\033[1m# %s\033[0m\n' "$*"; }
 show() { printf '\033[2m$ %s\033[0m\n' "$*"; "$@"; }
@@ -20,7 +20,7 @@ watch_starts() {
     sleep 0.5
 }
 
-cargo build --release --locked
+cargo build --profile quick --locked
 tests/scripts/demo-service.sh up
 rm -rf "$RUNBOOK_DATA_DIR"
 mkdir -p "$RUNBOOK_DATA_DIR"

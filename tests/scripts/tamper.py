@@ -94,8 +94,18 @@ def tamper_export(data, dice):
 # --- databases ---------------------------------------------------------------------------------------------------------
 
 
+# Kind, name, table and SQL of everything in the database as it was made; filled in from the original.
+SCHEMA = []
+
+
+def schema_of(db):
+    return db.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name").fetchall()
+
+
 def said_by_database(db, key):
     """What a database says, if it verifies: checkpoint, bodies, runs, state, blobs."""
+    check(schema_of(db) == SCHEMA, "the schema")
+    check(db.execute("PRAGMA integrity_check(1)").fetchall() == [("ok",)], "an index")
     trees = db.execute("SELECT size, checkpoint FROM tree").fetchall()
     check(len(trees) == 1, "the tree")
     text = signed_text(trees[0][1], key)
@@ -155,7 +165,8 @@ def another(value, dice):
 
 def tamper_database(image, dice):
     """The image with one change, and what was changed."""
-    kind = dice.choice(["cell", "cell", "cell", "cell", "row gone", "swap", "tail", "copy", "checkpoint", "byte"])
+    kind = dice.choice(
+        ["cell", "cell", "cell", "cell", "row gone", "swap", "tail", "copy", "checkpoint", "byte", "schema", "roots"])
     if kind == "byte":
         at = dice.randrange(len(image))
         return kind, image[:at] + bytes([image[at] ^ (1 << dice.randrange(8))]) + image[at + 1:]
@@ -185,6 +196,24 @@ def tamper_database(image, dice):
     elif kind == "tail":
         last, = db.execute("SELECT max(seq) FROM entry").fetchone()
         db.execute("DELETE FROM entry WHERE seq > ?", (last - dice.randrange(1, min(last, 9)),))
+    elif kind == "schema":
+        db.execute(dice.choice([
+            "CREATE INDEX forged ON run (run, status) WHERE status > ''",
+            "CREATE INDEX forged ON entry (run, version, body) WHERE run IS NOT NULL",
+            "CREATE VIEW forged AS SELECT * FROM run",
+            "CREATE TABLE forged (a)",
+            "CREATE TRIGGER forged AFTER INSERT ON entry BEGIN DELETE FROM note; END",
+            "DROP INDEX entry_run",
+            "DROP INDEX run_unfinished",
+            "ALTER TABLE note ADD COLUMN forged",
+        ]))
+    elif kind == "roots":
+        # An index, or two, in the place of another.
+        one, other = dice.sample(["entry_run", "note_run", "run_unfinished", "sqlite_autoindex_blob_1"], 2)
+        roots = dict(db.execute("SELECT name, rootpage FROM sqlite_schema"))
+        db.execute("PRAGMA writable_schema = ON")
+        for name, root in ((one, roots[other]), (other, roots[one])):
+            db.execute("UPDATE sqlite_schema SET rootpage = ? WHERE name = ?", (root, name))
     elif kind == "copy":
         row = list(dice.choice(db.execute("SELECT * FROM entry").fetchall()))
         row[0], = db.execute("SELECT max(seq) + 1 FROM entry").fetchone()
@@ -258,6 +287,7 @@ def main():
         # No write-ahead log: a database in memory has none.
         image[18:20] = b"\x01\x01"
         image = bytes(image)
+    SCHEMA.extend(schema_of(open_image(image)))
     by_export, by_database = said_by_export(export, key), said_by_database(open_image(image), key)
 
     dice = random.Random(asked.seed)

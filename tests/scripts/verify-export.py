@@ -78,6 +78,33 @@ def read(export):
     return header, lines
 
 
+def check_blobs(export, size, bodies, verifier_key):
+    """Every blob of a folder is what its name says, and there are those that belong to it: of an archive those of its signed
+    list, else those that the entries name and did not forget."""
+    belong = {}
+    for body in bodies:
+        belong.update(dict.fromkeys(body.get("blobs", [])))
+        for digest in body.get("pruned", []):
+            belong.pop(digest, None)
+    belong = set(belong)
+    note = os.path.join(export, "blobs.note")
+    if os.path.exists(note):
+        with open(note) as file:
+            first, entries, *lines = signed_text(file.read(), verifier_key).splitlines()
+        check(first == "runbook-audit-blobs/1" and entries == size, "blobs.note is the list of another archive")
+        belong = set(lines)
+    folder = os.path.join(export, "blobs")
+    there = set(os.listdir(folder)) if os.path.isdir(folder) else set()
+    for name in sorted(there):
+        path = os.path.join(folder, name)
+        check(os.path.isfile(path) and not os.path.islink(path), f"blobs/{name} is not a file")
+        with open(path, "rb") as file:
+            check(hashlib.sha256(file.read()).hexdigest() == name, f"the content of blobs/{name}")
+    for name in sorted(belong ^ there):
+        sys.exit(f"not what was signed: blobs/{name} {'is missing' if name in belong else 'does not belong to this export'}")
+    return len(there)
+
+
 def main(export, verifier_key):
     header, lines = read(export)
     origin, size, root = signed_text(header["checkpoint"], verifier_key).split("\n")[:3]
@@ -88,9 +115,12 @@ def main(export, verifier_key):
     check(before + len(lines) == int(size), f"{len(lines)} entries instead of {int(size) - before}")
     leaves = (hashlib.sha256(b"\x00" + line).digest() for line in lines)
     check(base64.b64encode(tree_root(leaves, before, peaks)).decode() == root, "the entries")
-    for number, line in enumerate(lines, before + 1):
-        check(json.loads(line)["seq"] == number, f"entry {number}")
+    bodies = [json.loads(line) for line in lines]
+    for number, body in enumerate(bodies, before + 1):
+        check(body["seq"] == number, f"entry {number}")
     what = f"{size} entries" if before == 0 else f"entries {before + 1} to {size}"
+    if os.path.isdir(export):
+        what += f" and {check_blobs(export, size, bodies, verifier_key)} blobs"
     print(f"{what} of {origin} are what was signed")
 
 

@@ -99,7 +99,7 @@ impl Proxy {
 fn serve(mut client: UnixStream, real: &Path, set: &Mutex<Set>) -> std::io::Result<()> {
     let head = read_head(&mut client)?;
     let text = String::from_utf8_lossy(&head).into_owned();
-    let (first, rest) = text.split_once("\r\n").unwrap_or((&text, ""));
+    let first = text.split("\r\n").next().unwrap_or_default();
     let (trick, sprung) = {
         let mut set = set.lock().expect("no connection panics");
         let fits = first.contains(set.trap.words);
@@ -113,10 +113,7 @@ fn serve(mut client: UnixStream, real: &Path, set: &Mutex<Set>) -> std::io::Resu
         return hold(&mut client);
     }
     let mut daemon = UnixStream::connect(real)?;
-    // A connection that becomes a stream of its own says so itself.
-    let close =
-        if text.contains("Upgrade:") || text.contains("upgrade:") { "" } else { "Connection: close\r\n" };
-    daemon.write_all(format!("{first}\r\n{close}{rest}").as_bytes())?;
+    daemon.write_all(request(&head).as_bytes())?;
     let (mut from, mut to) = (client.try_clone()?, daemon.try_clone()?);
     std::thread::spawn(move || drop(std::io::copy(&mut from, &mut to)));
     match trick {
@@ -153,13 +150,23 @@ fn serve(mut client: UnixStream, real: &Path, set: &Mutex<Set>) -> std::io::Resu
     }
 }
 
-fn pass_on(daemon: &mut UnixStream, client: &mut UnixStream) -> std::io::Result<()> {
+/// The head of a request as it is passed on: one request per connection.
+pub(super) fn request(head: &[u8]) -> String {
+    let text = String::from_utf8_lossy(head).into_owned();
+    let (first, rest) = text.split_once("\r\n").unwrap_or((&text, ""));
+    // A connection that becomes a stream of its own says so itself.
+    let close =
+        if text.contains("Upgrade:") || text.contains("upgrade:") { "" } else { "Connection: close\r\n" };
+    format!("{first}\r\n{close}{rest}")
+}
+
+pub(super) fn pass_on(daemon: &mut UnixStream, client: &mut UnixStream) -> std::io::Result<()> {
     std::io::copy(daemon, client)?;
     client.shutdown(Shutdown::Both)
 }
 
 /// Up to the empty line that ends the head.
-fn read_head(stream: &mut UnixStream) -> std::io::Result<Vec<u8>> {
+pub(super) fn read_head(stream: &mut UnixStream) -> std::io::Result<Vec<u8>> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte)? > 0 {

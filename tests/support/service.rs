@@ -16,7 +16,10 @@ pub(crate) fn next_number() -> u32 {
 pub(crate) struct Wanted {
     replicas: u32,
     env: Vec<String>,
+    /// More arguments of `docker run`.
+    options: Vec<&'static str>,
     heals_by_mark: bool,
+    unchecked: bool,
 }
 
 /// A service that runs.
@@ -38,6 +41,18 @@ impl Wanted {
         self
     }
 
+    /// Arguments of `docker run`, for every replica.
+    pub(crate) fn options(mut self, options: &[&'static str]) -> Self {
+        self.options.extend(options);
+        self
+    }
+
+    /// Without a health check, so that it needs no time to be up.
+    pub(crate) fn unchecked(mut self) -> Self {
+        self.unchecked = true;
+        self.options(&["--no-healthcheck"])
+    }
+
     /// Replicas may be made never to heal again, see [`Service::never_heals_again`].
     pub(crate) fn heals_by_mark(mut self) -> Self {
         self.heals_by_mark = true;
@@ -56,8 +71,9 @@ impl Wanted {
                 scope.spawn(move || service.start_replica(number));
             }
         });
+        let up = if service.wanted.unchecked { "start" } else { "health_status: healthy" };
         for number in 1..=service.replicas {
-            service.events.wait_for(0, "health_status: healthy", &service.replica(number));
+            service.events.wait_for(0, up, &service.replica(number));
         }
         service
     }
@@ -65,7 +81,7 @@ impl Wanted {
 
 impl Service {
     pub(crate) fn of(replicas: u32) -> Wanted {
-        Wanted { replicas, env: Vec::new(), heals_by_mark: false }
+        Wanted { replicas, env: Vec::new(), options: Vec::new(), heals_by_mark: false, unchecked: false }
     }
 
     /// One more, healthy.
@@ -86,6 +102,7 @@ impl Service {
         let mut arguments = vec!["run", "--detach", "--name", &name];
         arguments.extend(labels.iter().flat_map(|label| ["--label", label]));
         arguments.extend(wanted.env.iter().flat_map(|pair| ["--env", pair]));
+        arguments.extend(&wanted.options);
         arguments.push(IMAGE);
         docker(&arguments);
         if wanted.heals_by_mark {

@@ -58,7 +58,7 @@ pub(crate) fn undisturbed(shape: &Shape, bed: &Bed) -> Effects {
 
 /// How long the daemon may take to tell of an end that it has caused: it does so when it has heard of it itself, which may be
 /// after it has answered and started the container again.
-const LATE_EVENTS: Duration = Duration::from_secs(5);
+const LATE_EVENTS: Duration = Duration::from_secs(30);
 
 /// What was done, once all of what is expected has been told of, or will not be any more.
 fn done_at_last(shape: &Shape, bed: &Bed, mark: usize, expected: &Effects) -> Effects {

@@ -81,7 +81,7 @@ fn main() -> ExitCode {
     });
     let board = board.into_inner().expect("no lane panics");
     println!("{}", board.tally.table());
-    let wrong = board.tally.wrong();
+    let wrong = [board.tally.wrong(), &board.tally.slow()].concat();
     for case in &wrong {
         println!("{case}\n");
     }

@@ -22,7 +22,7 @@ const WEB: Shape = Shape {
 };
 
 /// All of them.
-pub(crate) const SHAPES: [Shape; 16] = [
+pub(crate) const SHAPES: [Shape; 19] = [
     Shape {
         name: "restart",
         covers: &["service-restart", "service.restart"],
@@ -85,6 +85,33 @@ pub(crate) const SHAPES: [Shape; 16] = [
         replicas: 2,
         arguments: |bed| library(bed, "service-start", &[]),
         prepare: |bed| drop(docker(&["stop", "-t", "1", &bed.service.replica(1), &bed.service.replica(2)])),
+        ..WEB
+    },
+    Shape {
+        name: "pause",
+        covers: &["service-pause", "service.pause"],
+        replicas: 2,
+        arguments: |bed| library(bed, "service-pause", &[]),
+        prepare: |bed| drop(try_docker(&["unpause", &bed.service.replica(1), &bed.service.replica(2)])),
+        ..WEB
+    },
+    Shape {
+        name: "unpause",
+        covers: &["service-unpause", "service.unpause"],
+        replicas: 2,
+        arguments: |bed| library(bed, "service-unpause", &[]),
+        prepare: |bed| drop(try_docker(&["pause", &bed.service.replica(1), &bed.service.replica(2)])),
+        ..WEB
+    },
+    Shape {
+        name: "signal",
+        covers: &["service-signal", "service.signal"],
+        arguments: |bed| library(bed, "service-signal", &["signal=TERM"]),
+        prepare: |bed| {
+            docker(&["start", &bed.service.replica(1)]);
+            until_true("the replica to be healthy", || bed.service.is_healthy(1));
+        },
+        once: true,
         ..WEB
     },
     Shape {

@@ -56,11 +56,15 @@ impl Tally {
         self.rows.values().map(|row| row.kills).sum()
     }
 
-    /// Everything that went wrong, the slow first decisions included.
-    pub(crate) fn wrong(&self) -> Vec<String> {
+    /// Everything that went wrong.
+    pub(crate) fn wrong(&self) -> &[String] {
+        &self.wrong
+    }
+
+    /// The shapes whose first decision took too long: a figure, of a machine that is not busy.
+    pub(crate) fn slow(&self) -> Vec<String> {
         let slow = self.rows.iter().filter(|(_, row)| row.slowest > FIRST_DECISION);
-        let slow = slow.map(|(shape, row)| format!("{shape}: the first decision took {:?}", row.slowest));
-        self.wrong.iter().cloned().chain(slow).collect()
+        slow.map(|(shape, row)| format!("{shape}: the first decision took {:?}", row.slowest)).collect()
     }
 
     pub(crate) fn table(&self) -> String {

@@ -9,8 +9,8 @@ use tempfile::TempDir;
 use crate::model::ids::Digest;
 
 use super::super::{
-    Draft, Error, JOINED, JoinError, Reader, VerifyError, VerifyOptions, export, join, prove, public_key,
-    verify, verify_export, verify_receipt,
+    Draft, Error, Exported, JOINED, JoinError, Reader, VerifyError, VerifyOptions, export, join, prove,
+    public_key, verify, verify_export, verify_receipt,
 };
 use super::{fact, of_run, open, row, run};
 
@@ -54,7 +54,9 @@ fn an_export_verifies_with_the_public_key_alone() {
 
     let folder = out.path().join("folder/");
     export(dir.path(), &folder).unwrap();
-    assert_eq!(verify_export(&folder, &key, None).unwrap(), stranger);
+    let whole = verify_export(&folder, &key, None).unwrap();
+    assert_eq!(whole.blobs.as_ref().map(|blobs| blobs.checked), Some(1));
+    assert_eq!(Exported { blobs: None, ..whole }, stranger);
     let blob = folder.join("blobs").join(Digest::of("the runbook").as_str());
     assert_eq!(std::fs::read(blob).unwrap(), b"the runbook");
     assert_eq!(std::fs::read_to_string(folder.join("audit.pub")).unwrap(), format!("{key}\n"));

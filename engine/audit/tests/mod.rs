@@ -2,10 +2,12 @@
 
 mod appending;
 mod archiving;
+mod conditions;
 mod crashing;
 mod exporting;
 mod opening;
 mod reading;
+mod starting;
 mod tampering;
 
 use std::path::Path;

@@ -85,6 +85,20 @@ fn any_changed_byte_of_any_body_is_found_and_named() {
     }
 }
 
+fn in_schema(change: &str, name: &str) -> String {
+    format!("PRAGMA writable_schema = ON; UPDATE sqlite_schema SET {change} WHERE name = '{name}'")
+}
+
+/// Exchanges where two tables or indexes stand in the file.
+fn exchange(one: &str, other: &str) -> String {
+    format!(
+        "PRAGMA writable_schema = ON;
+         CREATE TEMP TABLE roots AS SELECT name, rootpage FROM sqlite_schema WHERE name IN ('{one}', '{other}');
+         UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM roots WHERE roots.name != sqlite_schema.name)
+         WHERE name IN ('{one}', '{other}')"
+    )
+}
+
 #[test]
 fn every_edit_is_found_at_its_place() {
     let cases = [
@@ -138,17 +152,50 @@ fn every_edit_is_found_at_its_place() {
         ("DELETE FROM state WHERE key = 'k2'", "state `b/k2`: is missing"),
         ("UPDATE blob SET bytes = CAST('other' AS BLOB) WHERE rowid = 1", "blob `"),
         ("INSERT INTO blob VALUES ('x', x'00')", "blob `x`: its content does not match"),
-        ("CREATE TRIGGER quiet AFTER INSERT ON entry BEGIN DELETE FROM note; END", "audit.db: has triggers"),
+        (
+            "CREATE TRIGGER quiet AFTER INSERT ON entry BEGIN DELETE FROM note; END",
+            "audit.db: `audit.db` has the trigger `quiet`, which",
+        ),
     ];
+    found_each(&cases);
+}
+
+/// Each change of a copy is found, in words that begin so.
+fn found_each(cases: &[(&str, &str)]) {
     let untouched = log();
     for (sql, expected) in cases {
         let dir = copy(&untouched);
         raw(&dir, sql);
         let text = found(dir.path(), None).to_string();
         let expected =
-            (0..3).fold(expected.to_owned(), |text, n| text.replace(&format!("RUN{n}"), run(n).as_str()));
+            (0..3).fold((*expected).to_owned(), |text, n| text.replace(&format!("RUN{n}"), run(n).as_str()));
         assert!(text.starts_with(&expected), "{sql}\n found    {text}\n expected {expected}");
     }
+}
+
+#[test]
+fn a_schema_that_is_not_ours_to_the_letter_is_found() {
+    found_each(&[
+        ("CREATE VIEW other AS SELECT * FROM run", "audit.db: `audit.db` has the view `other`, which"),
+        ("CREATE TABLE other (a)", "audit.db: `audit.db` has the table `other`, which"),
+        (
+            "CREATE INDEX other ON run (run, status) WHERE status > ''",
+            "audit.db: `audit.db` has the index `other`, which",
+        ),
+        ("DROP INDEX entry_run", "audit.db: `audit.db` has no index `entry_run` any more"),
+        (
+            "DROP INDEX run_unfinished; CREATE INDEX run_unfinished ON run (run, finished_ms)",
+            "audit.db: the index `run_unfinished` of `audit.db` is not the one that was made",
+        ),
+        ("ANALYZE", "audit.db: `audit.db` has the table `sqlite_stat1`, which"),
+        (&exchange("entry_run", "note_run"), "audit.db: "),
+        (&exchange("run_unfinished", "entry_run"), "audit.db: "),
+        (&exchange("state", "run_unfinished"), "state `b/k0`: is missing"),
+        (
+            &in_schema("rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = 'note')", "tile"),
+            "audit.db: two",
+        ),
+    ]);
 }
 
 #[test]
@@ -328,9 +375,9 @@ fn a_table_that_was_dropped_is_damage_to_everyone() {
 fn what_is_refused_at_the_opening_is_found_by_verify_and_by_a_look() {
     let untouched = log();
     let changes = [
-        "UPDATE tree SET clean = 0, trusted_frontier = x''",
-        "UPDATE tree SET clean = 0, trusted_size = 0",
-        "UPDATE tree SET clean = 0, trusted_size = 7",
+        "UPDATE tree SET trusted_frontier = zeroblob(32)",
+        "UPDATE tree SET trusted_size = 7",
+        "UPDATE tree SET trusted_size = 256, trusted_frontier = zeroblob(32)",
         "UPDATE tree SET checkpoint = 'gone'",
         "UPDATE tree SET frontier = x''",
         "DELETE FROM tree",

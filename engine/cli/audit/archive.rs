@@ -90,7 +90,7 @@ fn tell(context: &Context, archived: &Archived) {
 
 fn refused(why: &ArchiveError) -> Error {
     match why {
-        ArchiveError::Unverified(VerifyError::Tampered(tampered)) => super::verify::bad(tampered),
+        ArchiveError::Unverified(VerifyError::Tampered(tampered)) => super::verify::bad(tampered, false),
         ArchiveError::Unverified(VerifyError::Unreadable(error)) | ArchiveError::Log(error) => {
             error.clone().into()
         }

@@ -1,5 +1,6 @@
 //! `runbook audit join`: takes what an emergency wrote elsewhere into the audit log, and lets its engine act again.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -10,8 +11,8 @@ use crate::cli::Ended;
 use crate::cli::context::Context;
 use crate::config::Settings;
 use crate::error::{Error, Kind, exit};
-use crate::executor::emergency;
 use crate::executor::lock_file::{self, LockFile};
+use crate::executor::{emergency, segment};
 
 /// Left in a segment that was joined, so that it is not offered again.
 const JOINED: &str = "joined";
@@ -20,13 +21,18 @@ const JOINED: &str = "joined";
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   runbook audit join                              every segment of this data directory
-  runbook audit join /run/runbook-emergency-1f2e/1795248450341-9025
+  runbook audit join /run/runbook-emergency-5d41402abc4b2a76b9719d911017c592
+  runbook audit join /mnt/segment --trust         one that the key of this data directory did not announce
 
 A segment is verified, kept whole, and vouched for by one entry; nothing of it is renumbered. The engine may act again
-once no segment is left, and none of them is under way.")]
+once no segment is left, and none of them is under way. A segment is a folder of yours with mode 0700 that the key of the
+data directory announced. With --trust you vouch for any other log: check whose it is first.")]
 pub(in crate::cli) struct Join {
     /// A segment of this data directory [default: all that were not joined yet]
     segments: Vec<PathBuf>,
+    /// Join these logs although the key of this data directory did not announce them: you vouch for them
+    #[arg(long, requires = "segments")]
+    trust: bool,
 }
 
 impl Join {
@@ -37,8 +43,12 @@ impl Join {
         let segments = if self.segments.is_empty() {
             left.clone()
         } else {
-            let all = emergency::segments(dir, &settings.temporary());
-            self.segments.iter().map(|named| own(dir, named, &all)).collect::<Result<_, _>>()?
+            let all = segment::segments(dir, &settings.temporary());
+            let own = |named: &PathBuf| match own(dir, named, &all) {
+                Err(_) if self.trust => trusted(context, named),
+                other => other,
+            };
+            self.segments.iter().map(own).collect::<Result<_, _>>()?
         };
         for segment in &segments {
             at_rest(segment)?;
@@ -60,6 +70,14 @@ impl Join {
             emergency::reopen(dir).map_err(|error| Error::file(dir, "open the fence of", &error))?;
         }
         tell(context, &joined, &left);
+        for path in segment::unannounced(dir, &settings.temporary()).iter().filter(|path| unmarked(path)) {
+            if !segments.contains(path) {
+                let shown = path.display();
+                context.out.hint(&format!(
+                    "`{shown}` is a log of yours that the key of this data directory did not announce; if you made it: `runbook audit join {shown} --trust`"
+                ));
+            }
+        }
         Ok(exit::SUCCEEDED)
     }
 }
@@ -100,11 +118,28 @@ fn own(dir: &Path, named: &Path, all: &[PathBuf]) -> Result<PathBuf, Error> {
     })
 }
 
+/// A log that a person vouches for, though nobody announced it.
+fn trusted(context: &Context, named: &Path) -> Result<PathBuf, Error> {
+    let path = std::fs::canonicalize(named).map_err(|error| Error::file(named, "read", &error))?;
+    let owner = std::fs::metadata(&path).map_err(|error| Error::file(named, "read", &error))?.uid();
+    let key = audit::public_key(&path)?;
+    context.out.warning(&format!(
+        "nobody announced `{}`: it belongs to user {owner} and is signed by `{}`; you vouch for its entries",
+        path.display(),
+        key.name()
+    ));
+    Ok(path)
+}
+
 /// Segments of this data directory that were not joined yet.
 pub(in crate::cli) fn unjoined(settings: &Settings) -> Vec<PathBuf> {
-    let mut segments = emergency::segments(&settings.data.path, &settings.temporary());
-    segments.retain(|segment| !segment.join(JOINED).exists());
+    let mut segments = segment::segments(&settings.data.path, &settings.temporary());
+    segments.retain(|segment| unmarked(segment));
     segments
+}
+
+fn unmarked(segment: &Path) -> bool {
+    !segment.join(JOINED).exists()
 }
 
 fn take_in(context: &Context, audit: &Audit, segment: &Path) -> Result<Value, Error> {

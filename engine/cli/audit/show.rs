@@ -28,7 +28,7 @@ impl Show {
                 .hint("`runbook audit tail` shows the newest")
         };
         if self.body {
-            context.out.line(reader.body(self.entry)?.ok_or_else(absent)?);
+            context.out.exact(&format!("{}\n", reader.body(self.entry)?.ok_or_else(absent)?));
         } else {
             context.out.json(&reader.entry(self.entry)?.ok_or_else(absent)?);
         }

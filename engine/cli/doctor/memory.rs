@@ -5,12 +5,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use super::Check;
 use super::machine::free_bytes;
 use crate::api::client::Client;
-use crate::audit::{self, Reader};
+use crate::audit::{self, Reader, RunRow};
 use crate::cli::audit::join::unjoined;
 use crate::clock;
 use crate::config::Settings;
 use crate::error::Error;
+use crate::executor::plugins::Plugins;
+use crate::executor::why_set_aside;
 use crate::model::size;
+use crate::model::step_type::Catalogue;
 
 /// An entry newer than now by more than this: the clock was set back.
 const CLOCK_SLACK_MS: u64 = 60_000;
@@ -76,7 +79,7 @@ fn told(settings: &Settings, reader: &Reader) -> Result<Vec<Check>, Error> {
         checks.push(Check::fail("clock", found, "the clock was set back: set it, and keep it by NTP"));
     }
     checks.insert(1, kept(reader.kept_bytes()?, settings.quota.0));
-    checks.push(unfinished(reader)?);
+    checks.extend(unfinished(reader, Plugins::open(&settings.data.path).catalogue())?);
     Ok(checks)
 }
 
@@ -96,15 +99,34 @@ fn kept(used: u64, quota: u64) -> Check {
     Check::warn("audit quota", found, todo)
 }
 
-fn unfinished(reader: &Reader) -> Result<Check, Error> {
-    let rows = reader.unfinished()?;
+/// What is unfinished, and which of it cannot be read.
+fn unfinished(reader: &Reader, catalogue: &Catalogue) -> Result<Vec<Check>, Error> {
+    let mut rows = reader.unfinished()?;
+    let mut aside = Vec::new();
+    rows.retain(|row| match why_set_aside(reader, row, catalogue) {
+        None => true,
+        Some(why) => {
+            let found = format!("run `{}` is set aside, since it cannot be read: {}", row.run, why.why);
+            let todo = format!(
+                "`runbook runs show {}` tells more, `runbook runs cancel {}` ends it",
+                row.run, row.run
+            );
+            aside.push(Check::warn("runs", found, todo));
+            false
+        }
+    });
+    aside.insert(0, of_people(&rows));
+    Ok(aside)
+}
+
+fn of_people(rows: &[RunRow]) -> Check {
     let stuck = rows.iter().filter(|row| matches!(row.status.as_str(), "in-doubt" | "left")).count();
     let found = format!("{} unfinished, {stuck} of them need a person", rows.len());
-    Ok(if stuck == 0 {
+    if stuck == 0 {
         Check::ok("runs", found)
     } else {
         Check::warn("runs", found, "`runbook runs list --unfinished`, then `runs resume` or `runs settle`")
-    })
+    }
 }
 
 fn cache(settings: &Settings) -> Check {

@@ -16,6 +16,7 @@ use serde_json::json;
 
 use crate::config::Environment;
 use crate::error::Error;
+use crate::model::text::{for_json, for_terminal};
 use crate::secrets::scrub;
 use paint::Paint;
 
@@ -129,14 +130,18 @@ impl Output {
         self.raw(&format!("{}\n", text.as_ref()));
     }
 
-    /// Data, as it is.
+    /// Data, without an end of line. Hidden characters are written out.
     pub(crate) fn raw(&self, text: &str) {
-        self.bytes(text.as_bytes());
+        self.write(for_terminal(&scrub::text(text)).as_bytes());
     }
 
-    /// Data that need not be text.
-    pub(crate) fn bytes(&self, bytes: &[u8]) {
-        self.write(&scrub::bytes(bytes));
+    /// Data that programs take as it is; on a terminal hidden characters are written out all the same.
+    pub(crate) fn exact(&self, text: &str) {
+        if self.stdout_is_terminal {
+            self.raw(text);
+        } else {
+            self.write(scrub::text(text).as_bytes());
+        }
     }
 
     fn write(&self, bytes: &[u8]) {
@@ -168,10 +173,10 @@ impl Output {
     pub(crate) fn redraw(&self, before: usize, rows: &[String]) {
         let mut text = if before > 0 { format!("\u{1b}[{before}A\r\u{1b}[J") } else { String::new() };
         for row in rows {
-            text.push_str(row);
+            text.push_str(&for_terminal(&scrub::text(row)));
             text.push('\n');
         }
-        self.raw(&text);
+        self.write(text.as_bytes());
     }
 
     /// A document for programs.
@@ -180,13 +185,13 @@ impl Output {
         let written = written.unwrap_or_else(|error| {
             json!({"error": {"kind": "internal", "message": error.to_string()}}).to_string()
         });
-        self.write(format!("{written}\n").as_bytes());
+        self.write(format!("{}\n", for_json(&written)).as_bytes());
     }
 
     /// One document of many, on a line of its own.
     pub(crate) fn json_line(&self, document: &impl Serialize) {
         if let Ok(line) = scrubbed(document, false) {
-            self.write(format!("{line}\n").as_bytes());
+            self.write(format!("{}\n", for_json(&line)).as_bytes());
         }
     }
 
@@ -195,11 +200,11 @@ impl Output {
         self.talk_raw(&format!("{}\n", text.as_ref()));
     }
 
-    /// Talk, as it is.
+    /// Talk, without an end of line. Hidden characters are written out.
     #[expect(clippy::unused_self, reason = "all writing goes through the one who knows the terminal")]
     pub(crate) fn talk_raw(&self, text: &str) {
         let mut stderr = std::io::stderr().lock();
-        let _ = stderr.write_all(scrub::text(text).as_bytes()).and_then(|()| stderr.flush());
+        let _ = stderr.write_all(for_terminal(&scrub::text(text)).as_bytes()).and_then(|()| stderr.flush());
     }
 
     /// What to do next.
@@ -255,6 +260,20 @@ fn scrubbed(document: &impl Serialize, pretty: bool) -> serde_json::Result<Strin
     }
     let document = scrub::document(serde_json::to_value(document)?);
     if pretty { serde_json::to_string_pretty(&document) } else { serde_json::to_string(&document) }
+}
+
+/// A writer of whole lines through which nothing hidden passes.
+pub(crate) struct Shown<W>(pub(crate) W);
+
+impl<W: Write> Write for Shown<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write_all(for_terminal(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Why data is lost; not if its reader has gone, who wanted no more.

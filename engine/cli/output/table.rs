@@ -125,7 +125,7 @@ mod tests {
     fn what_others_say_does_not_steer_the_terminal() {
         let mut table = Table::new(&["ABOUT"]);
         table.row(vec!["a\u{1b}[2J\nb".into()]);
-        assert_eq!(table.render(Paint(false), None), "ABOUT\na[2J b\n");
+        assert_eq!(table.render(Paint(false), None), "ABOUT\na\\u{1b}[2J b\n");
     }
 
     #[test]

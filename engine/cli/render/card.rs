@@ -3,12 +3,14 @@
 
 use crate::cli::output::paint::Paint;
 use crate::executor::request::Card;
-use crate::model::grant::{ContainerGrant, GrantSet, Selector, StateAction};
+use crate::model::grant::{ContainerAction, ContainerGrant, GrantSet, Selector, StateAction};
 use crate::model::runbook::{Part, Risk, Runbook, Template};
 use crate::model::secret_grant::{SecretAction, SecretGrant};
 
 /// Before every line.
 const INDENT: &str = "  ";
+/// A budget holds back what takes a container down, and a command does what it wants.
+const AFTERWARDS: &str = " (commands are not held back: what they took down is checked after each of them)";
 /// What a grant to reveal lets a plugin do.
 const SEES: &str = "SEE THE PLAIN TEXT";
 
@@ -98,6 +100,9 @@ fn containers<T, N>(
         if let Some(least) = &grant.min_healthy {
             line.push_str(&format!("; at least {} healthy", number(least)));
         }
+        if grant.actions.contains(&ContainerAction::Exec) {
+            line.push_str(AFTERWARDS);
+        }
     }
     line
 }
@@ -154,7 +159,7 @@ pub(crate) fn template(template: &Template) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::grant::{ContainerAction, StateGrant};
+    use crate::model::grant::StateGrant;
     use expect_test::expect;
 
     #[test]

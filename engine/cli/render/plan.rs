@@ -152,6 +152,7 @@ mod tests {
                 note: None,
             }],
             status: EndStatus::Succeeded,
+            cause: None,
             message: String::new(),
             card: Card { risk: Risk::Low, grants: GrantSet::default(), locks: Vec::new() },
         }

@@ -8,6 +8,7 @@ use crate::cli::output::table::{Cell, Table};
 use crate::cli::output::time;
 use crate::model::effect::FailureKind;
 use crate::model::ids::RunId;
+use crate::run::differences::words;
 use crate::run::view::{RunView, StepView};
 
 /// The most of a step's last lines shown.
@@ -140,6 +141,7 @@ impl Told<'_> {
                 ));
             }
         }
+        text.push_str(&self.not_as_before(paint));
         let next = self.next();
         if !next.is_empty() {
             text.push_str(&format!("{}\n", paint.cyan("next:")));
@@ -148,6 +150,17 @@ impl Told<'_> {
                 let pad = width - command.chars().count();
                 text.push_str(&format!("  {command}{}  {}\n", " ".repeat(pad), paint.dim(why)));
             }
+        }
+        text
+    }
+
+    /// One line for each container that is not as it was, and when the run last looked at it.
+    fn not_as_before(&self, paint: Paint) -> String {
+        let mut text = String::new();
+        for difference in &self.view.not_as_before {
+            let words = crate::error::printable(&words(std::slice::from_ref(difference)));
+            let seen = paint.dim(&format!("(seen at {})", time::of_day(difference.seen_ms)));
+            text.push_str(&format!("{} {words} {seen}\n", paint.yellow("not as before:")));
         }
         text
     }
@@ -254,6 +267,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::model::effect::{Failure, FailureKind};
     use crate::model::ids::RunbookName;
+    use crate::run::differences::{Difference, What};
     use crate::run::event::Question;
     use expect_test::expect;
 
@@ -291,6 +305,7 @@ pub(crate) mod tests {
             locks: Vec::new(),
             locks_taken_by: None,
             in_doubt: Vec::new(),
+            not_as_before: Vec::new(),
             steps,
         }
     }
@@ -328,6 +343,23 @@ pub(crate) mod tests {
               runbook run service-restart -p service=shop/web   once the cause is gone
         "]]
         .assert_eq(&format!("{}{}", told.end(Paint(false)), told.help(Paint(false))));
+    }
+
+    #[test]
+    fn a_container_that_is_not_as_it_was_has_a_line() {
+        let down = Difference {
+            what: What::Down,
+            container: "shop-web-1".to_owned(),
+            id: "1".to_owned(),
+            name_now: None,
+            seen_ms: 3_000,
+        };
+        let view = RunView { not_as_before: vec![down], ..run("left", Vec::new()) };
+        let parameters = json!({});
+        let told = told(&view, &parameters);
+        let line = told.help(Paint(false)).lines().next().unwrap_or_default().to_owned();
+        assert!(line.starts_with("not as before: `shop-web-1` is down (seen at "), "{line}");
+        assert_eq!(told.document()["not_as_before"][0]["what"], "down");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::model::text::is_hidden;
+
 /// The longest value shown in a line.
 const MAX_CHARACTERS: usize = 80;
 
@@ -29,14 +31,14 @@ pub(crate) fn inline(value: &Value) -> String {
     }
 }
 
-/// Quoted for a shell, if it needs to be. Control characters are written out, so that a command can be shown without
+/// Quoted for a shell, if it needs to be. Hidden characters are written out, so that a command can be shown without
 /// steering the terminal and still be copied.
 pub(crate) fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         return text.to_owned();
     }
-    if text.chars().any(char::is_control) {
+    if text.chars().any(is_hidden) {
         return format!("$'{}'", text.chars().map(escaped).collect::<String>());
     }
     format!("'{}'", text.replace('\'', "'\\''"))
@@ -48,7 +50,8 @@ fn escaped(c: char) -> String {
         '\n' => "\\n".to_owned(),
         '\t' => "\\t".to_owned(),
         '\'' | '\\' => format!("\\{c}"),
-        c if c.is_control() => format!("\\u{:04x}", u32::from(c)),
+        c if u32::from(c) > 0xffff && is_hidden(c) => format!("\\U{:08x}", u32::from(c)),
+        c if is_hidden(c) => format!("\\u{:04x}", u32::from(c)),
         c => c.to_string(),
     }
 }
@@ -70,7 +73,7 @@ mod tests {
     #[test]
     fn values_are_short_and_harmless() {
         assert_eq!(inline(&json!({"service": "shop/web", "batch": 2})), "batch = 2, service = shop/web");
-        assert_eq!(short(&json!("a\u{1b}[2J\nb")), "a[2J b");
+        assert_eq!(short(&json!("a\u{1b}[2J\nb")), "a\\u{1b}[2J b");
         assert_eq!(short(&json!("x".repeat(200))).chars().count(), MAX_CHARACTERS);
     }
 
@@ -79,6 +82,7 @@ mod tests {
         assert_eq!(flag("service", &json!("shop/web")), "-p service=shop/web");
         assert_eq!(flag("why", &json!("it's; down")), r"-p 'why=it'\''s; down'");
         assert_eq!(flag("why", &json!("a\u{1b}[2J\nit's \\")), r"-p $'why=a\u001b[2J\nit\'s \\'");
+        assert_eq!(flag("why", &json!("a\u{202e}\u{e0041}")), r"-p $'why=a\u202e\U000e0041'");
         assert_eq!(flag("list", &json!(["a", "b"])), r#"-p 'list=["a","b"]'"#);
     }
 }

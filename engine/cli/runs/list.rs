@@ -1,14 +1,20 @@
 //! `runbook runs list`.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
+use serde_json::{Value, json};
 
 use super::super::Ended;
 use super::super::context::Context;
 use super::super::output::table::{Cell, Table};
 use super::super::output::time;
+use super::aside::{SET_ASIDE, set_aside};
 use crate::audit::{self, Reader, RunFilter, RunRow};
 use crate::clock;
 use crate::error::exit;
+use crate::executor::Aside;
+use crate::model::ids::RunId;
 use crate::run::event::EndStatus;
 
 /// The states of runs that are not over.
@@ -60,29 +66,49 @@ impl List {
             Err(audit::Error::Absent { .. }) => Vec::new(),
             Err(error) => return Err(error.into()),
         };
+        let aside = set_aside(context, &rows)?;
         if context.out.is_json() {
-            context.out.json(&rows);
+            let documents = rows.iter().map(|row| document(row, aside.get(&row.run)));
+            context.out.json(&documents.collect::<Vec<_>>());
             return Ok(exit::SUCCEEDED);
         }
         let width = context.out.table_width();
-        context.out.raw(&table(&rows, clock::now_ms()).render(context.out.paint, width));
+        context.out.raw(&table(&rows, &aside, clock::now_ms()).render(context.out.paint, width));
+        for run in aside.keys() {
+            context
+                .out
+                .hint(&format!("`runbook runs show {run}` tells why it is set aside and how to end it"));
+        }
         Ok(exit::SUCCEEDED)
     }
 }
 
-fn table(rows: &[RunRow], now_ms: u64) -> Table {
+/// The row, and why its run cannot be carried on.
+fn document(row: &RunRow, aside: Option<&Aside>) -> Value {
+    let mut document = json!(row);
+    if let Some(aside) = aside {
+        document["set_aside"] = json!(aside.why);
+    }
+    document
+}
+
+fn table(rows: &[RunRow], aside: &BTreeMap<RunId, Aside>, now_ms: u64) -> Table {
     let mut table = Table::new(&["RUN", "STATUS", "RUNBOOK", "ABOUT", "WHO", "WHEN", "TOOK", "MESSAGE"]);
     for row in rows {
         let took = row.finished_ms.map(|end| time::span(end.saturating_sub(row.started_ms)));
+        let (status, message) = match aside.get(&row.run) {
+            Some(aside) => (SET_ASIDE, aside.why.as_str()),
+            None => (row.status.as_str(), row.message.as_str()),
+        };
         table.row(vec![
             row.run.as_str().into(),
-            Cell::status(row.status.as_str()),
+            Cell::status(status),
             row.runbook.as_str().into(),
             row.subject.as_str().into(),
             row.actor.as_str().into(),
             time::ago(row.started_ms, now_ms).into(),
             took.unwrap_or_default().into(),
-            crate::error::printable(&row.message).into(),
+            crate::error::printable(message).into(),
         ]);
     }
     table

@@ -1,6 +1,7 @@
 //! `runbook runs`: what was run, what is running, and what a person decides about it.
 
 mod answer;
+pub(super) mod aside;
 mod cancel;
 mod list;
 mod replay;

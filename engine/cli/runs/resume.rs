@@ -8,7 +8,7 @@ use super::super::output::time;
 use super::super::run::conclude;
 use super::super::session::Session;
 use super::super::watching::{Display, Watching};
-use super::{find, reader};
+use super::{aside, find, reader};
 use crate::audit::{RunRow, examine};
 use crate::clock;
 use crate::error::{Error, Kind, exit};
@@ -34,22 +34,43 @@ pub(in crate::cli) struct Resume {
 impl Resume {
     pub(super) fn run(self, context: &Context) -> Ended {
         let reader = reader(context)?;
-        let runs = match &self.run {
-            Some(run) => vec![find(&reader, run)?],
+        let mut rows = match &self.run {
+            Some(run) => reader.run(&find(&reader, run)?)?.into_iter().collect(),
             // A child run is carried on by its parent.
-            None => chosen(context, &reader.unfinished()?, self.yes)?,
+            None => reader.unfinished()?,
         };
         drop(reader);
-        if runs.is_empty() {
-            return Ok(exit::SUCCEEDED);
+        let aside = aside::set_aside(context, &rows)?;
+        rows.retain(|row| !aside.contains_key(&row.run));
+        if self.run.is_some()
+            && let Some((run, aside)) = aside.iter().next()
+        {
+            return Err(aside::refused(run.clone(), aside.clone()));
         }
-        context.wait_many(async {
-            let session = Session::open(context).await?;
-            let ended = carry_on(context, &session, &runs).await;
-            session.close().await;
-            ended
-        })
+        for (run, aside) in &aside {
+            context.out.warning(&format!("run `{run}` is set aside, since it cannot be read: {}", aside.why));
+            context.out.hint(&format!("`runbook runs show {run}` tells what to do about it"));
+        }
+        let runs = match &self.run {
+            Some(_) => rows.into_iter().map(|row| row.run).collect(),
+            None => chosen(context, &rows, self.yes)?,
+        };
+        let ended = if runs.is_empty() { Ok(exit::SUCCEEDED) } else { carry_all_on(context, &runs) };
+        // What was changed by somebody is told by the exit code as well.
+        match aside.into_iter().find(|(_, aside)| aside.damaged) {
+            Some((run, aside)) => ended.and(Err(aside::refused(run, aside))),
+            None => ended,
+        }
     }
+}
+
+fn carry_all_on(context: &Context, runs: &[RunId]) -> Ended {
+    context.wait_many(async {
+        let session = Session::open(context).await?;
+        let ended = carry_on(context, &session, runs).await;
+        session.close().await;
+        ended
+    })
 }
 
 /// All at once; each is then shown in turn.

@@ -8,6 +8,7 @@ use super::super::context::Context;
 use super::command;
 use crate::error::Error;
 use crate::executor::request::Command;
+use crate::model::json;
 use crate::run::event::Settlement;
 
 /// Decide about a call of which nobody can tell whether it happened
@@ -49,7 +50,8 @@ impl Settle {
 
 fn result(text: Option<&str>) -> Result<Value, Error> {
     let Some(text) = text else { return Ok(Value::Null) };
-    serde_json::from_str(text).map_err(|error| {
-        Error::usage(format!("--result is not JSON: {error}")).hint("quote it: --result '{\"id\": 1}'")
+    json::read(text).map_err(|error| {
+        Error::usage(format!("--result cannot be read as JSON: {error}"))
+            .hint("quote it: --result '{\"id\": 1}'")
     })
 }

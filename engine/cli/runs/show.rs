@@ -8,7 +8,8 @@ use super::super::context::Context;
 use super::super::follow::{Follower, Happening};
 use super::super::output::time;
 use super::super::render::{card, story};
-use super::{find, reader};
+use super::{aside, find, reader};
+use crate::audit::RunRow;
 use crate::error::exit;
 use crate::executor::request::Card;
 
@@ -27,13 +28,31 @@ pub(in crate::cli) struct Show {
     log: bool,
 }
 
+fn asked_by(row: &RunRow) -> String {
+    let reason = row.reason.as_ref().map(|reason| format!(": {}", crate::error::printable(reason)));
+    let (actor, date, target) = (&row.actor, time::date(row.started_ms), &row.target);
+    format!("\n  asked by {actor} on {date}, target {target}{}", reason.unwrap_or_default())
+}
+
 impl Show {
     pub(super) fn run(self, context: &Context) -> Ended {
         let reader = reader(context)?;
         let run = find(&reader, &self.run)?;
         let row = reader.run(&run)?;
         let mut follower = Follower::new(&context.settings()?.data.path, run)?;
-        let happenings = follower.read(&context.catalogue()?)?;
+        let happenings = match (follower.read(&context.catalogue()?), &row) {
+            (Err(error), Some(row)) => {
+                aside::show(context, row, &error.message);
+                return Ok(exit::SUCCEEDED);
+            }
+            (read, _) => read?,
+        };
+        if let Some(row) = &row
+            && let Some(aside) = aside::set_aside(context, std::slice::from_ref(row))?.get(&row.run)
+        {
+            aside::show(context, row, &aside.why);
+            return Ok(exit::SUCCEEDED);
+        }
         let view = follower.view();
         let told = follower.told(&view);
         let out = &context.out;
@@ -52,17 +71,8 @@ impl Show {
         {
             out.line(format!("\n  {}", crate::error::printable(why)));
         }
-        if let Some(row) = row {
-            let reason = row
-                .reason
-                .map(|reason| format!(": {}", crate::error::printable(&reason)))
-                .unwrap_or_default();
-            out.line(format!(
-                "\n  asked by {} on {}, target {}{reason}",
-                row.actor,
-                time::date(row.started_ms),
-                row.target
-            ));
+        if let Some(row) = &row {
+            out.line(asked_by(row));
         }
         if let (Some(accepted), Some(runbook)) = (follower.accepted(), follower.runbook()) {
             let risk = runbook.risk;

@@ -20,9 +20,10 @@ pub(crate) use self::original::{Kind, Object, Original};
 use crate::containers::error::Error;
 use crate::containers::exec::check_identity;
 use crate::containers::files::NewSecrets;
-use crate::containers::labels::{CALL, NETWORKS, ONE_OFF, ORIGIN, REPLACES, REPLICA};
+use crate::containers::labels::{CALL, NETWORKS, ONE_OFF, ORIGIN, OVERRIDES, REPLACES, REPLICA};
 use crate::containers::name;
 use crate::containers::types::Overrides;
+pub(crate) use crate::model::container_text::is_image;
 
 /// How many containers that a replacement replaced, one after the other, its label names.
 const MAX_REPLACED: usize = 8;
@@ -38,6 +39,15 @@ impl Clone {
     /// Puts secrets into the environment.
     pub(crate) fn add_env(&mut self, secrets: &NewSecrets) {
         change_env(&mut self.body, &secrets.variables().collect::<Vec<_>>());
+    }
+
+    /// Writes down what it was to have differently; what the original was to have is forgotten.
+    pub(crate) fn note_overrides(&mut self, digest: Option<String>) {
+        let labels = labels(&mut self.body);
+        match digest {
+            Some(digest) => drop(labels.insert(OVERRIDES.to_owned(), json!(digest))),
+            None => drop(labels.remove(OVERRIDES)),
+        }
     }
 }
 
@@ -75,15 +85,6 @@ pub(crate) fn check(overrides: &Overrides) -> Result<(), Error> {
         return refuse("that is not the name of an image".to_owned());
     }
     Ok(())
-}
-
-/// `[registry[:port]/]path[:tag][@digest]`, or an image id.
-pub(crate) fn is_image(text: &str) -> bool {
-    let legal = |part: &str| {
-        name::is_name(part.split(['@', ':']).next().unwrap_or_default())
-            && part.chars().all(|c| c.is_ascii_alphanumeric() || "._-:@".contains(c))
-    };
-    !text.is_empty() && text.split('/').all(legal)
 }
 
 /// Refuses to copy what no copy can have too.

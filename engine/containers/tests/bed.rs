@@ -3,6 +3,7 @@
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::containers::{Connection, Daemon, Error, ExecCommand};
 
@@ -29,6 +30,21 @@ pub(super) fn docker(arguments: &[&str]) -> String {
         String::from_utf8_lossy(&output.stderr)
     );
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// How long anything may take on a slow and loaded machine.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The first thing `look` finds.
+pub(super) async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(began.elapsed() < PATIENCE, "waited {PATIENCE:?} for {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 impl Bed {
@@ -83,6 +99,13 @@ impl Bed {
         env: &[(String, String)],
     ) -> Result<String, Error> {
         self.daemon.exec_create(id, &ExecCommand { command, env, ..ExecCommand::default() }, &[]).await
+    }
+
+    /// Returns once a container with `EAT_MB` holds this much.
+    pub(super) async fn until_eaten(&self, id: &str, mb: usize) {
+        let size = || docker(&["exec", id, "sh", "-c", "wc -c </dev/shm/eaten || echo 0"]);
+        let eaten = async || (size().parse() == Ok(mb << 20)).then_some(());
+        until(&format!("{mb} MB in use in a container of {}", self.name), eaten).await;
     }
 
     /// What Docker says of a container, by a Go template.

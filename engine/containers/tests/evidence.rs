@@ -1,9 +1,7 @@
 //! What is read when people look for a cause.
 
-use std::time::Duration;
-
 use crate::clock;
-use crate::containers::tests::bed::{Bed, docker};
+use crate::containers::tests::bed::{Bed, docker, until};
 use crate::model::effect::FailureKind;
 
 #[tokio::test]
@@ -13,12 +11,12 @@ async fn logs_are_of_this_life_or_of_the_one_before() {
     docker(&["exec", &id, "true"]);
     assert_eq!(bed.daemon.logs(&id, 10, true).await.unwrap(), "");
     docker(&["restart", "--time", "5", &id]);
-    std::thread::sleep(Duration::from_millis(300));
-    let all = bed.daemon.logs(&id, 100, false).await.unwrap();
-    assert!(
-        all.contains("life 1\n") && all.contains("life 2\n") && all.contains("warning of life 2\n"),
-        "{all}"
-    );
+    until("the words of both lives", async || {
+        let all = bed.daemon.logs(&id, 100, false).await.unwrap();
+        let words = ["life 1\n", "life 2\n", "warning of life 2\n"];
+        words.iter().all(|words| all.contains(words)).then_some(())
+    })
+    .await;
     let previous = bed.daemon.logs(&id, 100, true).await.unwrap();
     assert!(previous.contains("life 1\n") && previous.contains("end of life 1\n"), "{previous}");
     assert!(!previous.contains("life 2"), "{previous}");
@@ -29,9 +27,11 @@ async fn logs_are_of_this_life_or_of_the_one_before() {
 async fn logs_of_a_terminal_are_lines_too() {
     let bed = Bed::new();
     let id = bed.run("one", &["--tty"]);
-    std::thread::sleep(Duration::from_millis(300));
-    let logs = bed.daemon.logs(&id, 10, false).await.unwrap();
-    assert!(logs.lines().any(|line| line == "life 1"), "{logs:?}");
+    until("a line of its own", async || {
+        let logs = bed.daemon.logs(&id, 10, false).await.unwrap();
+        logs.lines().any(|line| line == "life 1").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -40,8 +40,11 @@ async fn events_tell_what_happened_in_between() {
     let since = clock::now_ms();
     let id = bed.run("one", &[]);
     docker(&["restart", "--time", "5", &id]);
-    std::thread::sleep(Duration::from_millis(50));
-    let events = bed.daemon.events(Some(&id), since, u64::MAX).await.unwrap();
+    let events = until("the event of the restart", async || {
+        let events = bed.daemon.events(Some(&id), since, u64::MAX).await.unwrap();
+        events.iter().any(|event| event.action == "restart").then_some(events)
+    })
+    .await;
     let actions: Vec<&str> = events
         .iter()
         .map(|event| event.action.as_str())
@@ -67,7 +70,7 @@ async fn a_document_has_no_values_of_the_environment() {
 async fn measures_and_processes_are_of_what_runs() {
     let bed = Bed::new();
     let id = bed.run("one", &["--memory", "64m", "--env", "EAT_MB=20"]);
-    std::thread::sleep(Duration::from_millis(500));
+    bed.until_eaten(&id, 20).await;
     let sample = bed.daemon.stats(&id).await.unwrap();
     assert!(sample.memory_bytes > 20 << 20, "{sample:?}");
     assert_eq!(sample.memory_limit_bytes, 64 << 20);

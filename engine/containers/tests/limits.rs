@@ -1,7 +1,5 @@
 //! Changing limits of what runs.
 
-use std::time::Duration;
-
 use crate::containers::tests::bed::Bed;
 use crate::containers::types::Limits;
 use crate::model::effect::FailureKind;
@@ -39,7 +37,7 @@ async fn a_quota_stays_a_quota() {
 async fn memory_in_use_is_not_taken_away() {
     let bed = Bed::new();
     let id = bed.run("one", &["--memory", "64m", "--env", "EAT_MB=30"]);
-    std::thread::sleep(Duration::from_millis(500));
+    bed.until_eaten(&id, 30).await;
     let refused = bed.daemon.update(&id, &limits(0, 20, 20)).await.unwrap_err();
     assert!(refused.certain && refused.failure.kind == FailureKind::Conflict, "{refused}");
     assert!(refused.failure.message.contains("killed"), "{refused}");

@@ -7,6 +7,7 @@ mod doubt;
 mod evidence;
 mod exec;
 mod files;
+mod hostile;
 mod lifecycle;
 mod limits;
 mod service;

@@ -1,5 +1,7 @@
 //! The engine in this process, on a real audit log and with real plugins.
 
+mod admission;
+mod children;
 mod docker;
 mod library;
 

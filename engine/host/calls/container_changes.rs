@@ -73,10 +73,11 @@ impl Change {
         matches!(self, Self::Kill { signal, .. } if matches!(signal.as_str(), "KILL" | "SIGKILL" | "9"))
     }
 
-    /// Whether the container is as the call would leave it. `before` tells a new life from the old one.
+    /// Whether the container is as the call would leave it. `before` tells a new life from the old one; a new life that
+    /// the restart policy began is nobody's doing.
     fn reached(&self, before: &Container, now: &Container) -> bool {
         match self {
-            Self::Stop { .. } | Self::Kill { .. } => !up(now) && now.started_at == before.started_at,
+            Self::Stop { .. } | Self::Kill { .. } => !up(now) && same_hand(before, now),
             Self::Start { .. } => now.started_at != before.started_at,
             Self::Pause { .. } => now.state == State::Paused && now.started_at == before.started_at,
             Self::Unpause { .. } => now.state == State::Running && now.started_at == before.started_at,
@@ -88,7 +89,7 @@ impl Change {
 
     /// Whether the container is as it was before the call.
     fn untouched(&self, before: &Container, now: &Container) -> bool {
-        let same_life = up(now) == up(before) && now.started_at == before.started_at;
+        let same_life = up(now) == up(before) && same_hand(before, now);
         match self {
             Self::Rename { .. } => same_life && now.name == before.name,
             Self::Update { .. } => same_life && now.limits == before.limits,
@@ -182,6 +183,11 @@ impl Change {
     }
 }
 
+/// Whether it lives the same life, or one that its restart policy began after a crash.
+fn same_hand(before: &Container, now: &Container) -> bool {
+    now.started_at == before.started_at || now.restart_count > before.restart_count
+}
+
 /// The daemon fills in what was not asked for (0).
 fn as_wished(wished: &Limits, now: &Limits) -> bool {
     let fits = |wish: u64, is: u64| wish == 0 || wish == is;
@@ -232,7 +238,7 @@ impl Call for Change {
             // Any signal may end a container.
             Self::Kill { .. } => (ContainerAction::Kill, true),
             Self::Pause { .. } => (ContainerAction::Pause, true),
-            Self::Unpause { .. } => (ContainerAction::Pause, false),
+            Self::Unpause { .. } => (ContainerAction::Unpause, false),
             Self::Rename { .. } => (ContainerAction::Remove, false),
             Self::Update { .. } => (ContainerAction::Update, false),
             Self::Remove { force, .. } => (ContainerAction::Remove, *force),

@@ -15,7 +15,8 @@ use super::container_changes::to_value;
 use super::secrets::{check_placed, check_variables};
 use crate::clock;
 use crate::containers::types::{Container, ExecOutput, Health, Overrides, State};
-use crate::containers::{ExecCommand, ExecTrace, NewSecrets, check_file};
+use crate::containers::{ExecCommand, ExecTrace, NewSecrets, OVERRIDES, overrides};
+use crate::model::container_text::{check_file, check_label_name};
 use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::model::grant::ContainerAction;
 use crate::model::ids::Digest;
@@ -51,9 +52,6 @@ impl Create {
 /// How long a daemon usually takes to create a container.
 const CREATION: Duration = Duration::from_millis(500);
 
-/// Labels by which the daemon, Compose and this engine tell whose a container is: a step may not set them.
-const RESERVED_LABELS: [&str; 3] = ["com.docker.", "io.docker.", "runbook."];
-
 impl Call for Create {
     fn function(&self) -> &'static str {
         "containers.create"
@@ -72,25 +70,20 @@ impl Call for Create {
     }
 
     fn check(&self) -> Result<(), Failure> {
-        let reserved = |label: &&String| {
-            let name = label.split('=').next().unwrap_or_default().trim().to_ascii_lowercase();
-            RESERVED_LABELS.iter().any(|prefix| name.starts_with(prefix))
-        };
         let plain = self.overrides.env.iter().map(|change| change.split('=').next().unwrap_or_default());
         check_variables(&self.secret_env, &plain)?;
         check_placed(&self.secret_files, "files")?;
         for (path, _) in &self.secret_files.0 {
-            check_file(path)
-                .map_err(|why| Failure::new(FailureKind::Invalid, "containers.secret-file", why))?;
+            check_file(path).map_err(|unfit| {
+                Failure::new(FailureKind::Invalid, "containers.secret-file", unfit.message)
+            })?;
         }
-        match self.overrides.labels.iter().find(reserved) {
-            Some(label) => Err(Failure::new(
-                FailureKind::Denied,
-                "containers.reserved-label",
-                format!("label `{}` tells whose a container is: a step may not set it", label.escape_debug()),
-            )),
-            None => Ok(()),
+        for label in &self.overrides.labels {
+            check_label_name(label.split('=').next().unwrap_or_default()).map_err(|unfit| {
+                Failure::new(FailureKind::Denied, "containers.reserved-label", unfit.message)
+            })?;
         }
+        Ok(())
     }
 
     fn secrets(&self) -> Vec<Use> {
@@ -160,6 +153,11 @@ impl Call for Create {
         if let Some(image) = &self.overrides.image {
             made.image.clone_from(image);
             overlay.assume(format!("that image `{image}` starts"));
+        }
+        made.labels.retain(|(name, _)| name != OVERRIDES);
+        if self.secret_env.is_empty() && self.secret_files.is_empty() {
+            let digest = overrides::digest(&self.overrides, before["image_id"].as_str());
+            made.labels.extend(digest.map(|digest| (OVERRIDES.to_owned(), digest)));
         }
         let answer = to_value(&made);
         overlay.put_made(made, self.overrides.one_shot);

@@ -7,12 +7,14 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::super::call::{Asked, Call, Need, Trouble};
+use super::super::context::lock;
 use super::super::limits;
 use super::super::world::World;
 use crate::containers::types::Condition;
 use crate::model::effect::{Failure, FailureKind};
 use crate::model::grant::ContainerAction;
 use crate::model::ids::Digest;
+use crate::model::unknown::unknown;
 
 /// What is looked at; its fields are the recorded arguments.
 #[derive(Debug, Clone, Serialize)]
@@ -89,6 +91,9 @@ impl Call for Look {
 
     fn perform<'a>(&'a self, world: &'a World, _key: &'a Digest) -> Asked<'a> {
         async move {
+            if let Some(answer) = self.supposed_of_made(world) {
+                return answer;
+            }
             match self {
                 Self::Service { service } => value(world.service(service).await?),
                 Self::Project { project } => value(world.project(project).await?),
@@ -97,7 +102,7 @@ impl Call for Look {
                 Self::WaitUntil { id, condition, timeout_ms } => {
                     value(world.wait_until(id, *condition, Duration::from_millis(*timeout_ms)).await?)
                 }
-                // What a plan itself has made or changed has no logs, statistics or events of that yet.
+                // What a plan itself has changed has no logs, statistics or events of that yet.
                 Self::Logs { id, lines, previous } => {
                     value(world.daemon()?.logs(id, (*lines).min(MAX_LOG_LINES), *previous).await?)
                 }
@@ -111,6 +116,29 @@ impl Call for Look {
             }
         }
         .boxed()
+    }
+}
+
+impl Look {
+    /// In a plan, the answer about a container that the run makes: what it prints is supposed, and nothing else can be told.
+    fn supposed_of_made(&self, world: &World) -> Option<Result<Value, Trouble>> {
+        let (Self::Logs { id, .. }
+        | Self::Stats { id, .. }
+        | Self::Top { id, .. }
+        | Self::Events { id, .. }
+        | Self::Document { id, .. }) = self
+        else {
+            return None;
+        };
+        let mut overlay = lock(world.overlay()?);
+        let name = overlay.made(id)?.name.clone();
+        overlay.suppose();
+        if matches!(self, Self::Logs { .. }) {
+            overlay.assume(format!("that `{name}` does what it is made for, and what it prints"));
+            return Some(Ok(unknown()));
+        }
+        let message = format!("what `{}` tells of `{name}` cannot be known before the run", self.function());
+        Some(Err(Trouble::certain(FailureKind::Unavailable, "plan.unknown", message)))
     }
 }
 

@@ -18,10 +18,11 @@ use super::super::limits;
 use super::super::overlay::Overlay;
 use super::super::secret::Use;
 use super::super::world::World;
-use super::http_secrets::{self, Part, Place};
+use super::http_secrets::{self, Part};
 use crate::clock;
 use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::model::grant::{ContainerAction, Selector};
+use crate::model::http_request::{Place, check_header, is_reserved};
 use crate::model::ids::Digest;
 
 /// A request; its fields are the recorded arguments.
@@ -62,22 +63,14 @@ struct Connect {
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-/// Headers by which one connection reaches another host than the granted one, or one request hides another.
-const RESERVED_HEADERS: [&str; 10] = [
-    "host",
-    "connection",
-    "content-length",
-    "transfer-encoding",
-    "upgrade",
-    "te",
-    "trailer",
-    "keep-alive",
-    "proxy-connection",
-    "proxy-authorization",
-];
-
-pub(super) fn is_reserved(name: &str) -> bool {
-    RESERVED_HEADERS.iter().any(|known| name.eq_ignore_ascii_case(known))
+/// Refuses a header that a step may not set.
+pub(super) fn header(name: &str) -> Result<(), Failure> {
+    let (kind, code) = if is_reserved(name) {
+        (FailureKind::Denied, "http.reserved-header")
+    } else {
+        (FailureKind::Invalid, "http.header")
+    };
+    check_header(name).map_err(|unfit| Failure::new(kind, code, unfit.message))
 }
 
 /// Whether the run may connect there. A wildcard host means the containers it may read.
@@ -280,11 +273,8 @@ impl Call for Send {
             let message = format!("the body has more than {} bytes", limits::MAX_BODY_BYTES);
             return Err(Failure::new(FailureKind::Exhausted, "http.body", message));
         }
-        if let Some(name) = self.headers.iter().map(|(name, _)| name).find(|name| is_reserved(name)) {
-            let message = format!(
-                "header `{name}` tells whom a request is for or how it is sent: a step may not set it"
-            );
-            return Err(Failure::new(FailureKind::Denied, "http.reserved-header", message));
+        for (name, _) in &self.headers {
+            header(name)?;
         }
         http_secrets::check(&self.secrets, &self.headers, self.body.as_ref())?;
         Address::of_url(&self.url).map(|_| ())

@@ -11,14 +11,13 @@ use super::super::call::Trouble;
 use super::super::limits;
 use super::super::secret::{SecretRef, Use};
 use super::super::world::World;
-use super::http::is_reserved;
+use super::http::header as header_of_step;
 use crate::model::effect::{Failure, FailureKind};
+use crate::model::http_request::{
+    AUTHORIZATION, Place, check_body, check_place, check_together, is_reserved,
+};
+use crate::model::unfit::Unfit;
 use crate::secrets::SecretValue;
-
-/// The longest name of a place or a prefix, in bytes.
-const MAX_PLACE_BYTES: usize = 1_024;
-/// The header of basic authentication.
-const AUTHORIZATION: &str = "authorization";
 
 /// A secret and where it goes; its fields are the recorded arguments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -29,36 +28,6 @@ pub(super) struct Part {
     pub(super) place: Place,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) prefix: String,
-}
-
-/// Where.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Place {
-    Header(String),
-    JsonField(String),
-    FormField(String),
-    BasicAuth(String),
-}
-
-impl Place {
-    fn words(&self) -> String {
-        match self {
-            Self::Header(name) => format!("header `{}`", name.escape_debug()),
-            Self::JsonField(pointer) => format!("JSON field `{}`", pointer.escape_debug()),
-            Self::FormField(name) => format!("form field `{}`", name.escape_debug()),
-            Self::BasicAuth(user) => format!("password of `{}`", user.escape_debug()),
-        }
-    }
-
-    /// The header it takes for itself.
-    fn header(&self) -> Option<&str> {
-        match self {
-            Self::Header(name) => Some(name),
-            Self::BasicAuth(_) => Some(AUTHORIZATION),
-            Self::JsonField(_) | Self::FormField(_) => None,
-        }
-    }
 }
 
 fn invalid(message: String) -> Failure {
@@ -84,69 +53,17 @@ pub(super) fn check(
         let message = format!("a request takes at most {} secrets", limits::MAX_SECRETS);
         return Err(Failure::new(FailureKind::Exhausted, "secrets.too-many", message));
     }
-    for (index, part) in parts.iter().enumerate() {
-        one(part, headers)?;
-        let clash = parts[..index].iter().any(|other| {
-            let same = |name: &str| other.place.header().is_some_and(|h| h.eq_ignore_ascii_case(name));
-            other.place == part.place || part.place.header().is_some_and(same)
-        });
-        if clash {
-            return Err(invalid(format!("two secrets are given for one place, {}", part.place.words())));
+    let unfit = |unfit: Unfit| invalid(unfit.message);
+    for part in parts {
+        if let Some(name) = part.place.header().filter(|name| is_reserved(name)) {
+            header_of_step(name)?;
         }
+        check_place(&part.place, &part.prefix).map_err(unfit)?;
     }
-    let json = parts.iter().any(|part| matches!(part.place, Place::JsonField(_)));
-    let form = parts.iter().any(|part| matches!(part.place, Place::FormField(_)));
-    let object = body.is_some_and(|body| {
-        serde_json::from_str::<Value>(body).is_ok_and(|body| body.is_object() || body.is_array())
-    });
-    if form && (json || object) {
-        return Err(invalid("a body is either JSON or a form".to_owned()));
-    }
-    if json && body.is_none_or(|body| serde_json::from_str::<Value>(body).is_err()) {
-        return Err(invalid(
-            "a secret goes into a field of a JSON body, and the body is not JSON".to_owned(),
-        ));
-    }
-    Ok(())
-}
-
-fn one(part: &Part, headers: &[(String, String)]) -> Result<(), Failure> {
-    let (Place::Header(text) | Place::JsonField(text) | Place::FormField(text) | Place::BasicAuth(text)) =
-        &part.place;
-    if text.len() > MAX_PLACE_BYTES || part.prefix.len() > MAX_PLACE_BYTES {
-        return Err(invalid(format!("a place or a prefix has more than {MAX_PLACE_BYTES} bytes")));
-    }
-    if let Some(name) = part.place.header() {
-        if reqwest::header::HeaderName::from_bytes(name.as_bytes()).is_err() {
-            return Err(invalid(format!("`{}` is no name of a header", name.escape_debug())));
-        }
-        if is_reserved(name) {
-            let message = format!(
-                "header `{name}` tells whom a request is for or how it is sent: a step may not set it"
-            );
-            return Err(Failure::new(FailureKind::Denied, "http.reserved-header", message));
-        }
-        if headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
-            return Err(invalid(format!("header `{name}` is given in plain and as a secret")));
-        }
-    }
-    match &part.place {
-        Place::Header(_) if part.prefix.contains(['\r', '\n']) => {
-            Err(invalid("a prefix in a header holds no line break".to_owned()))
-        }
-        Place::JsonField(pointer) if !pointer.starts_with('/') => Err(invalid(format!(
-            "`{}` is no JSON pointer: write for example `/password`",
-            pointer.escape_debug()
-        ))),
-        Place::FormField(name) if name.is_empty() => Err(invalid("a form field has a name".to_owned())),
-        Place::BasicAuth(user) if user.contains(':') || user.chars().any(char::is_control) => {
-            Err(invalid(format!("`{}` is no name of a user: it may hold no colon", user.escape_debug())))
-        }
-        Place::BasicAuth(_) if !part.prefix.is_empty() => {
-            Err(invalid("a password of `basic-auth` has no prefix".to_owned()))
-        }
-        _ => Ok(()),
-    }
+    let places: Vec<&Place> = parts.iter().map(|part| &part.place).collect();
+    let plain: Vec<&str> = headers.iter().map(|(name, _)| name.as_str()).collect();
+    check_together(&places, &plain).map_err(unfit)?;
+    check_body(&places, body.map(String::as_str)).map_err(unfit)
 }
 
 /// What is sent: never recorded, never printed.

@@ -17,8 +17,9 @@ use super::super::quota::Room;
 use super::super::world::World;
 use crate::audit::StateChange;
 use crate::model::effect::{Effect, Failure, FailureKind};
-use crate::model::grant::StateAction;
+use crate::model::grant::{StateAction, check_state_name};
 use crate::model::ids::Digest;
+use crate::model::json::{self, Unreadable};
 use crate::secrets::scrub;
 
 enum State {
@@ -26,15 +27,6 @@ enum State {
     List { bucket: String, prefix: String },
     Set { bucket: String, key: String, value: String },
     Delete { bucket: String, key: String },
-}
-
-fn word(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let legal = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._/-".contains(b);
-    (1..=128).contains(&bytes.len())
-        && !b"._/-".contains(&bytes[0])
-        && bytes.iter().all(legal)
-        && !text.contains("..")
 }
 
 impl State {
@@ -98,11 +90,8 @@ impl Call for State {
             Self::List { .. } => None,
         };
         for name in std::iter::once(self.bucket()).chain(keys.map(String::as_str)) {
-            if !word(name) {
-                return invalid(format!(
-                    "`{}` is no name for a bucket or key: lower-case letters, digits and `._/-`, at most 128",
-                    name.escape_debug()
-                ));
+            if let Err(unfit) = check_state_name(name) {
+                return invalid(unfit.message);
             }
         }
         let Self::Set { value, .. } = self else { return Ok(()) };
@@ -111,8 +100,12 @@ impl Call for State {
                 format!("a value has at most {} bytes, this one {}", limits::MAX_STATE_BYTES, value.len());
             return Err(Failure::new(FailureKind::Exhausted, "state.too-large", message));
         }
-        match serde_json::from_str::<Value>(value) {
+        match json::read::<Value>(value) {
             Ok(_) => Ok(()),
+            Err(Unreadable::Excess(excess)) => {
+                let message = format!("the value is too large: {excess}");
+                Err(Failure::new(FailureKind::Exhausted, "state.too-large", message))
+            }
             Err(error) => invalid(format!("the value is not JSON: {error}")),
         }
     }

@@ -18,6 +18,9 @@ use std::sync::{Arc, LazyLock};
 use cel::{Context, Env, IdedExpr};
 use serde_json::{Map, Value};
 
+use super::json;
+use super::unknown::{UNKNOWN, holds_unknown, leads_to_unknown, prune, unknown};
+
 pub use kinds::Kind;
 pub use references::Reference;
 pub use syntax::InvalidExpression;
@@ -36,7 +39,19 @@ pub const RUN_FIELDS: [&str; 5] = ["id", "name", "reason", "status", "target"];
 
 /// The names an expression can see, by their top-level word (`parameters`, `steps`, `run`, `trigger`, `alert`, `item`, `output`).
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Scope(pub Map<String, Value>);
+pub struct Scope {
+    /// The names.
+    pub names: Map<String, Value>,
+    /// Whether a plan asks: what cannot be known before the run may be among the names, and stays unknown.
+    pub supposing: bool,
+}
+
+impl Scope {
+    /// These names, all of them known.
+    pub fn of(names: Map<String, Value>) -> Self {
+        Self { names, supposing: false }
+    }
+}
 
 /// An expression that could not be evaluated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -121,25 +136,64 @@ impl Expression {
         }
     }
 
-    /// Evaluates over the names in scope.
+    /// Evaluates over the names in scope. In a plan, what rests on something unknown is unknown.
     pub fn evaluate(&self, scope: &Scope) -> Result<Value, EvaluationError> {
-        self.evaluate_within(scope, MAX_EXPRESSION_WORK)
-            .map_err(|message| EvaluationError { expression: self.text.clone(), message })
+        let failed = |message| EvaluationError { expression: self.text.clone(), message };
+        if scope.supposing {
+            let resting = self.resting_on_unknown(scope);
+            if !resting.is_empty() {
+                return Ok(self.without(&resting, scope).unwrap_or_else(unknown));
+            }
+        }
+        let value = self.evaluate_within(scope, MAX_EXPRESSION_WORK).map_err(failed)?;
+        json::check(&value).map_err(|excess| failed(format!("its result cannot be used: {excess}")))?;
+        Ok(value)
     }
 
-    /// Evaluates to a boolean; another type is an error.
+    /// The references whose values cannot be known, or not wholly.
+    fn resting_on_unknown(&self, scope: &Scope) -> Vec<&Reference> {
+        let unknown = |reference: &&Reference| {
+            let Some((name, members)) = reference.path.split_first() else { return false };
+            scope.names.get(name).is_some_and(|value| leads_to_unknown(value, members))
+        };
+        self.references.iter().filter(unknown).collect()
+    }
+
+    /// The value, if it is the same whatever the unknown turns out to be: nothing asks for it, as in `true || unknown`.
+    fn without(&self, resting: &[&Reference], scope: &Scope) -> Option<Value> {
+        if resting.iter().any(|reference| reference.tested || reference.path.len() < 2) {
+            return None;
+        }
+        let mut names = scope.names.clone();
+        for reference in resting {
+            let (name, members) = reference.path.split_first()?;
+            prune(names.get_mut(name)?, members);
+        }
+        self.evaluate_within(&Scope::of(names), MAX_EXPRESSION_WORK).ok()
+    }
+
+    /// Whether its value cannot be known before the run.
+    pub fn is_unknown(&self, scope: &Scope) -> bool {
+        scope.supposing && self.evaluate(scope).is_ok_and(|value| holds_unknown(&value))
+    }
+
+    /// Evaluates to a boolean; another type is an error. A plan supposes that what it cannot know holds.
     pub fn holds(&self, scope: &Scope) -> Result<bool, EvaluationError> {
         let value = self.evaluate(scope)?;
+        if scope.supposing && holds_unknown(&value) {
+            return Ok(true);
+        }
         value.as_bool().ok_or_else(|| EvaluationError {
             expression: self.text.clone(),
             message: format!("it must be true or false, but it is {}", convert::describe(&value)),
         })
     }
 
-    /// Evaluates to a list; another type is an error.
+    /// Evaluates to a list; another type is an error. A plan supposes no items where it cannot know them.
     pub fn items(&self, scope: &Scope) -> Result<Vec<Value>, EvaluationError> {
         match self.evaluate(scope)? {
             Value::Array(items) => Ok(items),
+            Value::String(text) if scope.supposing && text.contains(UNKNOWN) => Ok(Vec::new()),
             other => Err(EvaluationError {
                 expression: self.text.clone(),
                 message: format!("it must be a list, but it is {}", convert::describe(&other)),
@@ -158,7 +212,7 @@ impl Expression {
 
     fn evaluate_here(&self, program: &IdedExpr, scope: &Scope, work: u64) -> Result<Value, String> {
         let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
-        for (name, value) in &scope.0 {
+        for (name, value) in &scope.names {
             let used: Vec<&Reference> =
                 self.references.iter().filter(|r| r.path.first() == Some(name)).collect();
             if !used.is_empty() {

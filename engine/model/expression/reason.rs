@@ -53,7 +53,7 @@ pub(super) fn sentence(error: &ExecutionError, references: &[Reference], scope: 
 /// Where the path of a name ends in nothing: "`steps.before.output` has no `runing`".
 fn missing(reference: &Reference, scope: &Scope) -> Option<String> {
     let (root, members) = reference.path.split_first()?;
-    let Some(mut value) = scope.0.get(root) else {
+    let Some(mut value) = scope.names.get(root) else {
         return Some(format!("there is no `{root}` here"));
     };
     let mut place = root.clone();

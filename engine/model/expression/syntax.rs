@@ -9,6 +9,7 @@ use cel::parser::{ParseErrors, Parser};
 use super::room::{self, MAX_DOTS, MAX_OPERATORS};
 use super::{MAX_EXPRESSION_BYTES, MAX_EXPRESSION_DEPTH};
 use crate::model::suggestion;
+use crate::model::text::visible;
 
 /// Every function an expression may call.
 const FUNCTIONS: [&str; 21] = [
@@ -238,12 +239,6 @@ fn quoted(said: &str) -> Option<&str> {
     let end = rest.find("' expecting").or_else(|| rest.rfind('\''))?;
     let word = rest[..end].trim();
     (!word.is_empty()).then_some(word)
-}
-
-/// A word as it can be shown on a terminal, its quotes as they are.
-fn visible(word: &str) -> String {
-    let shown = |c: char| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() };
-    word.chars().map(shown).collect()
 }
 
 /// Hints for what people write from habit.

@@ -3,6 +3,7 @@ use proptest::strategy::Strategy;
 use serde_json::{Value, json};
 
 use super::{Expression, Kind, MAX_EXPRESSION_BYTES, Scope};
+use crate::model::unknown::unknown;
 
 fn scope() -> Scope {
     let Value::Object(map) = json!({
@@ -12,7 +13,7 @@ fn scope() -> Scope {
     }) else {
         unreachable!("an object")
     };
-    Scope(map)
+    Scope::of(map)
 }
 
 fn eval(text: &str) -> Result<Value, String> {
@@ -20,6 +21,41 @@ fn eval(text: &str) -> Result<Value, String> {
         .map_err(|e| format!("parse: {}", e.message))?
         .evaluate(&scope())
         .map_err(|e| e.message)
+}
+
+#[test]
+fn in_a_plan_what_rests_on_the_unknown_is_unknown() {
+    let mut supposing = scope();
+    supposing.supposing = true;
+    supposing.names["steps"]["exec"] = json!({ "status": "succeeded", "output": unknown() });
+    supposing.names["steps"]["each"] = json!({ "status": "succeeded", "output": [{ "n": 1 }, unknown()] });
+    let eval = |text: &str, scope: &Scope| Expression::parse(text, 1).unwrap().evaluate(scope);
+    for text in [
+        "steps.exec.output.exit_code == 0",
+        "int(steps.exec.output.stdout)",
+        "steps.exec.output == null",
+        "has(steps.exec.output.stdout)",
+        "size(steps.each.output)",
+        "steps.each.output[0].n",
+        "parameters.names.map(n, n + steps.exec.output.stdout)",
+        "'stdout' in steps.exec.output",
+        "parameters.batch == 1 || steps.exec.output.exit_code == 0",
+    ] {
+        let expression = Expression::parse(text, 1).unwrap();
+        assert_eq!(expression.evaluate(&supposing), Ok(unknown()), "{text}");
+        assert!(expression.is_unknown(&supposing) && expression.holds(&supposing).unwrap(), "{text}");
+        assert_eq!(expression.items(&supposing), Ok(Vec::new()), "{text}");
+    }
+    for (text, known) in [
+        ("steps.exec.status", json!("succeeded")),
+        ("steps.before.output.running", json!(3)),
+        ("parameters.batch == 2 ? 1 : steps.exec.output.exit_code", json!(1)),
+        ("parameters.names.filter(n, n == 'c' && n == steps.exec.output.stdout)", json!([])),
+    ] {
+        assert_eq!(eval(text, &supposing), Ok(known), "{text}");
+    }
+    let running = Scope { supposing: false, ..supposing };
+    assert!(eval("steps.exec.output.exit_code == 0", &running).is_err(), "in a run it is a text");
 }
 
 #[test]

@@ -1,37 +1,48 @@
 //! Whether a value is what a JSON Schema wants, in sentences: the inputs and outputs of steps.
 
+mod formats;
+mod integers;
+mod partial;
 mod wording;
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use jsonschema::Validator;
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
-use wording::{missing, none_given, problem};
+use wording::problems;
 
-use super::duration::{parse_duration, parse_size};
-use super::runbook::Template;
-use super::suggestion;
+pub use formats::{DURATION_FORMAT, SECRET_FORMAT, SIZE_FORMAT};
+pub use partial::template_problems;
 
 /// The most problems told of one value.
 const MAX_PROBLEMS: usize = 20;
 /// How often `$ref` is followed to get to a schema itself.
 const MAX_REFERENCES: usize = 16;
-/// The `format` of texts that are durations; `duration` itself means ISO 8601 in JSON Schema.
-pub const DURATION_FORMAT: &str = "duration-text";
-/// The `format` of texts that are names of secrets; whether they are is said where grants are checked.
-pub const SECRET_FORMAT: &str = "secret-name";
-/// The `format` of texts that are sizes.
-pub const SIZE_FORMAT: &str = "size-text";
+/// How deep choices within choices are followed.
+const MAX_CHOICES: usize = 8;
+/// Stands for a value that is not known yet. No text can be this: it would be an expression.
+const HOLE: &str = "${{ }}";
 
 /// One thing that is wrong with a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Names and indexes from the value's root.
     pub path: Vec<String>,
+    /// Whether the name at the end of the path is what is wrong, and not its value.
+    pub by_name: bool,
     /// One sentence.
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+}
+
+impl Problem {
+    /// One of a value.
+    pub fn new(path: Vec<String>, message: String, hint: Option<String>) -> Self {
+        Self { path, by_name: false, message, hint }
+    }
 }
 
 /// A schema ready to check values against; making one costs some fifty times what a check does.
@@ -43,10 +54,7 @@ pub struct Checker {
 impl Checker {
     /// A schema may come from anybody's plugin; one that cannot be compiled must not take the engine down.
     pub fn new(schema: &Value) -> Self {
-        let options = jsonschema::options()
-            .with_format(DURATION_FORMAT, |text| parse_duration(text).is_ok())
-            .with_format(SIZE_FORMAT, |text| parse_size(text).is_ok())
-            .should_validate_formats(true);
+        let options = formats::taught(jsonschema::options());
         let validator = catch_unwind(AssertUnwindSafe(|| options.build(schema)))
             .map_err(|_| unusable(""))
             .and_then(|built| built.map_err(|error| unusable(&error.to_string())));
@@ -68,10 +76,17 @@ impl Checker {
 
     /// Everything that is wrong with a value.
     pub fn problems(&self, value: &Value) -> Vec<Problem> {
+        self.told(value, |_| true)
+    }
+
+    /// Everything that is wrong with a value and passes `counts`.
+    fn told(&self, value: &Value, counts: impl Fn(&ValidationError<'_>) -> bool) -> Vec<Problem> {
         match &self.validator {
             Err(unusable) => vec![unusable.clone()],
-            Ok(validator) => catch_unwind(AssertUnwindSafe(|| told_once(&self.schema, validator, value)))
-                .unwrap_or_else(|_| vec![unusable("")]),
+            Ok(validator) => catch_unwind(AssertUnwindSafe(|| {
+                told_once(&self.schema, validator.iter_errors(value).filter(counts))
+            }))
+            .unwrap_or_else(|_| vec![unusable("")]),
         }
     }
 }
@@ -81,126 +96,27 @@ pub fn check(schema: &Value, value: &Value) -> Result<(), String> {
     Checker::new(schema).check(value)
 }
 
-/// Everything that is wrong with a value.
-pub fn problems(schema: &Value, value: &Value) -> Vec<Problem> {
-    Checker::new(schema).problems(value)
-}
-
-fn told_once(schema: &Value, validator: &Validator, value: &Value) -> Vec<Problem> {
-    let mut problems: Vec<Problem> =
-        validator.iter_errors(value).take(MAX_PROBLEMS).map(|error| problem(schema, &error)).collect();
+fn told_once<'e>(schema: &Value, errors: impl Iterator<Item = ValidationError<'e>>) -> Vec<Problem> {
+    let errors: Vec<ValidationError<'_>> = errors.take(MAX_PROBLEMS).collect();
     // A text that is no duration breaks both the format and the pattern of its schema: told once is enough.
-    let mut told: Vec<Vec<String>> = Vec::new();
-    problems.sort_by_key(|problem| !problem.message.contains(" is not a "));
-    problems.retain(|problem| {
-        let quantity = problem.message.contains(" is not a ") || problem.message.contains("does not match");
-        let again = quantity && told.contains(&problem.path);
-        told.push(problem.path.clone());
-        !again
-    });
-    problems
+    let of_form = |error: &&ValidationError<'_>| matches!(error.kind(), ValidationErrorKind::Format { .. });
+    let forms: BTreeSet<&str> =
+        errors.iter().filter(of_form).map(|error| error.instance_path().as_str()).collect();
+    let again = |error: &ValidationError<'_>| {
+        let lesser = matches!(
+            error.kind(),
+            ValidationErrorKind::Pattern { .. }
+                | ValidationErrorKind::MinLength { .. }
+                | ValidationErrorKind::MaxLength { .. }
+        );
+        lesser && forms.contains(error.instance_path().as_str())
+    };
+    errors.iter().filter(|error| !again(error)).flat_map(|error| problems(schema, error)).collect()
 }
 
 fn unusable(why: &str) -> Problem {
     let message = format!("the plugin's schema cannot be used {why}").trim_end().to_owned();
-    Problem { path: Vec::new(), message, hint: Some("this is a fault of the plugin".to_owned()) }
-}
-
-/// What is wrong with an input whose expressions are not known yet: its literal parts are checked as they are, the names of
-/// its members everywhere.
-pub fn template_problems(schema: &Value, template: &Template) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    partial(schema, schema, template, &mut Vec::new(), &mut problems);
-    problems.truncate(MAX_PROBLEMS);
-    problems
-}
-
-fn partial(
-    root: &Value,
-    part: &Value,
-    template: &Template,
-    path: &mut Vec<String>,
-    problems: &mut Vec<Problem>,
-) {
-    let Some(schema) = resolved(root, part) else { return };
-    match template {
-        Template::Whole(_) | Template::Text(_) => {}
-        Template::Map(entries) if schema.get("properties").is_some() => {
-            members(schema, entries, path, problems);
-            for (name, value) in entries {
-                let inner = schema["properties"].get(name).or_else(|| schema.get("additionalProperties"));
-                if let Some(inner) = inner.filter(|inner| inner.is_object()) {
-                    path.push(name.clone());
-                    partial(root, inner, value, path, problems);
-                    path.pop();
-                }
-            }
-        }
-        Template::List(items)
-            if schema.get("items").is_some_and(Value::is_object) && template.literal().is_none() =>
-        {
-            for (index, item) in items.iter().enumerate() {
-                path.push(index.to_string());
-                partial(root, &schema["items"], item, path, problems);
-                path.pop();
-            }
-        }
-        Template::Value(_) | Template::List(_) | Template::Map(_) => {
-            let Some(value) = template.literal() else { return };
-            for problem in self::problems(&standing_alone(root, part), &value) {
-                problems
-                    .push(Problem { path: path.iter().cloned().chain(problem.path).collect(), ..problem });
-            }
-        }
-    }
-}
-
-/// A part of a schema with the definitions it may refer to.
-fn standing_alone(root: &Value, part: &Value) -> Value {
-    let mut alone = part.clone();
-    if let (Some(alone), Some(root)) = (alone.as_object_mut(), root.as_object()) {
-        for name in ["$defs", "definitions", "$schema"] {
-            if let Some(definitions) = root.get(name) {
-                alone.entry(name).or_insert_with(|| definitions.clone());
-            }
-        }
-    }
-    alone
-}
-
-fn members(schema: &Value, entries: &[(String, Template)], path: &[String], problems: &mut Vec<Problem>) {
-    let names =
-        || schema["properties"].as_object().into_iter().flat_map(|known| known.keys().map(String::as_str));
-    for (name, _) in entries {
-        if !is_open(schema) && !names().any(|known| known == name) {
-            let mut path = path.to_vec();
-            path.push(name.clone());
-            let message = format!("there is no input `{}`", name.escape_debug());
-            let hint = suggestion::hint(name, names()).or_else(|| Some("it takes no input".to_owned()));
-            problems.push(Problem { path, message, hint });
-        }
-    }
-    let required =
-        schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    for name in required {
-        if !entries.iter().any(|(given, _)| given == name) {
-            problems.push(missing(schema, name, path.to_vec()));
-        }
-    }
-    let alternatives = alternatives(schema);
-    if !alternatives.is_empty() && !entries.iter().any(|(given, _)| alternatives.contains(&given.as_str())) {
-        problems.push(none_given(&alternatives, path.to_vec()));
-    }
-}
-
-/// The members of which one must be given: each alternative of an `anyOf` requires one.
-fn alternatives(schema: &Value) -> Vec<&str> {
-    let choices = schema.get("anyOf").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let one = |choice: &Value| choice["required"].as_array().is_some_and(|required| required.len() == 1);
-    if !choices.iter().all(one) {
-        return Vec::new();
-    }
-    choices.iter().filter_map(|choice| choice["required"][0].as_str()).collect()
+    Problem::new(Vec::new(), message, Some("this is a fault of the plugin".to_owned()))
 }
 
 /// The schema itself, where `part` only refers to it within `root`; `None` if it cannot be found.
@@ -220,6 +136,39 @@ pub fn resolved<'s>(root: &'s Value, part: &'s Value) -> Option<&'s Value> {
         };
     }
     None
+}
+
+/// The names that an object may have, those of its alternatives included; `None` if it may have any.
+fn known_names<'s>(root: &'s Value, part: &'s Value) -> Option<BTreeSet<&'s str>> {
+    let mut names = BTreeSet::new();
+    collect_names(root, part, 0, &mut names).then_some(names)
+}
+
+/// Whether the names are all there are.
+fn collect_names<'s>(root: &'s Value, part: &'s Value, depth: usize, names: &mut BTreeSet<&'s str>) -> bool {
+    let Some(schema) = resolved(root, part).filter(|_| depth < MAX_CHOICES) else { return false };
+    let open = ["additionalProperties", "unevaluatedProperties"]
+        .iter()
+        .any(|name| schema.get(name).is_some_and(|rest| *rest != Value::Bool(false)));
+    if open || schema.get("patternProperties").is_some() {
+        return false;
+    }
+    names.extend(
+        schema
+            .get("properties")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.as_str()),
+    );
+    choices(schema).all(|choice| collect_names(root, choice, depth + 1, names))
+}
+
+/// The parts of a schema that speak of the same value.
+fn choices(schema: &Value) -> impl Iterator<Item = &Value> {
+    let lists =
+        ["allOf", "anyOf", "oneOf"].into_iter().filter_map(|name| schema.get(name)?.as_array()).flatten();
+    lists.chain(["if", "then", "else"].into_iter().filter_map(|name| schema.get(name)))
 }
 
 /// Whether an object may have members that its schema does not name.
@@ -312,23 +261,24 @@ mod tests {
                 Template::List(vec![Template::Map(vec![("pth".to_owned(), text("${{ 1 }}"))])]),
             ),
         ]);
-        let told: Vec<(String, String, String)> = template_problems(&schema(), &template)
+        let mut told: Vec<(String, String, String)> = template_problems(&schema(), &template)
             .into_iter()
-            .map(|Problem { path, message, hint }| (path.join("."), message, hint.unwrap_or_default()))
+            .map(|Problem { path, message, hint, .. }| (path.join("."), message, hint.unwrap_or_default()))
             .collect();
+        told.sort();
         let row = |a: &str, b: &str, c: &str| (a.to_owned(), b.to_owned(), c.to_owned());
         assert_eq!(
             told,
             [
-                row("servise", "there is no input `servise`", "did you mean `service`?"),
                 row("", "the input `service` is missing", "give it under `with`: Which service."),
+                row("checks.0.pth", "there is no input `pth`", "did you mean `path`?"),
                 row(
                     "grace",
                     "`soon` is not a duration",
                     "write a duration like `30s`, `10m`, `1h30m` or `7d`"
                 ),
                 row("mode", "this must be one of `soft` and `hard`, not `sotf`", "did you mean `soft`?"),
-                row("checks.0.pth", "there is no input `pth`", "did you mean `path`?"),
+                row("servise", "there is no input `servise`", "did you mean `service`?"),
             ]
         );
     }

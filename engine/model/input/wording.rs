@@ -4,20 +4,35 @@ use jsonschema::ValidationError;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::Value;
 
-use super::{DURATION_FORMAT, Problem, SIZE_FORMAT, resolved};
+use super::{DURATION_FORMAT, Problem, SIZE_FORMAT, choices, formats, known_names, resolved};
 use crate::model::duration::{InvalidQuantity, parse_duration, parse_size};
 use crate::model::parameters::{quoted, shown};
 use crate::model::suggestion;
 
+/// What an error of the validator means: one problem, or one for each name that is unknown.
+pub(super) fn problems(schema: &Value, error: &ValidationError<'_>) -> Vec<Problem> {
+    match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected }
+        | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+            let path = path(error);
+            let names = unknown(schema, &path, unexpected);
+            names.into_iter().map(|name| unknown_input(schema, name, path.clone())).collect()
+        }
+        _ => vec![problem(schema, error)],
+    }
+}
+
 /// The problem that an error of the validator means.
-pub(super) fn problem(schema: &Value, error: &ValidationError<'_>) -> Problem {
-    let unescape = |part: &str| part.replace("~1", "/").replace("~0", "~");
-    let mut path: Vec<String> = error.instance_path().as_str().split('/').skip(1).map(unescape).collect();
+fn problem(schema: &Value, error: &ValidationError<'_>) -> Problem {
+    let mut path = path(error);
     let value = shown(error.instance());
+    if let Some((message, hint)) = rule(schema, error) {
+        return Problem::new(path, message, hint);
+    }
     if let Some(options) = words(error) {
         let (message, hint) = not_one_of(&value, &options);
         let hint = hint.or_else(|| Some(about(schema, &path)));
-        return Problem { path, message, hint };
+        return Problem::new(path, message, hint);
     }
     if let Some(names) = one_required(error) {
         return none_given(&names, path);
@@ -33,38 +48,58 @@ pub(super) fn problem(schema: &Value, error: &ValidationError<'_>) -> Problem {
         }
         ValidationErrorKind::AdditionalProperties { unexpected }
         | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
-            let name = unexpected.first().cloned().unwrap_or_default();
-            let known =
-                at(schema, &path).and_then(|holder| holder.get("properties")).and_then(Value::as_object);
-            let hint = known.and_then(|known| suggestion::hint(&name, known.keys().map(String::as_str)));
-            let message = format!("there is no input `{}`", name.escape_debug());
-            path.push(name);
-            (message, hint)
+            let unknown = unknown(schema, &path, unexpected);
+            return unknown_input(schema, unknown.into_iter().next().unwrap_or_default(), path);
         }
+        ValidationErrorKind::PropertyNames { error } => {
+            let Problem { message, hint, .. } = problem(schema, error);
+            path.push(shown(error.instance()));
+            return Problem { path, by_name: true, message, hint };
+        }
+        ValidationErrorKind::Custom { message, .. } => formats::read(message),
         ValidationErrorKind::Enum { options } => {
             let options: Vec<String> = options.as_array().into_iter().flatten().map(shown).collect();
             not_one_of(&value, &options)
         }
         ValidationErrorKind::Format { format } => {
-            let text = error.instance().as_str().unwrap_or_default();
-            let wrong: Option<InvalidQuantity> = match format.as_str() {
-                DURATION_FORMAT => parse_duration(text).err(),
-                SIZE_FORMAT => parse_size(text).err(),
-                _ => None,
-            };
-            let hint = wrong.as_ref().map(InvalidQuantity::hint);
-            (
-                wrong.map_or_else(
-                    || format!("`{value}` is not of the format `{format}`"),
-                    |wrong| wrong.to_string(),
-                ),
-                hint,
-            )
+            let wrong = formats::wrong(format, error.instance().as_str().unwrap_or_default());
+            let other = || (format!("`{value}` is not of the format `{format}`"), None);
+            wrong.map_or_else(other, |unfit| (unfit.message, unfit.hint))
         }
         kind => (limited(kind, &value).unwrap_or_else(|| error.to_string()), None),
     };
     let hint = hint.or_else(|| Some(about(schema, &path)));
-    Problem { path, message, hint }
+    Problem::new(path, message, hint)
+}
+
+/// Where the wrong value stands: names and indexes from the root.
+pub(super) fn path(error: &ValidationError<'_>) -> Vec<String> {
+    let unescape = |part: &str| part.replace("~1", "/").replace("~0", "~");
+    error.instance_path().as_str().split('/').skip(1).map(unescape).collect()
+}
+
+/// What a rule of `allOf` that describes itself says: the sentence, and the hint on the next line.
+fn rule(schema: &Value, error: &ValidationError<'_>) -> Option<(String, Option<String>)> {
+    let (holder, _) = error.schema_path().as_str().rsplit_once('/')?;
+    let (list, _) = holder.rsplit_once('/')?;
+    let described = || schema.pointer(holder)?.get("description")?.as_str();
+    if list.ends_with("/allOf") { described().map(formats::read) } else { None }
+}
+
+/// The names among these that no alternative of the schema knows; all of them if each is known to one.
+fn unknown<'n>(schema: &Value, path: &[String], unexpected: &'n [String]) -> Vec<&'n str> {
+    let known = at(schema, path).and_then(|part| known_names(schema, part)).unwrap_or_default();
+    let all = || unexpected.iter().map(String::as_str);
+    let unknown: Vec<&str> = all().filter(|name| !known.contains(name)).collect();
+    if unknown.is_empty() { all().collect() } else { unknown }
+}
+
+fn unknown_input(schema: &Value, name: &str, mut path: Vec<String>) -> Problem {
+    let known = at(schema, &path).and_then(|part| known_names(schema, part)).unwrap_or_default();
+    let hint = suggestion::hint(name, known).or_else(|| Some("it takes no input".to_owned()));
+    let message = format!("there is no input `{}`", name.escape_debug());
+    path.push(name.to_owned());
+    Problem { path, by_name: true, message, hint }
 }
 
 /// The most words that are told in one sentence.
@@ -125,18 +160,18 @@ fn is_type(error: &ValidationError<'_>) -> bool {
 }
 
 /// An input that is required and not there.
-pub(super) fn missing(schema: &Value, name: &str, path: Vec<String>) -> Problem {
+fn missing(schema: &Value, name: &str, path: Vec<String>) -> Problem {
     let about = schema["properties"][name].get("description").and_then(Value::as_str);
     let about = about.and_then(|about| about.lines().next()).map(str::trim).filter(|about| !about.is_empty());
     let hint = about
         .map_or_else(|| "give it under `with`".to_owned(), |about| format!("give it under `with`: {about}"));
-    Problem { path, message: format!("the input `{name}` is missing"), hint: Some(hint) }
+    Problem::new(path, format!("the input `{name}` is missing"), Some(hint))
 }
 
 /// Inputs of which one is required, and none is there.
-pub(super) fn none_given(names: &[&str], path: Vec<String>) -> Problem {
+fn none_given(names: &[&str], path: Vec<String>) -> Problem {
     let message = format!("one of the inputs {} is needed", suggestion::list(names.iter().copied()));
-    Problem { path, message, hint: Some("give one of them under `with`".to_owned()) }
+    Problem::new(path, message, Some("give one of them under `with`".to_owned()))
 }
 
 /// Of a choice, the branch that fails for more than its type is the one that was meant.
@@ -161,11 +196,13 @@ fn wrong_type(
 ) -> (String, Option<String>) {
     let value = shown(instance);
     let format = at(schema, path).and_then(|part| part.get("format")).and_then(Value::as_str);
+    let meant =
+        |parsed: Result<(), InvalidQuantity>| parsed.err().map(|error| error.hint()).unwrap_or_default();
     let (wanted, way) = match format {
         Some(DURATION_FORMAT) => {
-            ("a duration like `30s`".to_owned(), format!("write `{value}s` for seconds"))
+            ("a duration like `30s`".to_owned(), meant(parse_duration(&value).map(drop)))
         }
-        Some(SIZE_FORMAT) => ("a size like `64MiB`".to_owned(), format!("write `{value}MiB` for mebibytes")),
+        Some(SIZE_FORMAT) => ("a size like `64MiB`".to_owned(), meant(parse_size(&value).map(drop))),
         _ => (types(kind), format!("put it in quotes: `\"{value}\"`")),
     };
     let text = matches!(kind, TypeKind::Single(jsonschema::JsonType::String));
@@ -214,13 +251,16 @@ fn about(schema: &Value, path: &[String]) -> String {
 }
 
 /// The schema of the member at a path of a value.
-fn at<'s>(root: &'s Value, path: &[String]) -> Option<&'s Value> {
-    let mut part = resolved(root, root)?;
-    for name in path {
-        let inner = part.get("properties").and_then(|known| known.get(name)).or_else(|| part.get("items"));
-        part = resolved(root, inner?)?;
-    }
-    Some(part)
+pub(super) fn at<'s>(root: &'s Value, path: &[String]) -> Option<&'s Value> {
+    path.iter().try_fold(resolved(root, root)?, |part, name| resolved(root, member(root, part, name, 0)?))
+}
+
+/// The schema of one member, that of an alternative if the schema itself does not name it.
+pub(super) fn member<'s>(root: &'s Value, part: &'s Value, name: &str, depth: usize) -> Option<&'s Value> {
+    let part = resolved(root, part).filter(|_| depth < super::MAX_CHOICES)?;
+    let named = part.get("properties").and_then(|known| known.get(name)).or_else(|| part.get("items"));
+    let of_choices = || choices(part).find_map(|choice| member(root, choice, name, depth + 1));
+    named.or_else(of_choices).or_else(|| part.get("additionalProperties").filter(|any| any.is_object()))
 }
 
 fn types(kind: &TypeKind) -> String {

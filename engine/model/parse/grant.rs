@@ -6,6 +6,7 @@ use super::kinds::parameter_of;
 use super::names::{IN_GRANTS, Sees, Visible};
 use super::reader::{Field, Reader};
 use crate::model::address::{check_address, may_cover};
+use crate::model::container_text::{check_project, check_service};
 use crate::model::grant::{
     ContainerAction, ContainerGrant, GrantLines, GrantSet, Grants, Selector, StateAction, StateGrant,
     check_bucket, check_label,
@@ -13,8 +14,10 @@ use crate::model::grant::{
 use crate::model::runbook::{ParameterType, Part, Runbook, Step, Template, Uses};
 use crate::model::secret_grant::{SecretAction, SecretGrant, check_secret_pattern};
 use crate::model::suggestion;
+use crate::model::template::OPEN;
 use crate::model::trouble::Trouble;
-use crate::model::yaml::Content;
+use crate::model::unfit::Unfit;
+use crate::model::yaml::{Content, Node};
 
 /// The most grants of one kind.
 const MAX_GRANTS: usize = 100;
@@ -130,6 +133,36 @@ fn selector(reader: &mut Reader, field: &Field<'_>) -> Option<Selector<Template>
             let hint = "write a list of grants, one for each".to_owned();
             reader.wrong(field, "a selector has one of `service`, `project` and `label`", Some(hint));
             None
+        }
+    }
+}
+
+/// Names that no service and no project can have. Told apart from reading: a run that was accepted with one goes on.
+pub(super) fn check_names(reader: &mut Reader, grants: &Field<'_>) {
+    let Some(containers) = grants.node.get("containers") else { return };
+    let all: Vec<(String, &Node)> = match &containers.content {
+        Content::List(items) => items
+            .iter()
+            .enumerate()
+            .map(|(index, node)| (format!("{}.containers[{index}]", grants.path), node))
+            .collect(),
+        Content::Map(_) | Content::Scalar(_) => vec![(format!("{}.containers", grants.path), containers)],
+    };
+    let checks: [(&str, fn(&str) -> Result<(), Unfit>); 2] =
+        [("service", check_service), ("project", check_project)];
+    for (path, node) in all {
+        for (key, check) in checks {
+            let named = node.get("select").and_then(|select| select.get(key));
+            let Some((named, text)) = named.and_then(|named| Some((named, named.as_text()?))) else {
+                continue;
+            };
+            // What stands for everything, or for nothing, is told where it is read.
+            if text.contains(OPEN) || text.contains('*') || text.trim().is_empty() {
+                continue;
+            }
+            if let Err(Unfit { message, hint }) = check(text) {
+                reader.note(named.place, format!("{path}.select.{key}: {message}"), hint);
+            }
         }
     }
 }

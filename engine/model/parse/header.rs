@@ -14,11 +14,14 @@ use crate::model::grant::Grants;
 use crate::model::ids::{Digest, RunbookName, Section};
 use crate::model::runbook::{OnFailure, Risk, Runbook, Template, Uses};
 use crate::model::trouble::Trouble;
+use crate::model::yaml;
 
 /// Of the whole run, `undo` and `finally` apart, unless `timeout` says otherwise.
 pub const DEFAULT_RUN_TIMEOUT: Duration = Duration::from_hours(1);
 /// How old an interrupted run may be to be carried on without a person, unless `resume_within` says otherwise.
 pub const DEFAULT_RESUME_WITHIN: Duration = Duration::from_mins(15);
+/// The format that this version reads.
+const FORMAT: u64 = 1;
 /// The most outputs.
 const MAX_OUTPUTS: usize = 100;
 
@@ -57,9 +60,7 @@ pub(super) fn runbook(
     let summary = prose(reader, "summary").unwrap_or_default();
     let about = prose(reader, "about").unwrap_or_default();
     let owner = prose(reader, "owner");
-    let risk = fields.get("risk").and_then(|field| {
-        reader.word(&field, &[("low", Risk::Low), ("medium", Risk::Medium), ("high", Risk::High)])
-    });
+    let risk = fields.get("risk").and_then(|field| reader.word(&field, &RISKS));
     let duration =
         |reader: &mut Reader, key: &str| fields.get(key).and_then(|field| reader.some_duration(&field));
     let timeout = duration(reader, "timeout").unwrap_or(DEFAULT_RUN_TIMEOUT);
@@ -72,6 +73,9 @@ pub(super) fn runbook(
     let outputs = fields.get("outputs").map(|field| outputs(reader, &field)).unwrap_or_default();
     let (drafts, order) = steps(reader, &fields, timeout);
     reader.unreadable = reader.troubles.len();
+    if let Some(field) = fields.get("grants") {
+        grant::check_names(reader, &field);
+    }
     for draft in drafts.iter() {
         uses::check(reader, draft, known, &grants);
     }
@@ -87,7 +91,7 @@ pub(super) fn runbook(
         name: name?,
         summary,
         about,
-        risk: risk.unwrap_or_else(|| usual_risk(&grants)),
+        risk: effective(risk, &grants),
         owner,
         parameters,
         triggers,
@@ -102,19 +106,75 @@ pub(super) fn runbook(
     })
 }
 
-/// What may change nothing is of low risk, anything else of medium.
-fn usual_risk(grants: &Grants) -> Risk {
-    let writes = grants.containers.iter().any(|grant| grant.actions.iter().any(|action| action.writes()));
-    if writes { Risk::Medium } else { Risk::Low }
+const RISKS: [(&str, Risk); 3] = [("low", Risk::Low), ("medium", Risk::Medium), ("high", Risk::High)];
+
+/// The least risk of a runbook with these grants: whoever may change something can do harm, and what has seen the plain text
+/// of a secret can pass it on.
+fn floor(grants: &Grants) -> Risk {
+    if grants.reveals() {
+        Risk::High
+    } else if grants.writes() {
+        Risk::Medium
+    } else {
+        Risk::Low
+    }
+}
+
+/// `risk` of a runbook only raises what its grants make of it.
+fn effective(written: Option<Risk>, grants: &Grants) -> Risk {
+    written.unwrap_or(Risk::Low).max(floor(grants))
+}
+
+fn word(risk: Risk) -> &'static str {
+    RISKS.iter().find(|(_, known)| *known == risk).map_or("", |(word, _)| word)
+}
+
+/// The risk of a text, as far as it can be read.
+pub(super) fn risk_of(reader: &mut Reader, root: &Field<'_>) -> Risk {
+    let fields = reader.fields(root, &KEYS);
+    let written = fields.get("risk").and_then(|field| reader.word(&field, &RISKS));
+    let grants = fields.get("grants").map(|field| grant::all(reader, &field)).unwrap_or_default();
+    effective(written, &grants)
+}
+
+/// A risk that is written and is less than what the grants make of it.
+fn risk_below_floor(runbook: &Runbook) -> Option<Trouble> {
+    let root = yaml::read(&runbook.text).0?;
+    let node = root.get("risk")?;
+    let (written, _) =
+        RISKS.iter().find(|(word, risk)| Some(*word) == node.as_text() && *risk < runbook.risk)?;
+    let (now, why) = match floor(&runbook.grants) {
+        Risk::High => (Risk::High, "it may see the plain text of secrets"),
+        _ => (Risk::Medium, "its grants change something"),
+    };
+    let now = word(now);
+    Some(Trouble {
+        line: node.place.line,
+        column: node.place.column,
+        message: format!("the risk is `{now}`, not `{written}`: {why}"),
+        hint: Some(format!("write `risk: {now}`, or remove the grant")),
+    })
 }
 
 fn format(reader: &mut Reader, fields: &Fields<'_>) {
     let Some(field) = fields.require(reader, "format", "begin the file with `format: 1`") else { return };
     let hint = Some("write `format: 1`".to_owned());
     match field.node.to_json() {
-        Value::Number(number) if number.as_u64() == Some(1) => {}
+        Value::Number(number) if number.as_u64() == Some(FORMAT) => {}
+        Value::Number(number) if number.as_u64().is_some_and(|number| number > FORMAT) => {
+            let message = format!("the runbook is written for a newer version of runbook (format {number})");
+            reader.wrong(
+                &field,
+                message,
+                Some(format!("update runbook; this version reads format {FORMAT}")),
+            );
+        }
         Value::Number(number) => {
-            reader.wrong(&field, format!("this version reads format 1, not {number}"), hint);
+            reader.wrong(
+                &field,
+                format!("there is no format {number}; this version reads format {FORMAT}"),
+                hint,
+            );
         }
         _ => reader.wrong(&field, "this must be the number 1", hint),
     }
@@ -216,6 +276,7 @@ pub(super) fn lints(file: &str, runbook: &Runbook) -> Vec<Trouble> {
     if runbook.summary.is_empty() {
         lints.push(lint("the runbook has no `summary`".to_owned(), "say in one sentence what it does"));
     }
+    lints.extend(risk_below_floor(runbook));
     let ignored = runbook.steps.iter().all(|step| step.on_failure == OnFailure::Continue);
     if ignored {
         let hint = "leave out `on_failure: continue` where a failure matters";

@@ -62,7 +62,7 @@ fn walk(root: &Value, part: &Value, template: &Template, at: &mut Walk<'_>) {
         Template::Text(parts) if !parts.is_empty() && !allows(schema, &["string"]) => {
             let message = format!("this becomes a text, and it must be {}", wanted(schema));
             let hint = "a value that is one whole `${{ }}`, without quotes inside or words around it, keeps its type".to_owned();
-            at.problems.push(Problem { path: at.path.clone(), message, hint: Some(hint) });
+            at.problems.push(Problem::new(at.path.clone(), message, Some(hint)));
         }
         Template::Map(entries) => {
             for (name, value) in entries {
@@ -111,7 +111,7 @@ fn whole(schema: &Value, parameter: &Parameter, at: &mut Walk<'_>) {
     } else {
         "give the parameter another type".to_owned()
     };
-    at.problems.push(Problem { path: at.path.clone(), message, hint: Some(hint) });
+    at.problems.push(Problem::new(at.path.clone(), message, Some(hint)));
 }
 
 /// Whether a schema may allow a value of one of these types; only what it says of types counts.
@@ -121,7 +121,11 @@ fn allows(schema: &Value, types: &[&str]) -> bool {
         Some(Value::Array(several)) => {
             several.iter().filter_map(Value::as_str).any(|one| types.contains(&one))
         }
-        _ => true,
+        _ => {
+            let branches = ["anyOf", "oneOf"].iter().filter_map(|name| schema.get(name)?.as_array());
+            // Each of these must hold, and one branch of each is enough.
+            branches.into_iter().all(|branches| branches.iter().any(|branch| allows(branch, types)))
+        }
     }
 }
 
@@ -141,6 +145,11 @@ fn wanted(schema: &Value) -> String {
             let several = several.iter().filter_map(Value::as_str).filter(|name| *name != "null");
             several.map(phrase).collect::<Vec<_>>().join(" or ")
         }
-        _ => "something else".to_owned(),
+        _ => {
+            let branches = ["anyOf", "oneOf"].iter().find_map(|name| schema.get(name)?.as_array());
+            let typed = branches.into_iter().flatten().filter(|branch| branch.get("type").is_some());
+            let several: Vec<String> = typed.map(wanted).filter(|kind| kind != "nothing").collect();
+            if several.is_empty() { "something else".to_owned() } else { several.join(" or ") }
+        }
     }
 }

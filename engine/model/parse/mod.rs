@@ -20,7 +20,7 @@ mod uses;
 use std::collections::BTreeMap;
 
 use super::ids::RunbookName;
-use super::runbook::{Parameter, Runbook};
+use super::runbook::{Parameter, Risk, Runbook};
 use super::step_type::{Catalogue, StepType};
 use super::trouble::{Trouble, Troubles};
 use super::yaml;
@@ -151,6 +151,13 @@ pub fn signature(text: &str) -> Option<ChildSignature> {
     let mut reader = Reader::default();
     let field = Field { path: String::new(), key: root.place, node: &root };
     Some(header::signature(&mut reader, &field))
+}
+
+/// The risk of a runbook: what is written, or more where its grants make it more. As far as the text can be read.
+pub fn risk(text: &str) -> Risk {
+    let Some(root) = yaml::read(text).0 else { return Risk::Low };
+    let field = Field { path: String::new(), key: root.place, node: &root };
+    header::risk_of(&mut Reader::default(), &field)
 }
 
 /// Every step type `uses` can name: those of the plugins and those of the run machine, by their full names.

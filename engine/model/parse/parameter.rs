@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::reader::{Field, Reader, is_null};
+use crate::model::duration::{parse_duration, parse_size};
 use crate::model::ids::ParameterName;
 use crate::model::parameters::{anchored, check, compare, shown};
 use crate::model::runbook::{Parameter, ParameterType};
@@ -147,9 +148,11 @@ fn fits(reader: &mut Reader, field: &Field<'_>, parameter: &Parameter, value: &V
     let message = error.message.replace(&format!("the parameter `{}`", parameter.name), "this");
     let message = message.replacen("this: ", "", 1);
     let unit = match parameter.kind {
-        ParameterType::Duration if value.is_number() => Some(format!("write `{value}s` for seconds")),
+        ParameterType::Duration if value.is_number() => {
+            parse_duration(&value.to_string()).err().map(|error| error.hint())
+        }
         ParameterType::Size if value.is_number() => {
-            Some(format!("write `{value}B` for bytes, `{value}MiB` for mebibytes"))
+            parse_size(&value.to_string()).err().map(|error| error.hint())
         }
         ParameterType::String if !value.is_string() => {
             Some(format!("put it in quotes: `\"{}\"`", field.raw().unwrap_or("…")))

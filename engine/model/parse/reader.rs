@@ -177,7 +177,7 @@ impl Reader {
 
     /// A duration.
     pub(super) fn duration(&mut self, field: &Field<'_>) -> Option<Duration> {
-        let text = self.quantity(field, "a duration like `30s`", "write `{}s` for seconds")?;
+        let text = self.quantity(field)?;
         match parse_duration(text) {
             Ok(duration) => Some(duration),
             Err(error) => {
@@ -202,11 +202,13 @@ impl Reader {
         Some(duration)
     }
 
-    fn quantity<'n>(&mut self, field: &Field<'n>, wanted: &str, hint: &str) -> Option<&'n str> {
+    fn quantity<'n>(&mut self, field: &Field<'n>) -> Option<&'n str> {
+        let wanted = "a duration like `30s`";
         match &field.node.content {
             Content::Scalar(scalar) if scalar.value.is_string() => Some(&scalar.text),
             Content::Scalar(scalar) if scalar.value.is_number() => {
-                self.wrong_type(field, wanted, Some(&hint.replace("{}", &scalar.text)));
+                let hint = parse_duration(&scalar.text).err().map(|error| error.hint());
+                self.wrong_type(field, wanted, hint.as_deref());
                 None
             }
             _ => {

@@ -14,7 +14,7 @@ pub(super) fn problems(root: &Value, with: &Template, grants: &Grants) -> Vec<Pr
     let mut found = Vec::new();
     walk(root, root, with, &mut Vec::new(), &mut |path, name| {
         if let Some((message, hint)) = uncovered(name, grants) {
-            found.push(Problem { path: path.to_vec(), message, hint: Some(hint) });
+            found.push(Problem::new(path.to_vec(), message, Some(hint)));
         }
     });
     found

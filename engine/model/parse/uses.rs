@@ -88,9 +88,8 @@ fn check_use(reader: &mut Reader, used: &Use<'_, '_>, known: &Known<'_>, grants:
             Some(step_type) => {
                 input(reader, used, step_type);
                 granted(reader, used, step_type, grants);
-                for Problem { path, message, hint } in secrets::problems(&step_type.input, used.with, grants)
-                {
-                    note_input(reader, used, &path, &message, hint);
+                for problem in secrets::problems(&step_type.input, used.with, grants) {
+                    note_input(reader, used, problem);
                 }
             }
             None => unknown(reader, used, known),
@@ -133,30 +132,29 @@ fn unknown(reader: &mut Reader, used: &Use<'_, '_>, known: &Known<'_>) {
 fn input(reader: &mut Reader, used: &Use<'_, '_>, step_type: &StepType) {
     let mut problems = template_problems(&step_type.input, used.with);
     problems.extend(mismatches(&step_type.input, used.with, &reader.parameters));
-    for Problem { path, message, hint } in problems {
-        note_input(reader, used, &path, &message, hint);
+    for problem in problems {
+        note_input(reader, used, problem);
     }
 }
 
-fn note_input(reader: &mut Reader, used: &Use<'_, '_>, path: &[String], message: &str, hint: Option<String>) {
+fn note_input(reader: &mut Reader, used: &Use<'_, '_>, problem: Problem) {
+    let Problem { path, by_name, message, hint } = problem;
     // Without `with` there is nothing to point at but the step itself.
     let with = used.field.node.get("with");
     let mut node = with.unwrap_or(used.field.node);
     let mut place = if with.is_some() { node.place } else { used.place("uses") };
     let mut at = format!("{}.with", used.field.path);
-    for name in path {
-        // An unknown input is pointed at by its key, a wrong one by its value.
-        let by_key = message.starts_with("there is no input") && Some(name) == path.last();
+    for (index, name) in path.iter().enumerate() {
         let Some(member) = node.member(name) else { break };
-        place = if by_key { node.key_place(name).unwrap_or(member.place) } else { member.place };
+        // A wrong name is pointed at itself and stands in the message; a wrong value is pointed at by its path.
+        if by_name && index + 1 == path.len() {
+            place = node.key_place(name).unwrap_or(member.place);
+            break;
+        }
+        place = member.place;
         node = member;
         at = if name.parse::<usize>().is_ok() { format!("{at}[{name}]") } else { format!("{at}.{name}") };
     }
-    let at = if message.starts_with("there is no input") {
-        at.rsplit_once('.').map_or(at.as_str(), |(up, _)| up)
-    } else {
-        &at
-    };
     reader.note(place, format!("{at}: {message}"), hint);
 }
 

@@ -14,6 +14,11 @@ pub(super) struct Set {
 }
 
 impl Set {
+    /// Whether it is one number and no more.
+    pub(super) fn is_single(&self) -> bool {
+        self.bits.is_power_of_two()
+    }
+
     pub(super) fn contains(&self, number: u32) -> bool {
         self.bits & (1 << number) != 0
     }
@@ -91,12 +96,9 @@ impl Kind {
                 (first_number, last_number)
             }
             None if step.is_some() => {
-                let hint = format!(
-                    "write `{range}-{}/{}` or `*/{}`",
-                    self.most,
-                    step.unwrap_or(1),
-                    step.unwrap_or(1)
-                );
+                self.number(range, field)?;
+                let step = step.unwrap_or(1);
+                let hint = format!("write `{range}-{}/{step}` or `*/{step}`", self.most);
                 return Err(self.wrong(item, "a step needs a range", &hint));
             }
             None => {
@@ -105,20 +107,27 @@ impl Kind {
             }
         };
         if first > last {
-            let hint = format!(
-                "write `{first}-{},{}-{last}`",
-                if self.most == 7 { 6 } else { self.most },
-                self.least
-            );
-            return Err(self.wrong(item, "the range runs backwards", &hint));
+            return Err(self.wrong(item, "the range runs backwards", &self.forwards(first, last, step)));
         }
         Ok((first..=last).step_by(step.unwrap_or(1) as usize).fold(0, |bits, number| bits | 1 << number))
     }
 
+    /// How to write a range that runs backwards. Sunday as 7 begins the week as 0.
+    fn forwards(&self, first: u32, last: u32, step: Option<u32>) -> String {
+        let step = step.map_or_else(String::new, |step| format!("/{step}"));
+        if self.most == 7 && first == 7 {
+            return format!("write `0-{last}{step}`");
+        }
+        let end = if self.most == 7 { 6 } else { self.most };
+        format!("write `{first}-{end}{step},{}-{last}{step}`", self.least)
+    }
+
     fn step(&self, text: &str, item: &str) -> Result<u32, InvalidSchedule> {
+        // As in Vixie cron a step may be as long as the whole field, `*/24` of the hours: then the first number is all.
+        let longest = self.most + u32::from(self.least == 0 && self.most != 7);
         match text.parse::<u32>() {
-            Ok(step) if step >= 1 && step <= self.most.max(1) => Ok(step),
-            _ => Err(self.wrong(item, &format!("a step is from 1 to {}", self.most), "")),
+            Ok(step) if (1..=longest).contains(&step) => Ok(step),
+            _ => Err(self.wrong(item, &format!("a step is from 1 to {longest}"), "for example `*/2`")),
         }
     }
 
@@ -135,6 +144,15 @@ impl Kind {
         }
         let hint = match text {
             "?" => "write `*`".to_owned(),
+            // Jenkins chooses a number for `H`.
+            "H" => {
+                let (what, any) = (self.what, (self.least + self.most) / 2);
+                format!(
+                    "choose the {what}: write for example `{any}`, or `{}-{}/5` for every fifth",
+                    self.least, self.most
+                )
+            }
+            _ if text.starts_with("H(") => format!("choose the {}", self.what),
             _ if text.ends_with(['L', 'W']) || text.contains('#') => {
                 "`L`, `W` and `#` are not part of Vixie cron; let the first step check the day".to_owned()
             }

@@ -88,7 +88,9 @@ impl Schedule {
         let schedule = Self {
             alternatives: alternatives.map_err(|_| InvalidSchedule::cron("this is not a schedule", ""))?,
             zone,
-            interval: minutes.star || hours.star || (seconds.star && cron.split_whitespace().count() > 5),
+            interval: repeats(minutes)
+                || repeats(hours)
+                || (seconds.star && cron.split_whitespace().count() > 5),
             hours: fields[2].clone(),
         };
         if schedule.next_local(first_day()).is_none() {
@@ -116,6 +118,11 @@ impl Schedule {
         let next = |schedule: &cron::Schedule| schedule.after(&after.and_utc()).next();
         self.alternatives.iter().filter_map(next).min().map(|next| next.naive_utc())
     }
+}
+
+/// Whether a field means "every so often"; `*/24` of the hours names one.
+fn repeats(field: &Set) -> bool {
+    field.star && !field.is_single()
 }
 
 /// The day from which it is tried whether a schedule ever fires; the `cron` crate looks ahead to 2100.
@@ -152,6 +159,12 @@ fn fields(cron: &str) -> Result<[Set; 6], InvalidSchedule> {
         return Err(InvalidSchedule::cron(format!("the schedule is longer than {MAX_BYTES} bytes"), ""));
     }
     let text = cron.trim();
+    if let Some((zone, rest)) = zone_inside(text) {
+        let message = "a schedule does not name its time zone".to_owned();
+        let hint =
+            format!("write `schedule: \"{}\"` and `timezone: {}`", rest.escape_debug(), zone.escape_debug());
+        return Err(InvalidSchedule { part: Part::Cron, message, hint: Some(hint) });
+    }
     let text = if text.starts_with('@') { shorthand(text)? } else { text };
     let words: Vec<&str> = text.split_whitespace().collect();
     let words: [&str; 6] = match words.as_slice() {
@@ -167,6 +180,13 @@ fn fields(cron: &str) -> Result<[Set; 6], InvalidSchedule> {
     };
     let read = |index: usize| field::ALL[index].parse(words[index]);
     Ok([read(0)?, read(1)?, read(2)?, read(3)?, read(4)?, read(5)?])
+}
+
+/// `CRON_TZ=Europe/Berlin 0 6 * * *`, as other programs take it: the zone and the schedule.
+fn zone_inside(text: &str) -> Option<(&str, &str)> {
+    let zoned = text.strip_prefix("CRON_TZ=").or_else(|| text.strip_prefix("TZ="))?;
+    let (zone, rest) = zoned.split_once(char::is_whitespace).unwrap_or((zoned, ""));
+    Some((zone, rest.trim()))
 }
 
 fn shorthand(text: &str) -> Result<&'static str, InvalidSchedule> {

@@ -37,6 +37,8 @@ fn vixie_cron_is_understood() {
         ("1,2 3 * FEB *", "02-01T03:01:00"),
         ("15 0 0 1 1 *", "01-01T00:00:15"),
         ("@daily", "01-02T00:00:00"),
+        ("0 */24 * * *", "01-02T00:00:00"),
+        ("*/60 3 * * *", "01-01T03:00:00"),
         ("@hourly", "01-01T01:00:00"),
         ("@weekly", "01-04T00:00:00"),
         ("@yearly", "01-01T00:00:00"),
@@ -91,6 +93,26 @@ fn a_field_that_is_wrong_says_why() {
             "write `5-6,0-1`",
         ),
         ("0 0 ? * *", "UTC", "`?` is not a day of month", "write `*`"),
+        ("0 0 * * 7-1", "UTC", "`7-1` is not a day of week: the range runs backwards", "write `0-1`"),
+        (
+            "0 22-2/2 * * *",
+            "UTC",
+            "`22-2/2` is not an hour: the range runs backwards",
+            "write `22-23/2,0-2/2`",
+        ),
+        (
+            "H/15 * * * *",
+            "UTC",
+            "`H/15` is not a minute",
+            "choose the minute: write for example `29`, or `0-59/5` for every fifth",
+        ),
+        ("0 */25 * * *", "UTC", "`*/25` is not an hour: a step is from 1 to 24", "for example `*/2`"),
+        (
+            "CRON_TZ=Europe/Berlin 0 6 * * *",
+            "UTC",
+            "a schedule does not name its time zone",
+            "write `schedule: \"0 6 * * *\"` and `timezone: Europe/Berlin`",
+        ),
     ]);
 }
 
@@ -104,12 +126,7 @@ fn what_is_not_a_schedule_says_why() {
             "`L`, `W` and `#` are not part of Vixie cron; let the first step check the day",
         ),
         ("0 5/10 * * *", "UTC", "`5/10` is not an hour: a step needs a range", "write `5-23/10` or `*/10`"),
-        (
-            "*/0 * * * *",
-            "UTC",
-            "`*/0` is not a minute: a step is from 1 to 59",
-            "for example `0`, `0-4` or `*`",
-        ),
+        ("*/0 * * * *", "UTC", "`*/0` is not a minute: a step is from 1 to 60", "for example `*/2`"),
         ("@dayly", "UTC", "`@dayly` is not known here", "did you mean `@daily`?"),
         (
             "@every 5m",
@@ -275,6 +292,35 @@ proptest! {
         for text in [text, any] {
             if let Ok(schedule) = Schedule::parse(&text, "America/New_York") {
                 let _ = schedule.next_after(after % 4_000_000_000_000);
+            }
+        }
+    }
+}
+
+/// The texts in backticks after `write` in a hint.
+fn written(hint: &str) -> Vec<&str> {
+    let Some((_, rest)) = hint.split_once("write ") else { return Vec::new() };
+    rest.split('`').skip(1).step_by(2).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn what_a_hint_says_to_write_is_read(
+        field in 0_usize..5,
+        text in "(\\*|\\?|H|[0-9]{1,2}|mon|sun|7|jan|dec)(-(7|[0-9]{1,2}|sun|fri|feb))?(/[0-9]{1,3})?",
+    ) {
+        let with = |text: &str| {
+            let mut fields = ["*"; 5];
+            fields[field] = text;
+            fields.join(" ")
+        };
+        if let Err(error) = Schedule::parse(&with(&text), "UTC") {
+            for hint in written(error.hint.as_deref().unwrap_or_default()) {
+                let again = Schedule::parse(&with(hint), "UTC");
+                // A day that no month has is told apart from how it is written.
+                assert!(again.as_ref().is_ok_and(|_| true) || again.is_err_and(|e| e.message.contains("never")), "{text}: {hint}");
             }
         }
     }

@@ -11,6 +11,7 @@ mod scope;
 mod section;
 mod stop;
 mod undo;
+mod unknown;
 mod verdict;
 mod wait;
 
@@ -30,6 +31,7 @@ pub use finish::{Ended, abandon, child_outcome, finish};
 pub use items::Ended as EndedItems;
 pub use moment::TIDY_UP_MS;
 pub use section::MAX_ITEMS;
+pub use unknown::{Resting, resting};
 
 /// What the executor does for the run right now. Lost in a crash, and rightly so: what it held is begun again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::fate::step_fate;
 use crate::model::expression::{Expression, Scope};
 use crate::model::ids::{Section, StepPath};
 use crate::model::runbook::{Runbook, Step};
-use crate::run::event::{Accepted, Outcome, TriggerKind};
+use crate::run::event::{Accepted, Outcome, SkipReason, TriggerKind};
 use crate::run::state::{Progress, State};
 
 /// The names that these expressions of a run see; of the steps only those they ask for, since outputs can be large.
@@ -25,26 +25,26 @@ pub(super) fn scope(runbook: &Runbook, state: &State, status: &str, expressions:
         names.insert("run".to_owned(), run(state, accepted, status));
     }
     names.insert("steps".to_owned(), steps(runbook, state, asked_for(expressions).as_ref()));
-    Scope(names)
+    Scope { names, supposing: state.supposing() }
 }
 
 /// The same names, and the item.
 pub(super) fn with_item(mut scope: Scope, item: Option<&Value>) -> Scope {
     if let Some(item) = item {
-        scope.0.insert("item".to_owned(), item.clone());
+        scope.names.insert("item".to_owned(), item.clone());
     }
     scope
 }
 
 /// The same names, and the output that `until` or `holds` judges.
 pub(super) fn with_output(mut scope: Scope, output: &Value) -> Scope {
-    scope.0.insert("output".to_owned(), output.clone());
+    scope.names.insert("output".to_owned(), output.clone());
     scope
 }
 
 /// The same names, and the writes that an undo takes back.
 pub(super) fn with_effects(mut scope: Scope, undone: Option<&Progress>) -> Scope {
-    scope.0.insert("effects".to_owned(), undone.map_or_else(|| json!([]), effects));
+    scope.names.insert("effects".to_owned(), undone.map_or_else(|| json!([]), effects));
     scope
 }
 
@@ -86,9 +86,12 @@ fn steps(runbook: &Runbook, state: &State, asked_for: Option<&BTreeSet<&str>>) -
     Value::Object(seen)
 }
 
-/// What a step answered; of a `for_each`, the list of what its items answered, in their order.
+/// What a step answered; of a `for_each`, the list of what its items answered, in their order: an empty one if it had none.
 fn output(state: &State, step: &Step, path: &StepPath) -> Value {
     let Some(progress) = state.progress(path) else { return Value::Null };
+    if progress.skipped == Some(SkipReason::NoItems) {
+        return json!([]);
+    }
     match &progress.items {
         None => answer(progress),
         Some(_) if !step_fate(state, step, path).over() => Value::Null,
@@ -122,11 +125,11 @@ fn effects(undone: &Progress) -> Value {
             }));
         }
         for call in &attempt.calls {
-            if let Some(intent) = call.intent.as_ref().filter(|intent| intent.effect.writes()) {
+            if call.changes() {
                 found.push(json!({
                     "function": call.function,
                     "arguments": call.arguments,
-                    "before": intent.before,
+                    "before": call.intent.as_ref().map(|intent| &intent.before),
                     "outcome": call.outcome,
                 }));
             }

@@ -1,4 +1,4 @@
-//! Takes back what was written, newest first; stops at the first undo that fails, since older ones may rest on it.
+//! Takes back what was written, newest first. An undo that fails does not keep the others from being tried.
 
 use super::agenda::Agenda;
 use super::attempt::{self, evaluation_failure};
@@ -9,7 +9,7 @@ use crate::model::expression::Expression;
 use crate::model::ids::{Section, StepPath};
 use crate::model::runbook::{OnFailure, Undo};
 use crate::run::event::{Event, Outcome};
-use crate::run::state::{Attempt, Check};
+use crate::run::state::{Attempt, Check, Progress};
 
 /// How the undoing went.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -18,8 +18,10 @@ pub(super) struct Undone {
     pub(super) remaining: Vec<StepPath>,
     /// How many were undone.
     pub(super) taken_back: usize,
-    /// The undo that failed, and why.
-    pub(super) failed: Option<(StepPath, String)>,
+    /// The undos that failed, and why.
+    pub(super) failed: Vec<(StepPath, String)>,
+    /// The undos that succeeded and wrote nothing.
+    pub(super) idle: Vec<StepPath>,
 }
 
 /// Carries on with the undo; true once it is over or there is none.
@@ -42,14 +44,13 @@ pub(super) fn drive(moment: &Moment<'_>, agenda: &mut Agenda) -> bool {
         match moment.fate(&unit) {
             Fate::Succeeded(attempt) => match (&undo.holds, check(moment, path)) {
                 (None, _) => {}
-                (Some(_), Some(check)) if check.holds => {}
-                (Some(_), Some(_)) => return true,
+                (Some(_), Some(_)) => {}
                 (Some(holds), None) => {
                     agenda.decide(judge(moment, &unit, holds, attempt));
                     return false;
                 }
             },
-            Fate::Failed(..) => return true,
+            Fate::Failed(..) => {}
             Fate::Pending if moment.state.lock_loss().is_some() => return true,
             Fate::Pending | Fate::UnderWay(..) | Fate::Again(_) | Fate::Skipped(_) => {
                 attempt::advance(moment, &unit, None, agenda);
@@ -121,27 +122,26 @@ pub(super) fn undone(moment: &Moment<'_>) -> Undone {
     for step in writers(moment) {
         let path = step.in_section(Section::Undo);
         let announced = moment.state.undoing().is_some_and(|undoing| undoing.paths.contains(&path));
-        match unit(moment, &path).filter(|_| announced) {
-            None => result.remaining.push(step.clone()),
-            Some((unit, undo)) => match (failure(moment, &unit, undo), moment.fate(&unit)) {
-                (None, Fate::Succeeded(_)) => result.taken_back += 1,
-                (failure, _) => {
-                    result.remaining.push(step.clone());
-                    if result.failed.is_none() {
-                        result.failed = failure.map(|message| (path, message));
-                    }
+        let Some((unit, undo)) = unit(moment, &path).filter(|_| announced) else {
+            if moment.progress(step).is_some_and(Progress::changed) {
+                result.remaining.push(step.clone());
+            }
+            continue;
+        };
+        match (failure(moment, &unit, undo), moment.fate(&unit)) {
+            (None, Fate::Succeeded(attempt)) => {
+                result.taken_back += 1;
+                if !attempt.wrote() {
+                    result.idle.push(path);
                 }
-            },
+            }
+            (failure, _) => {
+                result.remaining.push(step.clone());
+                let lost = || "it was not begun, since the run has lost its locks".to_owned();
+                let over = failure.or_else(|| moment.state.lock_loss().map(|_| lost()));
+                result.failed.extend(over.map(|message| (path, message)));
+            }
         }
-    }
-    let paths = moment.state.undoing().map_or(0, |undoing| undoing.paths.len());
-    if result.failed.is_none() && result.taken_back < paths {
-        result.failed = result
-            .remaining
-            .iter()
-            .map(|path| path.in_section(Section::Undo))
-            .find(|path| moment.state.undoing().is_some_and(|undoing| undoing.paths.contains(path)))
-            .map(|path| (path, "it was not begun, since the run has lost its locks".to_owned()));
     }
     result
 }

@@ -9,7 +9,8 @@ use super::stop::FailedStep;
 use super::undo::{Undone, undone};
 use crate::model::ids::{Section, StepPath};
 use crate::model::runbook::OnFailure;
-use crate::run::event::{EndStatus, Event, Outcome, SkipReason};
+use crate::run::differences::{differences, words};
+use crate::run::event::{EndStatus, Event, SkipReason};
 
 /// How a run stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,19 +72,20 @@ pub(super) fn never_started(reason: &str) -> Event {
 fn so_far(moment: &Moment<'_>) -> Verdict {
     let undone = undone(moment);
     let why = why(moment);
-    if let Some((path, message)) = &undone.failed {
-        let left = format!("{}{}", remains(&undone), down(moment));
-        let message = format!("`{path}` failed: {message}{left}; {}", why.unwrap_or_default());
+    if !undone.failed.is_empty() {
+        let message = format!("{}; {}{}", failures(&undone), why.unwrap_or_default(), left(moment, &undone));
         return Verdict { status: EndStatus::Stuck, message };
     }
     if undone.taken_back > 0 && undone.remaining.is_empty() {
-        let message = format!("{}; what it had done was undone", why.unwrap_or_default());
+        let left = left(moment, &undone);
+        let done = if left.is_empty() { "what it had done was undone" } else { "every undo ran" };
+        let message = format!("{}; {done}{left}", why.unwrap_or_default());
         return Verdict { status: EndStatus::RolledBack, message };
     }
     if let Some(why) = why {
         let cancelled = moment.cancel_reason().is_some();
         let status = if cancelled { EndStatus::Cancelled } else { EndStatus::Failed };
-        return Verdict { status, message: format!("{why}{}{}", remains(&undone), down(moment)) };
+        return Verdict { status, message: format!("{why}{}", left(moment, &undone)) };
     }
     let [succeeded, skipped] = counts(moment);
     if let Some(FailedStep { path, message, .. }) = moment.failed(Section::Steps, OnFailure::Continue) {
@@ -119,44 +121,31 @@ fn why(moment: &Moment<'_>) -> Option<String> {
     })
 }
 
-fn remains(undone: &Undone) -> String {
-    if undone.remaining.is_empty() {
-        return String::new();
-    }
-    let names: Vec<String> = undone.remaining.iter().map(|path| format!("`{path}`")).collect();
-    format!("; what was written by {} was not undone", names.join(", "))
+/// Every undo that failed, and why.
+fn failures(undone: &Undone) -> String {
+    let all = undone.failed.iter().map(|(path, message)| format!("`{path}` failed: {message}"));
+    all.collect::<Vec<_>>().join("; ")
 }
 
-/// What a step that did not succeed has stopped and nobody of this run has started again: whoever reads the end must know
-/// what does not serve.
-fn down(moment: &Moment<'_>) -> String {
-    let mut down: Vec<(&str, &str)> = Vec::new();
-    let calls = moment.state.paths().flat_map(|(path, progress)| {
-        let failed = progress.last().is_some_and(|(_, last)| matches!(last.outcome, Some(Outcome::Error(_))));
-        let stops = path.section == Section::Steps && failed;
-        let calls = progress.attempts.iter().flat_map(|attempt| &attempt.calls);
-        calls.map(move |call| (call, stops))
-    });
-    // Paths are in order of their sections: what undoes and tidies up comes after the steps.
-    for (call, stops) in calls {
-        let (Some(intent), Some(Outcome::Ok(_))) = (&call.intent, &call.outcome) else { continue };
-        let (Some(id), Some(name)) = (call.arguments["id"].as_str(), intent.before["name"].as_str()) else {
-            continue;
-        };
-        match call.function.as_str() {
-            "containers.stop" | "containers.kill" if stops => down.push((id, name)),
-            "containers.start" | "containers.remove" => down.retain(|(stopped, _)| *stopped != id),
-            _ => {}
-        }
+/// What is not as it was, as far as the journal tells: writes that stand, undos that did nothing, containers that differ.
+/// Whoever reads the end must know what does not serve.
+fn left(moment: &Moment<'_>, undone: &Undone) -> String {
+    let names = |paths: &[StepPath]| {
+        let names: Vec<String> = paths.iter().map(|path| format!("`{path}`")).collect();
+        names.join(", ")
+    };
+    let mut left = String::new();
+    if !undone.remaining.is_empty() {
+        left.push_str(&format!("; what was written by {} was not undone", names(&undone.remaining)));
     }
-    down.sort_unstable();
-    down.dedup();
-    let names: Vec<String> = down.iter().map(|(_, name)| format!("`{name}`")).collect();
-    match names.len() {
-        0 => String::new(),
-        1 => format!("; {} was stopped and is down", names[0]),
-        _ => format!("; {} were stopped and are down", names.join(", ")),
+    if !undone.idle.is_empty() {
+        left.push_str(&format!("; {} changed nothing", names(&undone.idle)));
     }
+    let differences = differences(moment.state);
+    if !differences.is_empty() {
+        left.push_str(&format!("; {}", words(&differences)));
+    }
+    left
 }
 
 /// How many steps succeeded, and how many were skipped.

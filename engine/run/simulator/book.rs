@@ -111,6 +111,7 @@ pub(crate) fn accepted(runbook: &Runbook) -> Accepted {
         file: String::new(),
         texts: Vec::new(),
         plugins: Vec::new(),
+        plugins_of_children: false,
         parameters: json!({ "service": "shop/web" }),
         trigger: TriggerKind::Manual,
         trigger_data: Value::Null,

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::progress::{Asked, Attempt, Check, Intent, Progress, RecordedCall, Waiting};
-use super::{Cancel, End, LockLoss, State, Undoing};
+use super::{Cancel, End, INTERRUPTED, LockLoss, State, Undoing};
 use crate::model::ids::{Section, StepPath};
 use crate::run::event::{CallId, Event, Outcome, SkipReason, Wait};
 
@@ -13,10 +13,7 @@ pub(super) fn fold(state: &mut State, at_ms: u64, event: &Event) {
         Event::Accepted(accepted) => state.accepted = Some((at_ms, accepted.clone())),
         Event::Started { .. } => state.started_ms = Some(at_ms),
         Event::Resumed { .. } => resumed(state, at_ms),
-        Event::Left { reason } => {
-            state.left = Some(reason.clone());
-            state.pauses.begin(at_ms);
-        }
+        Event::Left { reason } => left(state, at_ms, reason),
         Event::CancelRequested { reason, undo } => {
             state.cancel = Some(Cancel { at_ms, reason: reason.clone(), undo: *undo });
         }
@@ -56,6 +53,13 @@ fn reopen_or_close(state: &mut State, path: &StepPath) {
     } else {
         state.open.remove(path);
     }
+}
+
+/// What the engine that leaves a run did not carry on, nobody has carried on since its last sign of life.
+fn left(state: &mut State, at_ms: u64, reason: &str) {
+    let interrupted = reason.starts_with(INTERRUPTED);
+    state.left = Some(reason.to_owned());
+    state.pauses.begin(if interrupted { state.last_ms } else { at_ms });
 }
 
 /// The time since the last sign of life does not count against deadlines.
@@ -172,14 +176,17 @@ fn call(state: &mut State, at_ms: u64, event: &Event) {
     match event {
         Event::CallIntended { call, function, arguments, effect, before } => {
             let intent = Intent { effect: *effect, before: before.clone(), at_ms };
-            push(state, call, recorded(function, arguments, Some(intent), None));
+            push(state, call, RecordedCall { intent: Some(intent), ..recorded(at_ms, function, arguments) });
         }
         Event::CallFinished { call, function, arguments, outcome, .. } => {
+            let order = state.version;
             if let Some(open) = recorded_mut(state, call) {
                 open.outcome = Some(outcome.clone());
+                (open.order, open.at_ms) = (order, at_ms);
             } else {
                 let arguments = arguments.as_ref().unwrap_or(&Value::Null);
-                push(state, call, recorded(function, arguments, None, Some(outcome.clone())));
+                let outcome = Some(outcome.clone());
+                push(state, call, RecordedCall { outcome, ..recorded(at_ms, function, arguments) });
             }
         }
         Event::CallDoubted { call, message } => {
@@ -201,19 +208,16 @@ fn call(state: &mut State, at_ms: u64, event: &Event) {
     }
 }
 
-fn recorded(
-    function: &str,
-    arguments: &Value,
-    intent: Option<Intent>,
-    outcome: Option<Outcome>,
-) -> RecordedCall {
+fn recorded(at_ms: u64, function: &str, arguments: &Value) -> RecordedCall {
     RecordedCall {
         function: function.to_owned(),
         arguments: arguments.clone(),
-        intent,
-        outcome,
+        intent: None,
+        outcome: None,
         doubted: None,
         settled: None,
+        order: 0,
+        at_ms,
     }
 }
 
@@ -222,8 +226,9 @@ fn attempt_mut<'a>(state: &'a mut State, call: &CallId) -> Option<&'a mut Attemp
 }
 
 fn push(state: &mut State, call: &CallId, recorded: RecordedCall) {
+    let order = state.version;
     if let Some(attempt) = attempt_mut(state, call) {
-        attempt.calls.push(recorded);
+        attempt.calls.push(RecordedCall { order, ..recorded });
     }
 }
 

@@ -30,6 +30,10 @@ pub struct IllegalEvent {
     pub reason: String,
 }
 
+/// How the reason begins for which an engine leaves a run that was interrupted too long ago. It stands in journals, and tells
+/// since when nobody carried the run: it never changes.
+pub const INTERRUPTED: &str = "it was interrupted ";
+
 /// How a run is while it lives, or how it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunStatus {
@@ -123,12 +127,23 @@ pub struct State {
     failed_attempts: u32,
     forsaken: bool,
     end: Option<End>,
+    supposing: bool,
 }
 
 impl State {
     /// The empty state of this run, so that expressions can see `run.id`.
     pub fn of(run: RunId) -> Self {
         Self { run: Some(run), ..Self::default() }
+    }
+
+    /// The same for a plan: what cannot be known before the run stays unknown in its expressions.
+    pub fn supposed(run: RunId) -> Self {
+        Self { run: Some(run), supposing: true, ..Self::default() }
+    }
+
+    /// Whether it is a plan's.
+    pub fn supposing(&self) -> bool {
+        self.supposing
     }
 
     /// Takes one event, recorded at this time in milliseconds since 1970, or says why it cannot follow. A refused event
@@ -299,7 +314,7 @@ impl State {
         self.forsaken
     }
 
-    /// Whether any host call was announced that changes something, or a child run was started.
+    /// Whether anything was written that an undo could take back; see [`Attempt::wrote`].
     pub fn wrote(&self) -> bool {
         self.progress.values().any(Progress::wrote)
     }

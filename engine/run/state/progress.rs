@@ -119,13 +119,31 @@ pub struct Attempt {
     pub lines: Vec<String>,
 }
 
+/// The host calls that change the state kept with the audit log. They commit with the entry that tells of them, so that
+/// nothing announces them: they are known by these names.
+const STATE_CALLS: [&str; 2] = ["state.set", "state.delete"];
+
+/// The host call that keeps an artifact. It commits like a change of state.
+const KEEP: &str = "artifacts.keep";
+
+/// The step type by which a person does something outside.
+const MANUAL: &str = "manual.step";
+
 impl Attempt {
-    /// Whether it announced something that changes the world, or started a child run that may have: one that was
-    /// rolled back has changed nothing for good.
+    /// Whether there is something that an undo could take back: a write that was announced, a change of state, an artifact,
+    /// a child run that may have written (one that was rolled back has changed nothing for good), or the work of a person.
     pub fn wrote(&self) -> bool {
+        let by_hand = self.uses == MANUAL && matches!(self.outcome, Some(Outcome::Ok(_)));
+        by_hand || self.changed() || self.calls.iter().any(|call| call.kept(&[KEEP]))
+    }
+
+    /// Whether something is not as it was, also where no undo was written for it. Artifacts are evidence, and what a person
+    /// did is known to that person: neither counts.
+    pub fn changed(&self) -> bool {
         let harmless =
             matches!(&self.outcome, Some(Outcome::Error(failure)) if failure.code == "child.rolled-back");
-        (self.child.is_some() && !harmless) || self.calls.iter().any(RecordedCall::writes)
+        (self.child.is_some() && !harmless)
+            || self.calls.iter().any(|call| call.changes() && call.function != KEEP)
     }
 
     /// Whether a call of it is in doubt and undecided.
@@ -154,12 +172,26 @@ pub struct RecordedCall {
     pub doubted: Option<String>,
     /// What a person decided about the doubt.
     pub settled: Option<Settlement>,
+    /// The number of the newest event about it: of two, the smaller came first.
+    pub order: u32,
+    /// When that was, milliseconds since 1970.
+    pub at_ms: u64,
 }
 
 impl RecordedCall {
-    /// Whether it changes something.
+    /// Whether it was announced as something that changes the world.
     pub fn writes(&self) -> bool {
         self.intent.as_ref().is_some_and(|intent| intent.effect.writes())
+    }
+
+    /// Whether it is one of these, and has changed what is kept with the audit log.
+    fn kept(&self, functions: &[&str]) -> bool {
+        functions.contains(&self.function.as_str()) && matches!(self.outcome, Some(Outcome::Ok(_)))
+    }
+
+    /// Whether it is a write, announced or committed with its entry.
+    pub fn changes(&self) -> bool {
+        self.writes() || self.kept(&STATE_CALLS) || self.kept(&[KEEP])
     }
 
     /// Whether a person has yet to decide.
@@ -204,9 +236,14 @@ impl Progress {
         self.last().filter(|(_, attempt)| attempt.outcome.is_none())
     }
 
-    /// Whether any attempt announced something that changes the world, or started a child run.
+    /// Whether any attempt wrote something that an undo could take back; see [`Attempt::wrote`].
     pub fn wrote(&self) -> bool {
         self.attempts.iter().any(Attempt::wrote)
+    }
+
+    /// Whether any attempt left something that is not as it was; see [`Attempt::changed`].
+    pub fn changed(&self) -> bool {
+        self.attempts.iter().any(Attempt::changed)
     }
 
     /// The question a person has yet to answer.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::State;
+use super::{INTERRUPTED, State};
 use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::run::event::{Answer, CallId, EndStatus, Event, Outcome, Question, Settlement, SkipReason, Wait};
 use crate::run::simulator::{accepted, answer, book, cancel, path, run_id};
@@ -274,4 +274,18 @@ fn what_was_recorded_can_be_asked_for() {
     state.apply(20, &cancel(false)).unwrap();
     assert_eq!(state.stopping(&path("a")).unwrap(), "the run is being cancelled: enough");
     assert_eq!(state.stopping(&path("finally:z")), None);
+}
+
+/// A run that was killed at 2 000, found and left by an engine at 50 000, and resumed by a person at 90 000.
+#[test]
+fn the_time_before_an_engine_left_it_does_not_count() {
+    let resumed = Event::Resumed { engine: "x:2".to_owned(), by_person: true };
+    for (reason, pause_ms) in [(format!("{INTERRUPTED}48 s ago"), 88_000), ("lunch".to_owned(), 40_000)] {
+        let mut state = State::default();
+        begin().iter().for_each(|event| state.apply(1_000, event).unwrap());
+        state.apply(2_000, &started("a", 1)).unwrap();
+        state.apply(50_000, &Event::Left { reason }).unwrap();
+        state.apply(90_000, &resumed).unwrap();
+        assert_eq!(state.extended(10_000, 1_000), 10_000 + pause_ms);
+    }
 }

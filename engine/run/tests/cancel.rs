@@ -104,7 +104,7 @@ fn the_end_names_what_was_stopped_and_not_started_again() {
             function: function.clone(),
             arguments: serde_json::json!({ "id": id }),
             effect: crate::model::effect::Effect::Idempotent,
-            before: serde_json::json!({ "name": name }),
+            before: serde_json::json!({ "id": id, "name": name, "state": "running" }),
         };
         let outcome = crate::run::event::Outcome::Ok(serde_json::Value::Null);
         [intended, Event::CallFinished { call, function, arguments: None, outcome, established: None }]
@@ -141,7 +141,7 @@ fn the_end_names_what_was_stopped_and_not_started_again() {
     });
     assert_eq!(run.run(), Some(EndStatus::Cancelled));
     let end = run.end_message();
-    assert!(end.ends_with("`a` was not undone; `shop-web-2` was stopped and is down"), "{end}");
+    assert!(end.ends_with("`a` was not undone; `shop-web-2` is down"), "{end}");
 }
 
 #[test]

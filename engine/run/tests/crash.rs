@@ -30,7 +30,7 @@ struct Choices {
 }
 
 fn choices() -> impl Strategy<Value = Choices> {
-    let acts = vec((0..10_u8, 0..4_u8, 0..3_u8), 1..4);
+    let acts = vec((0..10_u8, 0..4_u8, 0..4_u8), 1..4);
     (0..10_u8, 0..4_u8, 0..6_u8, 0..6_u8, 0..8_u8, 0..6_u8, 0..5_u8, acts).prop_map(
         |(kind, needs, condition, repeat, items, undo, policy, acts)| Choices {
             kind,
@@ -96,7 +96,11 @@ fn act((what, takes, writes): (u8, u8, u8)) -> Act {
         _ => ok(1).in_doubt(),
     };
     let act = act.takes([10, 10, 45, 300][usize::from(takes)]);
-    if act.doubt { act.writes(u32::from(writes.max(1))) } else { act.writes(u32::from(writes)) }
+    match (act.doubt, writes) {
+        (true, writes) => act.writes(u32::from(writes.max(1))),
+        (false, 3) => act.calls(vec!["state.set".to_owned()]),
+        (false, writes) => act.writes(u32::from(writes)),
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -186,17 +190,32 @@ fn honest(run: &Simulator, status: EndStatus) {
     assert!(!(failed && status == EndStatus::Succeeded), "succeeded means every step did");
     let stands = run.state.paths().any(|(path, progress)| {
         path.section == Section::Steps
-            && progress.wrote()
+            && progress.changed()
             && !run.state.progress(&path.in_section(Section::Undo)).is_some_and(|undo| {
                 matches!(undo.last().and_then(|(_, last)| last.outcome.as_ref()), Some(Outcome::Ok(_)))
                     && undo.check.as_ref().is_none_or(|check| check.holds)
             })
     });
     assert!(!(stands && status == EndStatus::RolledBack), "rolled back means that nothing stands");
+    every_undo_is_tried(run);
     for step in &run.runbook.finally {
         let path =
             crate::model::ids::StepPath { section: Section::Finally, id: id(step.id.as_str()), item: None };
         assert!(run.state.progress(&path).is_some(), "`finally` always runs");
+    }
+}
+
+/// An undo that fails does not keep the others from being tried; only a lost lock does.
+fn every_undo_is_tried(run: &Simulator) {
+    let Some(undoing) = run.state.undoing().filter(|_| run.state.lock_loss().is_none()) else { return };
+    let tried = |path| run.state.progress(path).is_some_and(|undo| !undo.attempts.is_empty());
+    assert!(undoing.paths.iter().all(tried), "every undo is tried: {:?}", undoing.paths);
+    let wrote = run.state.paths().filter(|(path, progress)| {
+        let step = run.runbook.steps.iter().find(|step| step.id == path.id);
+        path.section == Section::Steps && progress.wrote() && step.is_some_and(|step| step.undo.is_some())
+    });
+    for (path, _) in wrote {
+        assert!(undoing.paths.contains(&path.in_section(Section::Undo)), "`{path}` wrote");
     }
 }
 

@@ -26,6 +26,24 @@ fn at_most_so_many_at_once() {
 }
 
 #[test]
+fn a_loop_over_nothing_gives_an_empty_list() {
+    let mut run = Simulator::new(book(|book| {
+        for_each(book.step("a"), "[]", 1, false);
+        book.step("b").with = text("${{ size(steps.a.output) }}");
+        let never = book.step("c");
+        for_each(never, "[1]", 1, false);
+        never.condition = Some(expr("false"));
+        book.step("d").with = text("${{ steps.c.output == null }}");
+    }));
+    assert_eq!(run.run(), Some(EndStatus::Succeeded));
+    assert_eq!(run.order(), ["b#1", "d#1"]);
+    assert_eq!(run.state.attempt(&path("b"), 1).unwrap().with, json!(0));
+    assert_eq!(run.state.attempt(&path("d"), 1).unwrap().with, json!(true));
+    let view = crate::run::view::view(Some(&run.runbook), &run.state);
+    assert_eq!((view.steps[0].status.as_str(), view.steps[0].output.clone()), ("skipped", Some(json!([]))));
+}
+
+#[test]
 fn a_canary_goes_first_and_the_rest_doubles() {
     let mut run = Simulator::new(book(|book| {
         for_each(book.step("a"), "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]", 4, true);

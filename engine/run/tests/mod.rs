@@ -2,6 +2,7 @@
 
 mod cancel;
 mod crash;
+mod differences;
 mod doubt;
 mod history;
 mod items;

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::model::runbook::{ForEach, OnFailure, Step, Template, Undo};
-use crate::run::event::EndStatus;
+use crate::model::runbook::{ForEach, OnFailure, Step, Template, Undo, Uses};
+use crate::run::event::{EndStatus, Event, Settlement};
 use crate::run::simulator::{Simulator, book, broken, cancel, expr, ok, path, plugin, text};
 
 fn undo(step: &mut Step, holds: Option<&str>) {
@@ -21,7 +21,7 @@ fn the_newest_is_undone_first() {
         book.finally("z").with = text("${{ run.status }}");
     }));
     run.script("a", [ok(1).writes(2)]).script("b", [ok(1).writes(1)]).script("c", [broken()]);
-    run.script("undo:a", [ok(2).writes(1)]);
+    run.script("undo:a", [ok(2).writes(1)]).script("undo:b", [ok(1).writes(1)]);
     assert_eq!(run.run(), Some(EndStatus::RolledBack));
     let expected =
         ["a#1", "reads#1", "b#1", "writes_nothing#1", "c#1", "undo:b#1", "undo:a#1", "finally:z#1"];
@@ -50,7 +50,10 @@ fn what_has_no_undo_remains_and_is_named() {
     run.script("a", [ok(1).writes(1)]).script("b", [broken().writes(1)]);
     assert_eq!(run.run(), Some(EndStatus::Failed));
     assert_eq!(run.order(), ["a#1", "b#1", "undo:a#1"]);
-    assert_eq!(run.end_message(), "step `b` failed: it broke; what was written by `b` was not undone");
+    assert_eq!(
+        run.end_message(),
+        "step `b` failed: it broke; what was written by `b` was not undone; `undo:a` changed nothing"
+    );
 }
 
 #[test]
@@ -62,13 +65,91 @@ fn an_undo_that_fails_leaves_the_run_stuck() {
         book.finally("z");
     }));
     run.script("a", [ok(1).writes(1)]).script("b", [ok(1).writes(1)]).script("c", [broken()]);
-    run.script("undo:b", [broken()]);
+    run.script("undo:b", [broken()]).script("undo:a", [ok(1).writes(1)]);
     assert_eq!(run.run(), Some(EndStatus::Stuck));
-    assert_eq!(run.order(), ["a#1", "b#1", "c#1", "undo:b#1", "finally:z#1"]);
+    assert_eq!(run.order(), ["a#1", "b#1", "c#1", "undo:b#1", "undo:a#1", "finally:z#1"]);
     assert_eq!(
         run.end_message(),
-        "`undo:b` failed: it broke; what was written by `b`, `a` was not undone; step `c` failed: it broke"
+        "`undo:b` failed: it broke; step `c` failed: it broke; what was written by `b` was not undone"
     );
+}
+
+#[test]
+fn every_undo_that_fails_is_named_and_the_others_are_tried() {
+    let mut run = Simulator::new(book(|book| {
+        for name in ["a", "b", "c", "d"] {
+            undo(book.step(name), (name == "b").then_some("output == 2"));
+        }
+    }));
+    for name in ["a", "b", "c"] {
+        run.script(name, [ok(1).writes(1)]).script(&format!("undo:{name}"), [ok(1).writes(1)]);
+    }
+    run.script("d", [broken().writes(1)]).script("undo:d", [broken()]);
+    assert_eq!(run.run(), Some(EndStatus::Stuck));
+    assert_eq!(run.order()[4..], ["undo:d#1", "undo:c#1", "undo:b#1", "undo:a#1"]);
+    assert_eq!(
+        run.end_message(),
+        "`undo:d` failed: it broke; `undo:b` failed: `output == 2` does not hold; step `d` failed: it broke; \
+         what was written by `d`, `b` was not undone"
+    );
+}
+
+#[test]
+fn a_step_that_only_changed_state_is_undone() {
+    for call in ["state.set", "state.delete"] {
+        let mut run = Simulator::new(book(|book| {
+            undo(book.step("a"), None);
+            book.step("b");
+        }));
+        run.script("a", [ok(1).calls(vec![call.to_owned()])]).script("b", [broken()]);
+        assert_eq!(run.run(), Some(EndStatus::RolledBack), "{call}");
+        assert_eq!(run.order(), ["a#1", "b#1", "undo:a#1"]);
+        assert_eq!(run.state.attempt(&path("undo:a"), 1).unwrap().with[0]["function"], call);
+    }
+}
+
+#[test]
+fn a_change_of_state_without_an_undo_remains_and_is_named() {
+    let mut run = Simulator::new(book(|book| {
+        book.step("a");
+        book.step("b");
+    }));
+    run.script("a", [ok(1).calls(vec!["state.set".to_owned()])]).script("b", [broken()]);
+    assert_eq!(run.run(), Some(EndStatus::Failed));
+    assert_eq!(run.end_message(), "step `b` failed: it broke; what was written by `a` was not undone");
+}
+
+#[test]
+fn what_a_person_did_by_hand_is_undone() {
+    let mut run = Simulator::new(book(|book| {
+        let step = book.step("a");
+        undo(step, None);
+        step.uses = Uses::ManualStep;
+        step.with = Template::Value(json!({ "instruction": "turn the key" }));
+        book.step("b");
+    }));
+    run.obliging = Some((true, Settlement::Retry));
+    run.script("b", [broken()]);
+    assert_eq!(run.run(), Some(EndStatus::RolledBack));
+    assert_eq!(run.order(), ["b#1", "undo:a#1"]);
+}
+
+#[test]
+fn an_undo_that_failed_before_a_crash_keeps_none_from_being_tried() {
+    let mut run = Simulator::new(book(|book| {
+        undo(book.step("a"), None);
+        undo(book.step("b"), None);
+        book.step("c");
+    }));
+    run.script("a", [ok(1).writes(1)]).script("b", [ok(1).writes(1)]).script("c", [broken()]);
+    run.script("undo:b", [broken()]);
+    run.run();
+    let failed = run.journal.iter().position(|(_, event)| {
+        matches!(event, Event::AttemptFinished { path: undone, .. } if *undone == path("undo:b"))
+    });
+    let mut cut = run.cut(failed.unwrap() + 1);
+    assert_eq!(cut.run(), Some(EndStatus::Stuck));
+    assert_eq!(cut.order(), ["undo:a#1"]);
 }
 
 #[test]

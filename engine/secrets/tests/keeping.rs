@@ -1,6 +1,6 @@
 //! What the engine holds.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::bed::{Bed, name, value};
 use crate::secrets::crypt::{self, Recipient};
@@ -101,7 +101,7 @@ fn a_missing_key_keeps_nobody_from_starting() {
 }
 
 #[test]
-fn a_warm_use_is_cheap() {
+fn a_value_is_decrypted_once() {
     const USES: u32 = 2_000;
     let bed = Bed::new();
     for number in 0..100 {
@@ -119,8 +119,7 @@ fn a_warm_use_is_cheap() {
     };
     let cold = warm(1);
     let took = warm(USES);
-    println!("a use: {took:?} warm, {cold:?} cold");
-    assert!(took < Duration::from_micros(200), "{took:?}");
+    assert!(took < cold, "a use takes {took:?}, the first took {cold:?}");
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub(crate) fn steps<H: Host + 'static>() -> Vec<Step<H>> {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Healthy {
     /// `project/service`, or the service alone where it is unique.
+    #[schemars(extend("format" = "service-name"))]
     service: String,
     /// Let running stand for healthy where there is no health check.
     #[serde(default)]
@@ -34,6 +35,7 @@ pub(crate) struct Healthy {
 #[serde(deny_unknown_fields)]
 pub(crate) struct One {
     /// Name or id.
+    #[schemars(extend("format" = "container-name"))]
     container: String,
     /// The state it should be in.
     #[serde(default)]

@@ -28,13 +28,14 @@ pub(crate) fn steps<H: Host + 'static>() -> Vec<Step<H>> {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Http {
     /// `project/service`, or the service alone where it is unique.
+    #[schemars(extend("format" = "service-name"))]
     service: String,
     /// The port inside the container.
     #[schemars(range(min = 1))]
     port: u16,
     /// Begins with `/`.
     #[serde(default = "root")]
-    #[schemars(regex(pattern = "^/"))]
+    #[schemars(regex(pattern = "^/"), extend("format" = "url-path"))]
     path: String,
     /// The status that is right, or several.
     #[serde(default)]
@@ -46,9 +47,14 @@ pub(crate) struct Http {
     scheme: Scheme,
     /// Further request headers.
     #[serde(default)]
+    #[schemars(extend(
+        "propertyNames" = { "format": "header-name" },
+        "additionalProperties" = { "type": "string", "format": "header-value" },
+    ))]
     headers: std::collections::BTreeMap<String, String>,
     /// How long a replica may take to answer.
     #[serde(default = "five_seconds")]
+    #[schemars(extend("atMost" = "1h"))]
     timeout: Duration,
 }
 
@@ -57,6 +63,7 @@ pub(crate) struct Http {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Tcp {
     /// `project/service`, or the service alone where it is unique.
+    #[schemars(extend("format" = "service-name"))]
     service: String,
     /// The port inside the container.
     #[schemars(range(min = 1))]

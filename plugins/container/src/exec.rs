@@ -18,30 +18,36 @@ pub(crate) fn steps<H: Host + 'static>() -> Vec<Step<H>> {
 /// The input of `container.exec`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("anyOf" = [{ "required": ["service"] }, { "required": ["container"] }]))]
+#[schemars(extend("allOf" = runbook_plugin::rule::one_of(&["service", "container"])))]
+#[schemars(extend("apart" = ["env", "secret_env"]))]
 pub(crate) struct Input {
     /// `project/service`: its first running replica.
+    #[schemars(extend("format" = "service-name"))]
     service: Option<String>,
     /// Or one container by name or id.
+    #[schemars(extend("format" = "container-name"))]
     container: Option<String>,
     /// The program and its arguments; no shell reads them.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1), extend("prefixItems" = [{ "type": "string", "minLength": 1 }]))]
     command: Vec<String>,
     /// Environment variables.
     #[serde(default)]
+    #[schemars(extend("propertyNames" = { "format": "variable-name" }))]
     env: BTreeMap<String, String>,
     /// Environment variables whose values are secrets: `PASSWORD: db/password`. The engine puts them in; this plugin never
     /// sees them.
     #[serde(default)]
-    #[schemars(extend("maxProperties" = 16))]
+    #[schemars(extend("maxProperties" = 16, "propertyNames" = { "format": "variable-name" }))]
     secret_env: BTreeMap<String, SecretName>,
     /// What it reads on its standard input.
     stdin: Option<String>,
     /// Whom it runs as, `user`, `uid` or `uid:gid`; else the user of the container.
     #[schemars(length(min = 1, max = 256))]
+    #[schemars(extend("format" = "user-name"))]
     user: Option<String>,
     /// The absolute path it runs in; else the working directory of the container.
     #[schemars(regex(pattern = "^/"))]
+    #[schemars(extend("format" = "workdir-path"))]
     workdir: Option<String>,
     /// How long it may take.
     #[serde(default = "one_minute")]
@@ -89,6 +95,17 @@ mod tests {
         let run = world.execs().remove(0);
         assert_eq!(run.command, ["date", "-u; reboot"], "arguments stay arguments");
         assert_eq!((run.env[0].0.as_str(), run.input.as_deref()), ("TZ", Some("x")));
+    }
+
+    #[test]
+    fn line_ends_at_the_end_are_taken_off() {
+        let world = World::new().with_service("shop/web", 1);
+        for (printed, kept) in [("3\n", "3"), ("a\r\n\n", "a"), (" a\nb \n", " a\nb "), ("\n", "")] {
+            world.answer_exec(0, printed);
+            let output = exec(&world, &world.context(), &input(r#", "container": "shop-web-1""#));
+            let output = output.expect("it works");
+            assert_eq!((output.stdout.as_str(), output.truncated), (kept, false));
+        }
     }
 
     #[test]

@@ -35,7 +35,8 @@ pub(crate) struct Output {
     container: String,
     /// Its exit code.
     exit_code: i32,
-    /// What it printed, at most 128 KiB. A one-shot container's two streams are one.
+    /// What it printed, at most 128 KiB, without the line ends at its end, as a shell gives it. A one-shot container's two
+    /// streams are one.
     stdout: String,
     /// What it printed to standard error, at most 128 KiB.
     stderr: String,
@@ -45,9 +46,10 @@ pub(crate) struct Output {
 
 impl Output {
     pub(crate) fn new(container: &Container, printed: &ExecOutput) -> Self {
-        let stdout = text::beginning(&printed.stdout, MAX_STREAM_BYTES).to_owned();
+        let stdout = text::beginning(&printed.stdout, MAX_STREAM_BYTES);
         let stderr = text::beginning(&printed.stderr, MAX_STREAM_BYTES).to_owned();
         let cut = stdout.len() < printed.stdout.len() || stderr.len() < printed.stderr.len();
+        let stdout = stdout.trim_end_matches(['\n', '\r']).to_owned();
         Self {
             container: container.name.clone(),
             exit_code: printed.exit_code,

@@ -12,11 +12,13 @@ const MAX_TOTAL_BYTES: usize = 256 * 1024;
 /// The input of `container.logs`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("anyOf" = [{ "required": ["service"] }, { "required": ["container"] }]))]
+#[schemars(extend("allOf" = runbook_plugin::rule::one_of(&["service", "container"])))]
 pub(crate) struct Input {
     /// `project/service`: every replica.
+    #[schemars(extend("format" = "service-name"))]
     service: Option<String>,
     /// Or one container by name or id.
+    #[schemars(extend("format" = "container-name"))]
     container: Option<String>,
     /// How many lines of each.
     #[serde(default = "hundred")]

@@ -24,35 +24,42 @@ const OUTPUT_LINES: u32 = 10_000;
 /// The input of `container.run`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("anyOf" = [{ "required": ["service"] }, { "required": ["container"] }]))]
+#[schemars(extend("allOf" = runbook_plugin::rule::one_of(&["service", "container"])))]
+#[schemars(extend("apart" = ["env", "secret_env"]))]
 pub(crate) struct Input {
     /// `project/service` whose spec is used.
+    #[schemars(extend("format" = "service-name"))]
     service: Option<String>,
     /// Or one container by name or id; it need not run.
+    #[schemars(extend("format" = "container-name"))]
     container: Option<String>,
     /// The program and its arguments; no shell reads them.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1), extend("prefixItems" = [{ "type": "string", "minLength": 1 }]))]
     command: Vec<String>,
     /// Environment variables, added to those of the service.
     #[serde(default)]
+    #[schemars(extend("propertyNames" = { "format": "variable-name" }))]
     env: BTreeMap<String, String>,
     /// Environment variables whose values are secrets: `PASSWORD: db/password`. The engine puts them in; this plugin never
     /// sees them.
     #[serde(default)]
-    #[schemars(extend("maxProperties" = 16))]
+    #[schemars(extend("maxProperties" = 16, "propertyNames" = { "format": "variable-name" }))]
     secret_env: BTreeMap<String, SecretName>,
     /// Files whose content are secrets, by absolute path: readable by the user of the container alone.
     #[serde(default)]
-    #[schemars(extend("maxProperties" = 16))]
+    #[schemars(extend("maxProperties" = 16, "propertyNames" = { "format": "file-path" }))]
     secret_files: BTreeMap<String, SecretName>,
     /// Whom it runs as, `user`, `uid` or `uid:gid`; else the user of the service.
     #[schemars(length(min = 1, max = 256))]
+    #[schemars(extend("format" = "user-name"))]
     user: Option<String>,
     /// The absolute path it runs in; else the working directory of the service.
     #[schemars(regex(pattern = "^/"))]
+    #[schemars(extend("format" = "workdir-path"))]
     workdir: Option<String>,
     /// How long it may take.
     #[serde(default = "ten_minutes")]
+    #[schemars(extend("atMost" = "1h"))]
     timeout: Duration,
     /// The exit code that is right; `null`: any.
     #[serde(default = "zero")]

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use runbook_plugin::{Context, Deserialize, Duration, Error, Host, JsonSchema, SecretName, Step};
+use runbook_plugin::{Context, Deserialize, Duration, Error, Host, JsonSchema, SecretName, Step, rule};
+use serde_json::{Value, json};
 
 use crate::one_shot::{Job, source};
 use crate::{Output, Task, running, zero};
@@ -26,11 +27,14 @@ const PROGRAM_OPTIONS: [(&str, &[&str]); 3] = [
 /// The input of `container.script`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("anyOf" = [{ "required": ["service"] }, { "required": ["container"] }]))]
+#[schemars(extend("allOf" = rules()))]
+#[schemars(extend("apart" = ["env", "secret_env"]))]
 pub(crate) struct Input {
     /// `project/service`: its first running replica.
+    #[schemars(extend("format" = "service-name"))]
     service: Option<String>,
     /// Or one container by name or id.
+    #[schemars(extend("format" = "container-name"))]
     container: Option<String>,
     /// The interpreter. One word, like `[bash]`: it is given the body in the way it knows, as an argument if it is a
     /// common one, else on its standard input. More words, like `[sh, -ec]`: the body is the next argument.
@@ -42,15 +46,16 @@ pub(crate) struct Input {
     body: String,
     /// Its parameters.
     #[serde(default)]
+    #[schemars(extend("propertyNames" = { "format": "variable-name" }))]
     env: BTreeMap<String, String>,
     /// Environment variables whose values are secrets: `PASSWORD: db/password`. The engine puts them in; this plugin never
     /// sees them.
     #[serde(default)]
-    #[schemars(extend("maxProperties" = 16))]
+    #[schemars(extend("maxProperties" = 16, "propertyNames" = { "format": "variable-name" }))]
     secret_env: BTreeMap<String, SecretName>,
     /// Files whose content are secrets, by absolute path: readable by the user of the container alone. Only with `one_shot`.
     #[serde(default)]
-    #[schemars(extend("maxProperties" = 16))]
+    #[schemars(extend("maxProperties" = 16, "propertyNames" = { "format": "file-path" }))]
     secret_files: BTreeMap<String, SecretName>,
     /// Whom it runs as, `user`, `uid` or `uid:gid`; else the user of the container.
     #[schemars(length(min = 1, max = 256))]
@@ -68,6 +73,36 @@ pub(crate) struct Input {
     /// and `remove` and `start` as well.
     #[serde(default)]
     one_shot: bool,
+}
+
+/// What fits together, told before anything runs.
+fn rules() -> Value {
+    let Value::Array(mut rules) = rule::one_of(&["service", "container"]) else {
+        unreachable!("rules are a list")
+    };
+    let alone = json!({ "properties": { "one_shot": { "const": true } }, "required": ["one_shot"] });
+    let inside = json!({ "properties": { "one_shot": { "const": false } } });
+    let programs: Vec<&str> =
+        PROGRAM_OPTIONS.iter().flat_map(|(_, programs)| programs.iter().copied()).collect();
+    let known = format!("(^|/)({})$", programs.join("|"));
+    rules.push(json!({
+        "description": "files are put into a container before it starts\nadd `one_shot: true`, or use `secret_env`",
+        "anyOf": [alone, { "properties": { "secret_files": { "maxProperties": 0 } } }],
+    }));
+    rules.push(json!({
+        "description": "a one-shot container has no standard input for the script\nwrite the interpreter with the option \
+            that takes the program, for example `[sh, -c]`",
+        "anyOf": [
+            inside,
+            { "properties": { "interpreter": { "minItems": 2 } } },
+            { "properties": { "interpreter": { "items": { "pattern": known } } } },
+        ],
+    }));
+    rules.push(json!({
+        "description": "a one-shot container is waited for at most 1h\nwrite a shorter `timeout`",
+        "anyOf": [inside, { "properties": { "timeout": { "atMost": "1h" } } }],
+    }));
+    rules.into()
 }
 
 fn shell() -> Vec<String> {

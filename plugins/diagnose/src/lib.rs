@@ -30,11 +30,13 @@ const SHORT_MEMORY_PERCENT: u64 = 90;
 /// The input of `diagnose.collect`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("anyOf" = [{ "required": ["service"] }, { "required": ["container"] }]))]
+#[schemars(extend("allOf" = runbook_plugin::rule::one_of(&["service", "container"])))]
 pub struct Input {
     /// `project/service`: every replica.
+    #[schemars(extend("format" = "service-name"))]
     pub service: Option<String>,
     /// Or one container by name or id.
+    #[schemars(extend("format" = "container-name"))]
     pub container: Option<String>,
     /// How many lines of each container's logs, and as many of its previous life.
     #[serde(default = "five_hundred")]

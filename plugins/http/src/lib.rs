@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 mod secrets;
 
 use runbook_plugin::{
-    Context, Deserialize, Duration, Error, Host, JsonSchema, Request, Response, Serialize, Step, text,
+    Context, Deserialize, Duration, Error, Host, JsonSchema, Request, Response, Serialize, Step, rule, text,
 };
 use serde_json::Value;
 
@@ -22,28 +22,42 @@ const FIRST_ERROR_STATUS: u16 = 400;
 /// How much of a body an output holds.
 const MAX_BODY_BYTES: usize = 256 * 1024;
 
+/// How deep a body may be to be told as JSON: an output has at most 64 levels, and `json` stands in its first.
+const MAX_JSON_DEPTH: usize = 63;
+
+/// How many values and keys it may hold: an output has at most 100,000, and there are headers.
+const MAX_JSON_VALUES: usize = 90_000;
+
 /// How much of a failing response is told.
 const TOLD_CHARACTERS: usize = 300;
 
 /// The input of `http.request`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("allOf" = [rule::not_both("body", "json")], "secretPlaces" = true))]
 pub struct Input {
     /// `http://` or `https://`, absolute.
-    #[schemars(regex(pattern = "^https?://"))]
+    #[schemars(regex(pattern = "^https?://"), extend("format" = "http-url"))]
     pub url: String,
     /// The method.
     #[serde(default)]
     pub method: Method,
     /// Request headers.
     #[serde(default)]
+    #[schemars(extend(
+        "propertyNames" = { "format": "header-name" },
+        "additionalProperties" = { "type": "string", "format": "header-value" },
+    ))]
     pub headers: BTreeMap<String, String>,
     /// The body as text.
+    #[schemars(extend("maxBytes" = 1_048_576))]
     pub body: Option<String>,
     /// The body as JSON; sets the content type.
+    #[schemars(extend("maxJsonBytes" = 1_048_576))]
     pub json: Option<Value>,
     /// How long the answer may take.
     #[serde(default = "ten_seconds")]
+    #[schemars(extend("atMost" = "1h"))]
     pub timeout: Duration,
     /// The statuses that are right; any below 400 if not given.
     pub expect: Option<Vec<u16>>,
@@ -101,7 +115,8 @@ pub struct Output {
     pub body: String,
     /// Whether the body was cut.
     pub truncated: bool,
-    /// The body as JSON, if it is; else null.
+    /// The body as JSON, if it is; else null. Also null if it is nested deeper than 63 levels or holds more than 90,000
+    /// values and keys: `body` has the text.
     pub json: Value,
 }
 
@@ -153,8 +168,26 @@ fn output(response: Response) -> Output {
     }
     let body = text::beginning(&response.body, MAX_BODY_BYTES).to_owned();
     let truncated = response.truncated || body.len() < response.body.len();
-    let json = serde_json::from_str(&body).unwrap_or(Value::Null);
+    let json = serde_json::from_str(&body).ok().filter(is_told).unwrap_or(Value::Null);
     Output { status: response.status, headers, body, truncated, json }
+}
+
+/// Whether an output can hold the value.
+fn is_told(value: &Value) -> bool {
+    let (mut open, mut values) = (vec![(value, 0)], 0);
+    while let Some((value, depth)) = open.pop() {
+        let (inside, keys): (Vec<&Value>, usize) = match value {
+            Value::Array(items) => (items.iter().collect(), 0),
+            Value::Object(members) => (members.values().collect(), members.len()),
+            _ => continue,
+        };
+        values += inside.len() + keys;
+        if depth >= MAX_JSON_DEPTH || values > MAX_JSON_VALUES {
+            return false;
+        }
+        open.extend(inside.into_iter().map(|value| (value, depth + 1)));
+    }
+    true
 }
 
 #[cfg(test)]
@@ -177,6 +210,24 @@ mod tests {
         world.answer_http("http://api/things", 200, "plain");
         let output = request(&world, &world.context(), &input("")).expect("it answers");
         assert!(output.json.is_null());
+    }
+
+    #[test]
+    fn json_that_no_output_can_hold_is_told_as_text() {
+        let world = World::new();
+        let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+        let many = |values: usize| format!("[{}1]", "1,".repeat(values - 1));
+        for (body, told) in [
+            (nested(63), true),
+            (nested(64), false),
+            (nested(127), false),
+            (many(90_000), true),
+            (many(90_001), false),
+        ] {
+            world.answer_http("http://api/things", 200, &body);
+            let output = request(&world, &world.context(), &input("")).expect("it answers");
+            assert_eq!((output.json.is_array(), &output.body), (told, &body));
+        }
     }
 
     #[test]

@@ -7,10 +7,12 @@ use runbook_plugin::{
 /// A secret in the request.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("allOf" = runbook_plugin::rule::one_of(&["header", "json_field", "form_field", "basic_auth"])))]
 pub struct Part {
     /// The secret.
     pub name: SecretName,
     /// The header it is the value of.
+    #[schemars(extend("format" = "header-name"))]
     pub header: Option<String>,
     /// The text of the JSON body that it becomes, as a JSON pointer: `/auth/password`.
     pub json_field: Option<String>,

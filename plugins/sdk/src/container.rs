@@ -8,6 +8,11 @@ impl Container {
         matches!(self.state, State::Running | State::Restarting)
     }
 
+    /// Whether it has processes: those of a paused one stand still.
+    pub fn alive(&self) -> bool {
+        self.up() || self.state == State::Paused
+    }
+
     /// Whether it serves: running, and healthy if it has a health check.
     pub fn available(&self) -> bool {
         self.state == State::Running && matches!(self.health, Health::Healthy | Health::None)

@@ -43,6 +43,7 @@ pub mod guest;
 mod host;
 mod imports;
 mod request;
+pub mod rule;
 mod secret;
 mod size;
 mod step;

@@ -4,12 +4,14 @@
 
 mod dependents;
 mod order;
+mod pause;
 mod power;
 mod recreate;
 mod replicas;
 mod resize;
 mod restart;
 mod scale;
+mod signal;
 mod status;
 mod wait;
 
@@ -20,6 +22,8 @@ pub fn steps<H: Host + 'static>() -> Vec<Step<H>> {
     let files = [
         restart::steps(),
         power::steps(),
+        pause::steps(),
+        signal::steps(),
         recreate::steps(),
         scale::steps(),
         resize::steps(),

@@ -18,6 +18,7 @@ pub(crate) fn steps<H: Host + 'static>() -> Vec<Step<H>> {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Input {
     /// The Compose project.
+    #[schemars(extend("format" = "project-name"))]
     project: String,
 }
 

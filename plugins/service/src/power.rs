@@ -1,9 +1,13 @@
 //! `service.start` and `service.stop`.
 
-use runbook_plugin::{Container, Context, Deserialize, Duration, Error, Host, JsonSchema, Serialize, Step};
+use std::cmp::Reverse;
+
+use runbook_plugin::{
+    Container, Context, Deserialize, Duration, Error, Host, JsonSchema, Serialize, State, Step,
+};
 
 use crate::dependents::refuse_dead_network;
-use crate::replicas::{self, refuse_auto_remove};
+use crate::replicas::{refuse_auto_remove, standing, stop as stop_replica};
 use crate::restart::{count, two_minutes};
 use crate::wait::Patience;
 
@@ -11,13 +15,13 @@ pub(crate) fn steps<H: Host + 'static>() -> Vec<Step<H>> {
     vec![
         Step::new(
             "start",
-            "Start the replicas of a service that do not run, and wait until they are healthy.",
-            &["containers.read", "containers.start"],
+            "Start the replicas of a service that do not run, let paused ones go on, and wait until they are healthy.",
+            &["containers.read", "containers.start", "containers.unpause"],
             start,
         ),
         Step::new(
             "stop",
-            "Stop every running replica of a service, the newest first.",
+            "Stop every replica of a service, those first that are sick, then the newest.",
             &["containers.read", "containers.stop"],
             stop,
         ),
@@ -27,14 +31,17 @@ pub(crate) fn steps<H: Host + 'static>() -> Vec<Step<H>> {
 /// The input of `service.start`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("ordered" = ["healthy_for", "wait"]))]
 pub(crate) struct Start {
     /// `project/service`, or the service alone where it is unique.
+    #[schemars(extend("format" = "service-name"))]
     service: String,
     /// How long each must be healthy without a break.
     #[serde(default)]
     healthy_for: Duration,
     /// How long they may take to become healthy.
     #[serde(default = "two_minutes")]
+    #[schemars(extend("atMost" = "1h"))]
     wait: Duration,
 }
 
@@ -43,7 +50,7 @@ pub(crate) struct Start {
 pub(crate) struct StartOutput {
     /// `project/service`
     service: String,
-    /// Replicas that were started.
+    /// Replicas that were started, or were paused and go on.
     started: Vec<String>,
     /// All replicas.
     replicas: usize,
@@ -56,8 +63,10 @@ pub(crate) struct StartOutput {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Stop {
     /// `project/service`, or the service alone where it is unique.
+    #[schemars(extend("format" = "service-name"))]
     service: String,
     /// How long a replica may take to stop by itself before it is killed; its own stop timeout if not given.
+    #[schemars(extend("atMost" = "10m"))]
     grace: Option<Duration>,
 }
 
@@ -79,7 +88,7 @@ fn start(host: &impl Host, _: &Context, input: &Start) -> Result<StartOutput, Er
     refuse_dead_network(host, &down)?;
     let mut started = Vec::new();
     for container in &down {
-        started.push(host.start(&container.id)?);
+        started.push(bring_up(host, container)?);
     }
     let deadline_ms = patience.deadline_ms(host);
     for (index, container) in started.iter().enumerate() {
@@ -95,13 +104,20 @@ fn start(host: &impl Host, _: &Context, input: &Start) -> Result<StartOutput, Er
     })
 }
 
+/// Starts it; a paused one goes on.
+pub(crate) fn bring_up(host: &impl Host, container: &Container) -> Result<Container, Error> {
+    if container.state == State::Paused { host.unpause(&container.id) } else { host.start(&container.id) }
+}
+
 fn stop(host: &impl Host, _: &Context, input: &Stop) -> Result<StopOutput, Error> {
     let replicas = host.service(&input.service)?;
     refuse_auto_remove(&replicas)?;
-    let running: Vec<&Container> = replicas.iter().rev().filter(|c| c.up()).collect();
+    let now_ms = host.now_ms();
+    let mut running: Vec<&Container> = replicas.iter().filter(|c| c.alive()).collect();
+    running.sort_by_key(|c| (standing(c, now_ms), Reverse((c.replica, c.name.as_str()))));
     let mut stopped = Vec::new();
     for container in &running {
-        replicas::stop(host, container, input.grace)?;
+        stop_replica(host, container, input.grace)?;
         stopped.push(container.name.clone());
         host.progress(count(stopped.len()), count(running.len()), &container.name);
     }
@@ -116,7 +132,7 @@ pub(crate) fn name_of(replicas: &[Container], written: &str) -> String {
 #[cfg(test)]
 mod tests {
     use runbook_plugin::mock::{Behaviour, World};
-    use runbook_plugin::{ErrorKind, State};
+    use runbook_plugin::{ErrorKind, Health, State};
 
     use super::{Start, Stop, start, stop};
 
@@ -151,6 +167,26 @@ mod tests {
         let error = start(&world, &world.context(), &start_input()).expect_err("one never heals");
         assert_eq!(error.kind, ErrorKind::TimedOut);
         assert!(error.message.starts_with("`shop-web-2` did not come up: "), "{}", error.message);
+    }
+
+    #[test]
+    fn a_paused_one_goes_on() {
+        let world = World::new().with_service("shop/web", 2);
+        world.change("shop-web-2", |c| c.state = State::Paused);
+        let started = start(&world, &world.context(), &start_input()).expect("it goes on");
+        assert_eq!(
+            (started.started, world.writes()),
+            (vec!["shop-web-2".to_owned()], vec!["unpause shop-web-2".to_owned()])
+        );
+    }
+
+    #[test]
+    fn the_sick_are_stopped_first() {
+        let world = World::new().with_service("shop/web", 3);
+        world.change("shop-web-1", |c| c.health = Health::Unhealthy);
+        world.change("shop-web-2", |c| c.state = State::Paused);
+        let stopped = stop(&world, &world.context(), &stop_input()).expect("it stops");
+        assert_eq!(stopped.stopped, ["shop-web-2", "shop-web-1", "shop-web-3"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use runbook_plugin::{
 };
 
 use crate::power::name_of;
+use crate::replicas::standing;
 use crate::restart::count;
 
 pub(crate) fn steps<H: Host + 'static>() -> Vec<Step<H>> {
@@ -28,13 +29,18 @@ const LEAST_MEMORY: Size = Size::from_bytes(6 << 20);
 /// The input of `service.resize`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("anyOf" = [{ "required": ["cpus"] }, { "required": ["memory"] }, { "required": ["memory_and_swap"] }]))]
+#[schemars(extend(
+    "allOf" = runbook_plugin::rule::some_of(&["cpus", "memory", "memory_and_swap"]),
+    "ordered" = ["memory", "memory_and_swap"],
+))]
 pub(crate) struct Input {
     /// `project/service`, or the service alone where it is unique.
+    #[schemars(extend("format" = "service-name"))]
     service: String,
     /// Cores, for example `0.5` or `"1.5"`; left as it is if not given.
     cpus: Option<Cpus>,
     /// Memory, for example `512MiB`; left as it is if not given.
+    #[schemars(extend("atLeast" = "6MiB"))]
     memory: Option<Size>,
     /// Memory and swap together. If not given, what there is of swap stays; where memory was unlimited, as much
     /// again as memory.
@@ -46,9 +52,12 @@ pub(crate) struct Input {
 #[serde(untagged)]
 pub(crate) enum Cpus {
     /// `0.5`
-    Number(#[schemars(range(min = 0.01))] f64),
+    Number(#[schemars(range(min = 0.01, max = 1_000_000.0))] f64),
     /// `"0.5"`
-    Text(#[schemars(regex(pattern = r"^[0-9]+(\.[0-9]+)?$"))] String),
+    Text(
+        #[schemars(regex(pattern = r"^[0-9]+(\.[0-9]+)?$"), extend("atLeast" = 0.01, "atMost" = 1_000_000))]
+        String,
+    ),
 }
 
 /// What came of it.
@@ -82,6 +91,8 @@ fn resize(host: &impl Host, _: &Context, input: &Input) -> Result<Output, Error>
         guard(host, container, limits)?;
         plan.push((container, limits));
     }
+    let now_ms = host.now_ms();
+    plan.sort_by_key(|(container, _)| standing(container, now_ms));
     let (mut resized, mut unchanged) = (Vec::new(), Vec::new());
     let total = plan.len();
     for (container, limits) in plan {

@@ -8,14 +8,16 @@ use runbook_plugin::{
 };
 
 use crate::dependents::{Dependents, Owner, refuse_dead_network};
-use crate::replicas::{list, names, refuse_auto_remove, refuse_weak_evidence, since_first_attempt, stop};
+use crate::replicas::{
+    list, names, refuse_auto_remove, refuse_weak_evidence, since_first_attempt, standing, stop,
+};
 use crate::wait::Patience;
 
 pub(crate) fn steps<H: Host + 'static>() -> Vec<Step<H>> {
     vec![Step::new(
         "restart",
-        "Restart the replicas of a service, a batch at a time, those that are down first; stop at the first that does not \
-         come back.",
+        "Restart the replicas of a service, a batch at a time, those first that are down or sick; stop at the first that \
+         does not come back.",
         &["containers.read", "containers.stop", "containers.start"],
         restart,
     )]
@@ -30,20 +32,24 @@ const KILL_TIME: Duration = Duration::from_secs(30);
 /// The input of `service.restart`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("ordered" = ["healthy_for", "wait"]))]
 pub(crate) struct Input {
     /// `project/service`, or the service alone where it is unique.
+    #[schemars(extend("format" = "service-name"))]
     service: String,
     /// How many replicas at once.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 100))]
     batch: usize,
     /// How long a replica may take to stop by itself before it is killed; its own stop timeout if not given.
+    #[schemars(extend("atMost" = "10m"))]
     grace: Option<Duration>,
     /// How long a replica must be healthy without a break before the next batch.
     #[serde(default)]
     healthy_for: Duration,
     /// How long a batch may take to become healthy.
     #[serde(default = "two_minutes")]
+    #[schemars(extend("atMost" = "1h"))]
     wait: Duration,
     /// Keep logs and the daemon's document as evidence, kill instead of stopping, start clean. Needs the grant
     /// `kill`.
@@ -94,30 +100,36 @@ struct Restart<'a, H> {
 
 fn restart<H: Host>(host: &H, context: &Context, input: &Input) -> Result<Output, Error> {
     let replicas = host.service(&input.service)?;
-    let (mut work, rest): (Vec<_>, Vec<_>) = replicas.iter().cloned().partition(|c| c.up() || fell(c));
-    if !work.iter().any(|c| c.up() || cut_short(context, c)) {
-        let words = format!("no replica of `{}` is running: use `service.start`", input.service);
+    let now_ms = host.now_ms();
+    let (mut work, rest): (Vec<_>, Vec<_>) = replicas.iter().cloned().partition(|c| c.alive() || fell(c));
+    if !work.iter().any(|c| c.alive() || cut_short(context, c)) {
+        let words = format!(
+            "no replica of `{0}` runs: start it with `runbook service start {0}`, or replace a release that cannot run \
+             with `runbook service recreate {0} --image IMAGE`",
+            input.service
+        );
         return Err(Error::conflict("service.none-running", words));
     }
     refuse_auto_remove(&work)?;
     refuse_weak_evidence(&work, input.accept_weak_evidence)?;
     refuse_dead_network(host, &work)?;
     // Those that do not serve go first: they cost nothing, and while they are down nothing else may go down.
-    work.sort_by_key(|c| (c.up(), c.available()));
-    let (done, work): (Vec<_>, Vec<_>) = work.into_iter().partition(|c| c.up() && already(context, c));
+    work.sort_by_key(|c| standing(c, now_ms));
+    let (done, work): (Vec<_>, Vec<_>) = work.into_iter().partition(|c| already(context, c));
     let patience = Patience { healthy_for: input.healthy_for, wait: input.wait };
     let dependents = Dependents::of(host, &input.service, patience, Owner::Restarted)?;
     let total = work.len();
     let (restarted, evidence) = (Vec::new(), Vec::new());
     let mut restart = Restart { host, input, patience, total, restarted, evidence, dependents };
     restart.check_on(&done, &work)?;
-    let (down, up) = work.split_at(work.partition_point(|c| !c.up()));
-    let batches = down.chunks(input.batch.max(1)).chain(up.chunks(input.batch.max(1)));
     let mut untouched = work.as_slice();
-    for batch in batches {
-        untouched = &untouched[batch.len()..];
-        restart.batch(batch, untouched)?;
+    for alike in work.chunk_by(|a, b| standing(a, now_ms) == standing(b, now_ms)) {
+        for batch in alike.chunks(input.batch.max(1)) {
+            untouched = &untouched[batch.len()..];
+            restart.batch(batch, untouched)?;
+        }
     }
+    patience.confirm(host, &input.service)?;
     Ok(Output {
         service: replicas.first().map_or_else(|| input.service.clone(), |c| c.service.clone()),
         restarted: restart.restarted,
@@ -129,9 +141,9 @@ fn restart<H: Host>(host: &H, context: &Context, input: &Input) -> Result<Output
     })
 }
 
-/// An earlier attempt has restarted it.
+/// An earlier attempt has restarted it, and it has not crashed since: then it would be the restart policy's doing.
 fn already(context: &Context, container: &Container) -> bool {
-    since_first_attempt(context, container.started_ms())
+    container.up() && container.restart_count == 0 && since_first_attempt(context, container.started_ms())
 }
 
 /// It ran and does not any more: it is started, before anything that runs is stopped.
@@ -180,7 +192,7 @@ impl<H: Host> Restart<'_, H> {
     }
 
     fn take_down(&mut self, container: &Container) -> Result<(), Error> {
-        if !container.up() {
+        if !container.alive() {
             return Ok(());
         }
         if !self.input.force {

@@ -7,15 +7,16 @@ use runbook_plugin::{
 };
 
 use crate::dependents::refuse_shared;
-use crate::power::name_of;
-use crate::replicas::{refuse_auto_remove, stop, tell_last_lines};
+use crate::power::{bring_up, name_of};
+use crate::replicas::{Standing, refuse_auto_remove, standing, stop, tell_last_lines};
 use crate::restart::{count, two_minutes};
 use crate::wait::Patience;
 
 pub(crate) fn steps<H: Host + 'static>() -> Vec<Step<H>> {
     vec![Step::new(
         "scale",
-        "Bring a service to a number of replicas: clone one that serves, or remove the newest.",
+        "Bring a service to a number of replicas: start what is down and clone one that serves, or remove those first that \
+         are down or sick, then the newest.",
         &["containers.read", "containers.create", "containers.start", "containers.stop", "containers.remove"],
         scale,
     )]
@@ -24,8 +25,10 @@ pub(crate) fn steps<H: Host + 'static>() -> Vec<Step<H>> {
 /// The input of `service.scale`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("ordered" = [["minimum", "replicas", "maximum"], ["healthy_for", "wait"]]))]
 pub(crate) struct Input {
     /// `project/service`, or the service alone where it is unique.
+    #[schemars(extend("format" = "service-name"))]
     service: String,
     /// How many there are to be.
     #[schemars(range(min = 1))]
@@ -39,13 +42,19 @@ pub(crate) struct Input {
     #[schemars(range(min = 1, max = 1000))]
     maximum: usize,
     /// How long a replica may take to stop by itself before it is killed; its own stop timeout if not given.
+    #[schemars(extend("atMost" = "10m"))]
     grace: Option<Duration>,
     /// How long a new replica must be healthy without a break.
     #[serde(default)]
     healthy_for: Duration,
     /// How long a new replica may take to become healthy.
     #[serde(default = "two_minutes")]
+    #[schemars(extend("atMost" = "1h"))]
     wait: Duration,
+    /// Only bring the number back, as an undo does: what is down stays down, the newest go first whether sick or not, and
+    /// a new one is as well as the one it was cloned from.
+    #[serde(default)]
+    restore: bool,
 }
 
 fn twenty() -> usize {
@@ -65,6 +74,8 @@ pub(crate) struct Output {
     added: Vec<String>,
     /// Removed ones.
     removed: Vec<String>,
+    /// Replicas that are down or not healthy all the same.
+    unhealthy: Vec<String>,
 }
 
 fn scale(host: &impl Host, _: &Context, input: &Input) -> Result<Output, Error> {
@@ -82,12 +93,24 @@ fn scale(host: &impl Host, _: &Context, input: &Input) -> Result<Output, Error> 
     };
     let service = name_of(&replicas, &input.service);
     Ok(Output {
-        service,
         before,
         replicas: before + added_new(&added, &replicas) - removed.len(),
         added,
         removed,
+        unhealthy: tell_unhealthy(host, &service)?,
+        service,
     })
+}
+
+/// The number is right; whether all of them serve is another matter, which people must know.
+fn tell_unhealthy(host: &impl Host, service: &str) -> Result<Vec<String>, Error> {
+    let (replicas, now_ms) = (host.service(service)?, host.now_ms());
+    let sick = replicas.iter().filter(|c| standing(c, now_ms) != Standing::Well);
+    let names: Vec<String> = sick.map(|c| c.name.clone()).collect();
+    for name in &names {
+        host.warn(&format!("`{name}` is down or not healthy: `runbook service recreate {name}` replaces it"));
+    }
+    Ok(names)
 }
 
 fn added_new(added: &[String], old: &[Container]) -> usize {
@@ -103,30 +126,62 @@ fn scale_out(
 ) -> Result<Vec<String>, Error> {
     let patience = Patience { healthy_for: input.healthy_for, wait: input.wait };
     let mut added = Vec::new();
-    for container in old.iter().filter(|container| !container.up()) {
-        let container = host.start(&container.id)?;
-        let came = patience.wait_for_one(host, &container);
-        came.map_err(|error| error.because(format!("`{}` did not come up", container.name)))?;
-        added.push(container.name);
+    for container in old.iter().filter(|container| !container.up() && !input.restore) {
+        let came = bring_up(host, container).and_then(|up| patience.wait_for_one(host, &up));
+        came.map_err(|error| {
+            error.because(format!(
+                "`{0}` was down and does not come up: `runbook service recreate {1} --image IMAGE` gives it an image \
+                 that works",
+                container.name, container.service
+            ))
+        })?;
+        added.push(container.name.clone());
     }
     if missing == 0 {
         return Ok(added);
     }
-    let source = old.iter().find(|c| c.available()).or_else(|| old.first());
-    let Some(source) = source else {
-        return Err(Error::not_found(
-            "service.no-replica",
-            format!("`{}` has no replica to clone", input.service),
-        ));
+    let now = host.service(&input.service)?;
+    let now_ms = host.now_ms();
+    let well = now
+        .iter()
+        .find(|c| standing(c, now_ms) == Standing::Well)
+        .or_else(|| now.iter().find(|c| c.available()));
+    let source = match well.or(if input.restore { now.first() } else { None }) {
+        Some(source) => source,
+        None => return Err(none_to_clone(&input.service)),
     };
-    let mut numbers: BTreeSet<u32> = old.iter().map(|container| container.replica.max(1)).collect();
+    let mut numbers: BTreeSet<u32> = now.iter().map(|container| container.replica.max(1)).collect();
     for index in 0..missing {
         let number = (1..=u32::MAX).find(|number| !numbers.contains(number)).unwrap_or(u32::MAX);
         numbers.insert(number);
-        added.push(add(host, source, number, patience)?);
+        if well.is_some() {
+            added.push(add(host, source, number, patience)?);
+        } else {
+            added.push(add_as_it_is(host, source, number)?);
+        }
         host.progress(count(index + 1), count(missing), &added[added.len() - 1]);
     }
     Ok(added)
+}
+
+fn none_to_clone(service: &str) -> Error {
+    let words = format!(
+        "no replica of `{service}` is healthy, and a new one would be no better: first `runbook service recreate {service} \
+         --image IMAGE` with an image that works, or `runbook service restart {service}`"
+    );
+    Error::conflict("service.none-healthy", words)
+}
+
+/// A clone of one that is not well itself: nobody waits for it.
+fn add_as_it_is(host: &impl Host, source: &Container, number: u32) -> Result<String, Error> {
+    let name = numbered(&source.name, source.replica, number);
+    let container = host.create(&source.id, &name, &Overrides { replica: number, ..Overrides::default() })?;
+    if source.alive()
+        && let Err(error) = host.start(&container.id)
+    {
+        host.warn(&format!("`{name}` does not start: {}", error.message));
+    }
+    Ok(name)
 }
 
 /// A new replica that does not come up is taken away again.
@@ -158,20 +213,22 @@ fn numbered(name: &str, replica: u32, number: u32) -> String {
     }
 }
 
-/// Those that do not run first, then the newest.
+/// Those that serve nobody first, then the newest.
 fn scale_in(
     host: &impl Host,
     mut old: Vec<Container>,
     surplus: usize,
     input: &Input,
 ) -> Result<Vec<String>, Error> {
-    old.sort_by_key(|c| (c.up(), std::cmp::Reverse((c.replica, c.created_ms(), c.name.clone()))));
+    let now_ms = host.now_ms();
+    let rank = |c: &Container| if input.restore { Standing::Well } else { standing(c, now_ms) };
+    old.sort_by_key(|c| (rank(c), std::cmp::Reverse((c.replica, c.created_ms(), c.name.clone()))));
     old.truncate(surplus);
     refuse_auto_remove(&old)?;
     refuse_shared(host, &input.service, &old)?;
     let mut removed = Vec::new();
     for container in &old {
-        if container.up() {
+        if container.alive() {
             stop(host, container, input.grace)?;
         }
         host.remove(&container.id, false)?;
@@ -184,7 +241,7 @@ fn scale_in(
 #[cfg(test)]
 mod tests {
     use runbook_plugin::mock::{Behaviour, World};
-    use runbook_plugin::{ErrorKind, State};
+    use runbook_plugin::{ErrorKind, Health, State};
 
     use super::{Input, numbered, scale};
 
@@ -239,6 +296,53 @@ mod tests {
         let error = scale(&world, &world.context(), &input(2)).expect_err("it never heals");
         assert!(error.message.starts_with("new replica `shop-web-2` did not come up and was removed"));
         assert_eq!(world.names(), ["shop-web-1"]);
+    }
+
+    #[test]
+    fn in_takes_the_sick_before_the_newest() {
+        let world = World::new().with_service("shop/web", 4);
+        world.change("shop-web-1", |c| c.health = Health::Unhealthy);
+        world.change("shop-web-2", |c| c.state = State::Paused);
+        let output = scale(&world, &world.context(), &input(3)).expect("it works");
+        assert_eq!(
+            (output.removed, output.unhealthy),
+            (vec!["shop-web-2".to_owned()], vec!["shop-web-1".to_owned()])
+        );
+        let output = scale(&world, &world.context(), &input(1)).expect("it works");
+        assert_eq!(output.removed, ["shop-web-1", "shop-web-4"]);
+        assert_eq!(world.names(), ["shop-web-3"]);
+    }
+
+    #[test]
+    fn out_of_nothing_that_serves_says_what_to_do_first() {
+        let world = World::new().with_service("shop/web", 2);
+        world.change("shop-web-1", |c| c.health = Health::Unhealthy);
+        world.change("shop-web-2", |c| c.health = Health::Unhealthy);
+        let error = scale(&world, &world.context(), &input(3)).expect_err("nothing to clone");
+        assert_eq!(error.code, "service.none-healthy");
+        assert!(
+            error.message.contains("`runbook service recreate shop/web --image IMAGE`"),
+            "{}",
+            error.message
+        );
+        assert!(world.writes().is_empty());
+    }
+
+    #[test]
+    fn an_undo_brings_the_number_back_over_replicas_that_were_dead_before() {
+        let restore = |replicas: usize| {
+            let text = format!(r#"{{ "service": "shop/web", "replicas": {replicas}, "restore": true }}"#);
+            serde_json::from_str::<Input>(&text).expect("a good input")
+        };
+        let world = World::new().with_service("shop/web", 3);
+        world.change("shop-web-1", |c| c.state = State::Exited);
+        let output = scale(&world, &world.context(), &restore(3)).expect("nothing to do");
+        assert!(output.added.is_empty() && world.writes().is_empty(), "the dead one stays dead");
+        let output = scale(&world, &world.context(), &restore(2)).expect("it works");
+        assert_eq!(output.removed, ["shop-web-3"], "what was added last");
+        world.change("shop-web-2", |c| c.state = State::Exited);
+        let output = scale(&world, &world.context(), &restore(3)).expect("as dead as the others");
+        assert_eq!((output.added, output.replicas), (vec!["shop-web-3".to_owned()], 3));
     }
 
     #[test]

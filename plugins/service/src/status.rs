@@ -13,6 +13,7 @@ pub(crate) fn steps<H: Host + 'static>() -> Vec<Step<H>> {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Input {
     /// `project/service`, or the service alone where it is unique.
+    #[schemars(extend("format" = "service-name"))]
     service: String,
 }
 

@@ -20,8 +20,10 @@ runbook_plugin::export!(steps);
 #[serde(deny_unknown_fields)]
 pub struct Get {
     /// The bucket, for example `deploys`.
+    #[schemars(extend("format" = "state-name"))]
     pub bucket: String,
     /// The key in it.
+    #[schemars(extend("format" = "state-name"))]
     pub key: String,
     /// What is answered when there is none.
     #[serde(default)]
@@ -33,10 +35,13 @@ pub struct Get {
 #[serde(deny_unknown_fields)]
 pub struct Set {
     /// The bucket, for example `deploys`.
+    #[schemars(extend("format" = "state-name"))]
     pub bucket: String,
     /// The key in it.
+    #[schemars(extend("format" = "state-name"))]
     pub key: String,
     /// Any JSON value, at most 64 KiB.
+    #[schemars(extend("maxJsonBytes" = 65_536))]
     pub value: Value,
 }
 
@@ -45,8 +50,10 @@ pub struct Set {
 #[serde(deny_unknown_fields)]
 pub struct Delete {
     /// The bucket, for example `deploys`.
+    #[schemars(extend("format" = "state-name"))]
     pub bucket: String,
     /// The key in it.
+    #[schemars(extend("format" = "state-name"))]
     pub key: String,
 }
 

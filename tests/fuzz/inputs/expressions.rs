@@ -14,7 +14,7 @@ pub(super) fn feed(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let (source, scope) = text.split_once('\n').unwrap_or((text, SCOPE));
     let scope =
-        Scope(serde_json::from_str(scope).unwrap_or_else(|_| serde_json::from_str(SCOPE).expect("JSON")));
+        Scope::of(serde_json::from_str(scope).unwrap_or_else(|_| serde_json::from_str(SCOPE).expect("JSON")));
     if let Err(error) = Template::parse(source, 1).map(|template| template.evaluate(&scope)) {
         assert!(super::is_tame(&error.to_string()), "{error}");
     }

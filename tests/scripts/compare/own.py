@@ -16,6 +16,8 @@ WRITES = "runbook, `state.set`"
 COMPUTES = "runbook, `core.log`"
 
 CONNECTIONS = 16
+# How long an engine may take to begin, seconds; a busy machine takes some.
+PATIENCE_S = 60
 RUNS = 1000
 # The format takes at most 200 steps; more are the items of a step, one after the other.
 STEPS = 200
@@ -117,13 +119,20 @@ class Engine:
         # As `runbook run --detach` begins it.
         environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "1048576"}
         self.process = subprocess.Popen([binary, "engine", "--data-dir", str(data)], env=environment)
-        deadline = time.monotonic() + 10
-        while not os.path.exists(self.socket):
-            if time.monotonic() > deadline:
-                raise TimeoutError("the engine does not open its socket")
-            time.sleep(0.005)
-        self.client = Client(self.socket)
+        self.client = self.answering()
         self.client.ask(submission(WAITS))
+
+    def answering(self) -> Client:
+        """A connection, once the engine answers: its socket is there before it listens."""
+        deadline = time.monotonic() + PATIENCE_S
+        while self.process.poll() is None and time.monotonic() < deadline:
+            try:
+                client = Client(self.socket)
+                client.ask(HEALTH)
+                return client
+            except (FileNotFoundError, ConnectionError):
+                time.sleep(0.005)
+        raise TimeoutError(f"the engine does not answer at {self.socket} (exit code {self.process.poll()})")
 
     def rest(self, pause_s: float) -> None:
         """Waits until every run has ended but the one that waits."""

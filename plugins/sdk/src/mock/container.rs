@@ -17,6 +17,8 @@ pub enum Behaviour {
     Exits(i32, u64),
     /// It does not end by itself when it is asked to stop; its health check passes after a second.
     IgnoresStop,
+    /// Its health check passes after a second; after this many milliseconds it ends with 1.
+    FailsAfter(u64),
 }
 
 #[derive(Debug, Clone)]
@@ -26,6 +28,9 @@ pub(super) struct Simulated {
     /// When the present life began; none before the first start in this world.
     started_ms: Option<u64>,
 }
+
+/// The label in which the engine keeps a digest of what a new container was to have differently.
+const OVERRIDES: &str = "runbook.overrides";
 
 /// What a health check takes unless told otherwise.
 const PROMPT_MS: u64 = 1_000;
@@ -80,6 +85,11 @@ impl Simulated {
         if let Some(image) = &overrides.image {
             container.image.clone_from(image);
         }
+        container.labels.retain(|(name, _)| name != OVERRIDES);
+        let Overrides { env, labels, image, .. } = overrides;
+        if !env.is_empty() || !labels.is_empty() || image.is_some() {
+            container.labels.push((OVERRIDES.to_owned(), format!("{env:?} {labels:?} {image:?}")));
+        }
         clone
     }
 
@@ -116,6 +126,10 @@ impl Simulated {
                 }
                 Behaviour::NeverHealthy if now_ms >= started_ms + PROMPT_MS => {
                     self.container.health = Health::Unhealthy;
+                }
+                Behaviour::FailsAfter(ms) if now_ms >= started_ms + ms => self.end(started_ms + ms, 1),
+                Behaviour::FailsAfter(_) if now_ms >= started_ms + PROMPT_MS => {
+                    self.container.health = Health::Healthy;
                 }
                 Behaviour::Exits(code, ms) if now_ms >= started_ms + ms => self.end(started_ms + ms, code),
                 _ => {}

@@ -191,3 +191,48 @@ fn what_was_killed_is_started_again_if_its_end_cannot_be_awaited() {
     assert_eq!(error.kind, ErrorKind::Cancelled);
     assert_eq!(world.writes(), ["kill shop-web-1 KILL", "start shop-web-1"]);
 }
+
+#[test]
+fn a_paused_one_is_restarted_and_runs_again() {
+    let world = World::new().with_service("shop/web", 1);
+    world.change("shop-web-1", |container| container.state = State::Paused);
+    let output = restart(&world, &world.context(), &input("")).expect("it works");
+    assert_eq!(output.restarted, ["shop-web-1"]);
+    assert!(world.look("shop-web-1").available());
+}
+
+#[test]
+fn the_sick_go_before_the_well_and_in_batches_of_their_own() {
+    let world = World::new().with_service("shop/web", 4);
+    world.change("shop-web-2", |container| container.state = State::Paused);
+    world.change("shop-web-3", |container| {
+        container.restart_count = 7;
+        container.finished_at = container.started_at.replace("2025-12-31", "2026-01-01");
+    });
+    let output = restart(&world, &world.context(), &input(r#", "batch": 3"#)).expect("it works");
+    assert_eq!(output.restarted, ["shop-web-2", "shop-web-3", "shop-web-1", "shop-web-4"]);
+    assert_eq!(world.writes()[..2], ["stop shop-web-2", "stop shop-web-3"]);
+}
+
+#[test]
+fn one_that_fails_again_before_the_end_is_no_success() {
+    let world = World::new().with_service("shop/web", 3);
+    world.behave("shop-web-1", Behaviour::FailsAfter(1_900));
+    let error = restart(&world, &world.context(), &input("")).expect_err("the first has exited");
+    assert!(error.message.contains("`shop-web-1` is not healthy at the end"), "{}", error.message);
+    assert_eq!(world.writes().len(), 6, "all were restarted");
+}
+
+#[test]
+fn a_kill_after_the_grace_is_told() {
+    let world = World::new().with_service("shop/web", 1);
+    world.behave("shop-web-1", Behaviour::IgnoresStop);
+    restart(&world, &world.context(), &input("")).expect("it works");
+    assert!(
+        world.lines().contains(&"`shop-web-1` did not stop within 10s and was killed".to_owned()),
+        "{:?}",
+        world.lines()
+    );
+    restart(&world, &world.context(), &input(r#", "grace": "3s""#)).expect("it works");
+    assert!(world.lines().contains(&"`shop-web-1` did not stop within 3s and was killed".to_owned()));
+}

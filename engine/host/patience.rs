@@ -1,0 +1,189 @@
+//! Patience with a container daemon that is away: it is not there, hangs up, hangs, or answers that it fails itself. What
+//! only looks is asked again; a write that surely did not happen is sent again. Patience is longest while something is
+//! down that the step took down: only the daemon can bring it back.
+
+use std::future::Future;
+use std::time::Duration;
+
+use super::call::{Call, Need, Trouble};
+use super::context::{Mode, Stop, lock};
+use super::door::{Door, cancelled};
+use super::limits::{ANSWERED_PATIENCE_MS, PATIENCE_MS};
+use crate::clock;
+use crate::containers::{is_away, is_daemon_error};
+use crate::model::effect::{Failure, FailureKind};
+use crate::model::ids::Section;
+
+/// The pause before the daemon is asked again.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// How long the daemon has been waited for on behalf of one call.
+#[derive(Debug, Default)]
+pub(super) struct Patience {
+    /// When it first gave no answer.
+    since_ms: Option<u64>,
+    /// Since when it answers other questions, but not this one.
+    answers_since_ms: Option<u64>,
+}
+
+impl Door {
+    /// Asks, and asks again while the daemon is away, as long as patience lasts.
+    pub(super) async fn patiently<T, F>(
+        &self,
+        call: &dyn Call,
+        ask: impl Fn() -> F,
+    ) -> Result<Result<T, Failure>, Stop>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let mut patience = Patience::default();
+        loop {
+            match ask().await {
+                Ok(answer) => return Ok(Ok(answer)),
+                Err(failure) => {
+                    if let Some(failure) = self.bear(call, failure, &mut patience).await? {
+                        return Ok(Err(failure));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits a moment if the failure says that the daemon is away: none if it is to be asked again, the failure if it is the
+    /// answer. A run is left rather than that a step fails with something down.
+    pub(super) async fn bear(
+        &self,
+        call: &dyn Call,
+        failure: Failure,
+        patience: &mut Patience,
+    ) -> Result<Option<Failure>, Stop> {
+        if self.context.mode != Mode::Live || !is_away(&failure) {
+            return Ok(Some(failure));
+        }
+        if let Some(stop) = self.context.control.stopped() {
+            return Err(stop);
+        }
+        if self.held_back(call) {
+            return Ok(Some(cancelled()));
+        }
+        self.note_absence(&failure, patience);
+        if is_daemon_error(&failure) && self.daemon_answers().await {
+            let since_ms = *patience.answers_since_ms.get_or_insert_with(clock::now_ms);
+            if clock::now_ms() >= since_ms.saturating_add(ANSWERED_PATIENCE_MS) {
+                return Ok(Some(failure));
+            }
+        } else {
+            patience.answers_since_ms = None;
+            if clock::now_ms() >= self.gives_up_ms(call, patience) {
+                return match self.down() {
+                    down if down.is_empty() => Ok(Some(failure)),
+                    down => Err(Stop::Left(away_with(&down, &failure))),
+                };
+            }
+        }
+        self.pause().await;
+        Ok(None)
+    }
+
+    /// Whether an announced write that surely did not happen is to be sent once more.
+    pub(super) async fn sends_again(&self, failure: &Failure, patience: &mut Patience) -> bool {
+        if !is_away(failure) {
+            return false;
+        }
+        self.note_absence(failure, patience);
+        let since_ms = *patience.answers_since_ms.get_or_insert_with(clock::now_ms);
+        let again = clock::now_ms() < since_ms.saturating_add(PATIENCE_MS);
+        if again {
+            self.pause().await;
+        }
+        again
+    }
+
+    /// After a look at the world that told nothing of an announced call: waits a moment, or leaves the run.
+    pub(super) async fn bear_blindness(
+        &self,
+        call: &dyn Call,
+        trouble: &Trouble,
+        patience: &mut Patience,
+    ) -> Result<(), Stop> {
+        if let Some(stop) = self.context.control.stopped() {
+            return Err(stop);
+        }
+        self.note_absence(&trouble.failure, patience);
+        patience.answers_since_ms = None;
+        if clock::now_ms() >= self.gives_up_ms(call, patience) {
+            let down = self.down();
+            let told = if down.is_empty() { String::new() } else { format!("; {}", told_down(&down)) };
+            return Err(Stop::Left(format!(
+                "cannot establish whether `{}` happened: {}{told}",
+                call.function(),
+                trouble.failure
+            )));
+        }
+        self.pause().await;
+        Ok(())
+    }
+
+    /// When the daemon is given up.
+    fn gives_up_ms(&self, call: &dyn Call, patience: &mut Patience) -> u64 {
+        let since_ms = *patience.since_ms.get_or_insert_with(clock::now_ms);
+        let usual_ms = since_ms.saturating_add(PATIENCE_MS);
+        let takes_down = matches!(call.need(), Need::Container { takes_down: true, .. });
+        if takes_down || !self.down().is_empty() {
+            usual_ms.max(self.site.deadline_ms)
+        } else if call.effect().writes() {
+            usual_ms
+        } else {
+            usual_ms.min(self.site.deadline_ms)
+        }
+    }
+
+    /// The names of what is down because of this step; in the undo and in `finally` because of any step of the run.
+    fn down(&self) -> Vec<String> {
+        let step = (self.site.path.section == Section::Steps).then_some(&self.site.path);
+        lock(&self.context.memory).way_back.down(step)
+    }
+
+    async fn daemon_answers(&self) -> bool {
+        let Ok(daemon) = self.context.world.daemon() else { return false };
+        let asked = Box::pin(async move { Ok(daemon.ping().await?) });
+        self.bounded(asked).await.is_ok()
+    }
+
+    /// Tells people once what is being waited for.
+    fn note_absence(&self, failure: &Failure, patience: &mut Patience) {
+        if patience.since_ms.is_none() {
+            patience.since_ms = Some(clock::now_ms());
+            let words = format!("waiting for the container daemon: {failure}");
+            self.context.ledger.note(&self.site.path, self.site.attempt, "warn", words);
+        }
+    }
+
+    async fn pause(&self) {
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = self.context.control.changed() => {}
+        }
+    }
+}
+
+fn away_with(down: &[String], failure: &Failure) -> String {
+    format!("the container daemon is away: {failure}; {}", told_down(down))
+}
+
+fn told_down(down: &[String]) -> String {
+    let names: Vec<String> = down.iter().map(|name| format!("`{name}`")).collect();
+    let is = if names.len() == 1 { "is" } else { "are" };
+    format!("{} {is} down until the run is resumed", names.join(", "))
+}
+
+/// A look that took too long: of the daemon that it hangs, of anything else that it is slow.
+pub(super) fn silent(call: &dyn Call, limit: Duration) -> Failure {
+    let message = format!("`{}` got no answer within {} ms", call.function(), limit.as_millis());
+    let code = if matches!(call.need(), Need::Container { .. } | Need::Answered) {
+        crate::containers::SILENT
+    } else {
+        "host.timed-out"
+    };
+    Failure::new(FailureKind::TimedOut, code, message)
+}
