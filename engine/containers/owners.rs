@@ -9,6 +9,9 @@ use crate::containers::daemon::Daemon;
 use crate::containers::error::Error;
 use crate::containers::labels::{Labels, REPLACES};
 
+/// The steps that replace a container give it this end of its name while its replacement takes the name.
+const REPLACED: &str = "-old";
+
 /// Fields of the document that name another container, each with what is used of it.
 const MODES: [(&str, &str); 3] =
     [("NetworkMode", "network"), ("IpcMode", "shared memory"), ("PidMode", "processes")];
@@ -33,7 +36,38 @@ impl Daemon {
         if !volumes_from.is_empty() {
             original.set_host("VolumesFrom", json!(volumes_from));
         }
+        self.find_linked(original).await
+    }
+
+    /// Links of old name the other by its name. Docker goes on telling the last name of one that is gone.
+    async fn find_linked(&self, original: &mut Original) -> Result<(), Error> {
+        let from = original.host("Links").as_array().cloned().unwrap_or_default();
+        let mut links = Vec::new();
+        for link in from.iter().filter_map(|link| link.as_str()) {
+            let (name, alias) = link.split_at(link.find(':').unwrap_or(link.len()));
+            let name = name.trim_start_matches('/');
+            let now = match self.inspect(name).await {
+                Ok(_) => name,
+                Err(error) if !error.is_not_found() => return Err(error),
+                Err(_) => self.named_like_before(name).await?.ok_or_else(|| gone(original, name, "link"))?,
+            };
+            links.push(format!("{now}{alias}"));
+        }
+        if !links.is_empty() {
+            original.set_host("Links", json!(links));
+        }
         Ok(())
+    }
+
+    /// The name of a replacement, from the last name of what it has replaced.
+    async fn named_like_before<'a>(&self, last: &'a str) -> Result<Option<&'a str>, Error> {
+        let Some(name) = last.strip_suffix(REPLACED) else { return Ok(None) };
+        let found = match self.inspect(name).await {
+            Ok(found) => found,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Ok(found.labels.iter().any(|(label, _)| label == REPLACES).then_some(name))
     }
 
     /// The container that is meant by an id or name: itself, or what has taken its place.
@@ -54,14 +88,7 @@ impl Daemon {
             return Ok(only.id.clone());
         }
         let short: String = owner.chars().take(12).collect();
-        Err(Error::conflict(
-            "containers.owner-gone",
-            format!(
-                "`{}` uses the {what} of container `{short}`, which is gone, and nothing tells what took its place: make \
-                 it anew from where it is defined (`docker compose up -d --force-recreate SERVICE`)",
-                original.name()
-            ),
-        ))
+        Err(gone(original, &short, what))
     }
 
     /// The container that has taken the place of one that is gone.
@@ -74,4 +101,13 @@ impl Daemon {
         });
         Ok(found.and_then(|one| one.id))
     }
+}
+
+fn gone(original: &Original, owner: &str, what: &str) -> Error {
+    let words = format!(
+        "`{}` uses the {what} of container `{owner}`, which is gone, and nothing tells what took its place: make it anew from \
+         where it is defined (`docker compose up -d --force-recreate SERVICE`)",
+        original.name()
+    );
+    Error::conflict("containers.owner-gone", words)
 }

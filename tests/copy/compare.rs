@@ -168,7 +168,7 @@ fn volumes(document: &mut Value, how: As) {
 
 /// Ours, and the number of a further replica.
 fn labels(labels: &mut Value, how: As) {
-    let ours = ["runbook.call", "runbook.from", "runbook.networks", "runbook.replaces"];
+    let ours = ["runbook.call", "runbook.from", "runbook.networks", "runbook.overrides", "runbook.replaces"];
     let own = |name: &str| {
         ours.contains(&name) || (how == As::Further && name == "com.docker.compose.container-number")
     };

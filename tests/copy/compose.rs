@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::compare::As;
 use super::daemon::{COMPOSE, Daemon, Project, newer, own};
-use super::{RECREATE, SCALE, Seen, check, copy};
+use super::{Seen, check, copy, recreate, scale};
 use crate::support::engine::Engine;
 
 /// Much of what a Compose file can say. `entry` is the owner of a network and of memory.
@@ -86,22 +86,22 @@ fn composed(daemon: &Daemon) {
     };
 
     let before = Seen::of(&project);
-    copy(&engine, &project, RECREATE, services.into_iter());
+    copy(&engine, &project, &[recreate(services)]);
     let between = Seen::of(&project);
     check(&before, &between, &pairs(&services, 1), As::Replacement);
     for service in ["entry", "side"] {
-        copy(&engine, &project, RECREATE, [service].into_iter());
+        copy(&engine, &project, &[recreate([service])]);
     }
     let after = Seen::of(&project);
     check(&between, &after, &pairs(&["entry", "side"], 1), As::Replacement);
     let scalable = ["web", "alone", "store"];
-    copy(&engine, &project, SCALE, scalable.into_iter());
+    copy(&engine, &project, &[scale(scalable)]);
     check(&after, &Seen::of(&project), &pairs(&scalable, 2), As::Further);
 
     // Compose still takes them for its own, and for what its file asks for.
-    let scale: Vec<String> = scalable.iter().map(|service| format!("{service}=2")).collect();
+    let scales: Vec<String> = scalable.iter().map(|service| format!("{service}=2")).collect();
     let mut up = vec!["up", "--detach", "--wait", "--quiet-pull"];
-    up.extend(scale.iter().flat_map(|scale| ["--scale", scale]));
+    up.extend(scales.iter().flat_map(|scale| ["--scale", scale]));
     let scaled = ids(&Seen::of(&project));
     compose(&up);
     assert_eq!(ids(&Seen::of(&project)), scaled, "Compose made others");

@@ -69,7 +69,7 @@ impl Daemon {
     fn at(socket: PathBuf) -> Self {
         let mut daemon = Self { socket, api: String::new() };
         let version = daemon.ask("GET", "/version", None).1;
-        daemon.api = version["ApiVersion"].as_str().expect("a version").to_owned();
+        version["ApiVersion"].as_str().expect("a version").clone_into(&mut daemon.api);
         daemon
     }
 
@@ -134,15 +134,35 @@ impl Project {
     }
 }
 
+impl Project {
+    /// Removes its containers, with the volumes that only they had: one that a replacement took over is nameless no more.
+    pub(super) fn clear(&self) {
+        self.sh(
+            r#"
+            all="$(docker ps --all --quiet --filter "$FILTER")"
+            [ -n "$all" ] || exit 0
+            volumes="$(docker inspect --format '{{range .Mounts}}{{println .Name}}{{end}}' $all | grep -E '^[0-9a-f]{64}$')"
+            docker rm --force --volumes $all
+            [ -z "$volumes" ] || docker volume rm --force $volumes
+            "#,
+        );
+    }
+
+    fn sh(&self, script: &str) {
+        let filter = format!("label=com.docker.compose.project={}", self.name);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).env("DOCKER_HOST", self.daemon.host()).env("FILTER", filter);
+        let _ = shell.output();
+    }
+}
+
 impl Drop for Project {
     fn drop(&mut self) {
-        let filter = format!("label=com.docker.compose.project={}", self.name);
-        let script = format!(
-            "docker ps --all --quiet --filter {filter} | xargs -r docker rm --force --volumes
-             docker network ls --quiet --filter {filter} | xargs -r docker network rm
-             docker volume ls --quiet --filter {filter} | xargs -r docker volume rm
-             docker images --quiet --filter {filter} | xargs -r docker rmi --force"
-        );
-        let _ = Command::new("sh").args(["-c", &script]).env("DOCKER_HOST", self.daemon.host()).output();
+        self.clear();
+        self.sh(r#"
+            docker network ls --quiet --filter "$FILTER" | xargs -r docker network rm
+            docker volume ls --quiet --filter "$FILTER" | xargs -r docker volume rm
+            docker images --quiet --filter "$FILTER" | xargs -r docker rmi --force
+            "#);
     }
 }

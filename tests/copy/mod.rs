@@ -6,6 +6,8 @@ mod compose;
 mod daemon;
 mod odd;
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use self::compare::{As, Told, differences, nameless};
@@ -27,7 +29,7 @@ struct Seen {
 impl Seen {
     fn of(project: &Project) -> Self {
         let filter = format!("{{\"label\":[\"com.docker.compose.project={}\"]}}", project.name);
-        let filter: String = filter.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let filter = filter.bytes().fold(String::new(), |text, byte| format!("{text}%{byte:02x}"));
         let listed = project.daemon.must("GET", &format!("/containers/json?all=1&filters={filter}"), None);
         let ids = listed.as_array().expect("a list").iter().map(|one| one["Id"].as_str().expect("an id"));
         let documents: Vec<Value> = ids.map(|id| project.daemon.inspect(id)).collect();
@@ -47,46 +49,38 @@ impl Seen {
     }
 }
 
-/// A runbook that does one step to each of some services.
-fn book(project: &str, uses: &str, with: &str) -> String {
-    format!(
-        r#"format: 1
-runbook: copy-them
-summary: Copy containers.
-risk: medium
-parameters:
-  names: {{ type: list }}
-grants:
-  containers:
-    select: {{ project: {project} }}
-    actions: [read, create, stop, start, remove]
-steps:
-  - id: each
-    uses: {uses}
-    with: {{ service: "${{{{ item }}}}", {with} }}
-    for_each: parameters.names
-    max_parallel: 6
-"#
-    )
+/// A step type, its inputs, and the services that it is done to.
+type Copying<'a> = (&'static str, &'static str, Vec<&'a str>);
+
+fn recreate<'a>(services: impl IntoIterator<Item = &'a str>) -> Copying<'a> {
+    ("recreate", "grace: 1s, accept_weak_evidence: true", services.into_iter().collect())
 }
 
-const RECREATE: (&str, &str) = ("service.recreate", "grace: 1s, accept_weak_evidence: true");
-const SCALE: (&str, &str) = ("service.scale", "replicas: 2, grace: 1s");
-
-fn names<'a>(project: &Project, services: impl Iterator<Item = &'a str>) -> String {
-    let whole: Vec<String> = services.map(|service| format!("{}/{service}", project.name)).collect();
-    format!("names={}", whole.join(","))
+fn scale<'a>(services: impl IntoIterator<Item = &'a str>) -> Copying<'a> {
+    ("scale", "replicas: 2, grace: 1s", services.into_iter().collect())
 }
 
-/// How many services one run copies: few enough for the patience with a run on a busy machine.
-const AT_ONCE: usize = 6;
-
-fn copy<'a>(engine: &Engine, project: &Project, step: (&str, &str), services: impl Iterator<Item = &'a str>) {
-    let book = engine.write("copy.yaml", &book(&project.name, step.0, step.1));
-    let services: Vec<&str> = services.collect();
-    for some in services.chunks(AT_ONCE) {
-        engine.must(0, &["run", &book, "-p", &names(project, some.iter().copied()), "--yes"]);
+/// A runbook that does some steps, each to some services at once.
+fn book(project: &str, steps: &[Copying<'_>]) -> String {
+    let mut text = format!(
+        "format: 1\nrunbook: copy-them\nsummary: Copy containers.\nrisk: medium\ngrants:\n  containers:\n    \
+         select: {{ project: {project} }}\n    actions: [read, create, stop, start, remove]\nsteps:\n"
+    );
+    for (step, with, services) in steps {
+        let services: Vec<String> = services.iter().map(|one| format!("'{project}/{one}'")).collect();
+        let services = services.join(", ");
+        let _ = write!(
+            text,
+            "  - id: {step}\n    uses: service.{step}\n    with: {{ service: \"${{{{ item }}}}\", {with} }}\n    \
+             for_each: \"[{services}]\"\n    max_parallel: 6\n"
+        );
     }
+    text
+}
+
+fn copy(engine: &Engine, project: &Project, steps: &[Copying<'_>]) {
+    let book = engine.write("copy.yaml", &book(&project.name, steps));
+    engine.must(0, &["run", &book, "--yes"]);
 }
 
 fn check(before: &Seen, after: &Seen, pairs: &[(String, String)], how: As) {
@@ -106,57 +100,76 @@ fn check(before: &Seen, after: &Seen, pairs: &[(String, String)], how: As) {
     assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-fn recreated_and_scaled(daemon: &Daemon) {
+/// Makes a group after the other, and copies each container of it in both ways.
+fn recreated_and_scaled(daemon: &Daemon, groups: &[Vec<Odd>]) {
     let project = Project::new(daemon.clone());
-    let mut all = odd::containers();
-    all.extend(odd::newer(daemon));
-    make(&project, &all);
+    let subnet = prepare(&project);
     let engine = Engine::new().env("DOCKER_HOST", daemon.host());
-    let services = || all.iter().map(|one| one.service);
-    let first = |service: &str| format!("{}-{service}-1", project.name);
+    for group in groups {
+        for one in group {
+            make(&project, one, &subnet);
+        }
+        copied(&engine, &project, group);
+        refused(&engine, &project, group);
+        project.clear();
+    }
+}
 
-    let before = Seen::of(&project);
-    copy(&engine, &project, RECREATE, services().filter(|service| !OWNERS.contains(service)));
-    let between = Seen::of(&project);
-    let pairs = |services: &mut dyn Iterator<Item = &str>| -> Vec<_> {
-        services.map(|service| (first(service), first(service))).collect()
+fn copied(engine: &Engine, project: &Project, group: &[Odd]) {
+    let services = |wanted: &dyn Fn(&Odd) -> bool| -> Vec<&str> {
+        group.iter().filter(|one| wanted(one)).map(|one| one.service).collect()
     };
-    check(&before, &between, &pairs(&mut services().filter(|s| !OWNERS.contains(s))), As::Replacement);
-    copy(&engine, &project, RECREATE, OWNERS.into_iter());
-    copy(&engine, &project, RECREATE, USERS.into_iter());
-    let after = Seen::of(&project);
-    check(&between, &after, &pairs(&mut OWNERS.into_iter().chain(USERS)), As::Replacement);
+    let pairs = |services: &[&str], number: u32| -> Vec<(String, String)> {
+        let name = |service: &&str, number: u32| format!("{}-{service}-{number}", project.name);
+        services.iter().map(|service| (name(service, 1), name(service, number))).collect()
+    };
+    let further = services(&|one| one.alone.is_none());
+    let owners = services(&|one| OWNERS.contains(&one.service));
+    let others = services(&|one| !OWNERS.contains(&one.service));
+    let before = Seen::of(project);
+    if owners.is_empty() {
+        copy(engine, project, &[recreate(others.clone()), scale(further.clone())]);
+        let after = Seen::of(project);
+        check(&before, &after, &pairs(&others, 1), As::Replacement);
+        check(&after, &after, &pairs(&further, 2), As::Further);
+        return;
+    }
+    copy(engine, project, &[recreate(others.clone())]);
+    let between = Seen::of(project);
+    check(&before, &between, &pairs(&others, 1), As::Replacement);
+    let users = services(&|one| USERS.contains(&one.service));
+    copy(engine, project, &[recreate(owners.clone())]);
+    copy(engine, project, &[recreate(users.clone()), scale(further.clone())]);
+    let after = Seen::of(project);
+    check(&between, &after, &pairs(&[owners, users].concat(), 1), As::Replacement);
+    check(&after, &after, &pairs(&further, 2), As::Further);
+}
 
-    copy(&engine, &project, SCALE, all.iter().filter(|one| one.alone.is_none()).map(|one| one.service));
-    let scaled = Seen::of(&project);
-    let pairs: Vec<_> = all
-        .iter()
-        .filter(|one| one.alone.is_none())
-        .map(|one| (first(one.service), format!("{}-{}-2", project.name, one.service)))
-        .collect();
-    check(&after, &scaled, &pairs, As::Further);
-    let book = engine.write("copy.yaml", &book(&project.name, SCALE.0, SCALE.1));
-    for one in all.iter() {
+/// Of some there can be no second one: the plan says why.
+fn refused(engine: &Engine, project: &Project, group: &[Odd]) {
+    for one in group {
         let Some(why) = one.alone else { continue };
-        let plan = engine.run(&["plan", &book, "-p", &names(&project, [one.service].into_iter())]);
+        let book = engine.write("copy.yaml", &book(&project.name, &[scale([one.service])]));
+        let plan = engine.run(&["plan", &book]);
         assert!(plan.stdout.contains(why) || plan.stderr.contains(why), "{}: {plan:?}", one.service);
     }
 }
 
 #[test]
 fn odd_containers_are_copied_on_the_machines_docker() {
-    recreated_and_scaled(&daemon::own());
+    let daemon = daemon::own();
+    recreated_and_scaled(&daemon, &odd::groups(&daemon));
 }
 
 #[test]
 fn odd_containers_are_copied_on_a_newer_docker() {
-    let newer = daemon::newer();
-    assert!(newer.knows(45), "it is newer");
-    recreated_and_scaled(&newer);
+    let daemon = daemon::newer();
+    assert!(daemon.knows(45), "it is newer");
+    recreated_and_scaled(&daemon, &odd::groups(&daemon));
 }
 
-/// Makes what containers need, then all of them.
-fn make(project: &Project, all: &[Odd]) {
+/// Makes what containers need, and tells the number of their subnet.
+fn prepare(project: &Project) -> String {
     let Project { daemon, name } = project;
     let label = json!({ "com.docker.compose.project": name });
     let made = (0..250).find(|number| {
@@ -165,49 +178,50 @@ fn make(project: &Project, all: &[Odd]) {
             "IPAM": { "Driver": "default", "Config": config } });
         daemon.ask("POST", "/networks/create", Some(&body)).0 < 400
     });
-    let subnet = made.expect("a subnet that nobody has").to_string();
     daemon.must("POST", "/networks/create", Some(&json!({ "Name": format!("{name}-b"), "Labels": label })));
     for volume in ["named", "other"] {
         let body = json!({ "Name": format!("{name}-{volume}"), "Labels": label });
         daemon.must("POST", "/volumes/create", Some(&body));
     }
+    // An image with an entry point.
+    let (image, container) = (format!("{name}-entry"), format!("{name}-entry"));
+    let labelled = format!("LABEL com.docker.compose.project={name}");
+    let entry = "ENTRYPOINT [\"/bin/busybox\", \"env\"]";
+    let changes = ["--change", entry, "--change", "CMD [\"serve\"]", "--change", &labelled];
+    daemon.docker(&["create", "--name", &container, "runbook-test:1"]);
+    daemon.docker(&[&["commit"], changes.as_slice(), &[&container, &image]].concat());
+    daemon.docker(&["rm", &container]);
+    made.expect("a subnet that nobody has").to_string()
+}
+
+/// Makes a container and starts it.
+fn make(project: &Project, one: &Odd, subnet: &str) {
+    let Project { daemon, name } = project;
     let network = daemon.must("GET", &format!("/networks/{name}-a"), None);
     let network = network["Id"].as_str().expect("an id");
     let whole = |value: &Value| -> Value {
         let port =
             std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("one").port();
-        let text = value.to_string().replace("#@-a", network).replace('@', name).replace('%', &subnet);
+        let text = value.to_string().replace("#@-a", network).replace('@', name).replace('%', subnet);
         serde_json::from_str(&text.replace('?', &port.to_string())).expect("still a request")
     };
-    for (index, one) in all.iter().enumerate() {
-        let mut body = whole(&one.body);
-        for (field, value) in [("Image", json!("runbook-test:1")), ("Env", json!(["START_DELAY=0"]))] {
-            if body.get(field).is_none() {
-                body[field] = value;
-            }
-        }
-        for (label, value) in
-            [("project", name.as_str()), ("service", one.service), ("container-number", "1")]
-        {
-            body["Labels"][format!("com.docker.compose.{label}")] = json!(value);
-        }
-        let container = format!("{name}-{}-1", one.service);
-        daemon.must("POST", &format!("/containers/create?name={container}"), Some(&body));
-        for (network, end) in &one.joins {
-            let body = json!({ "Container": container, "EndpointConfig": whole(end) });
-            daemon.must("POST", &format!("/networks/{}/connect", network.replace('@', name)), Some(&body));
-        }
-        if one.leaves_bridge {
-            daemon.must("POST", "/networks/bridge/disconnect", Some(&json!({ "Container": container })));
-        }
-        daemon.must("POST", &format!("/containers/{container}/start"), None);
-        if index == 0 {
-            let project = format!("LABEL com.docker.compose.project={name}");
-            let entry = "ENTRYPOINT [\"/bin/busybox\", \"env\"]";
-            let image = format!("{name}-entry");
-            let command = "CMD [\"serve\"]";
-            let changes = ["--change", entry, "--change", command, "--change", &project];
-            daemon.docker(&[&["commit"], changes.as_slice(), &[&container, &image]].concat());
+    let mut body = whole(&one.body);
+    for (field, value) in [("Image", json!("runbook-test:1")), ("Env", json!(["START_DELAY=0"]))] {
+        if body.get(field).is_none() {
+            body[field] = value;
         }
     }
+    for (label, value) in [("project", name.as_str()), ("service", one.service), ("container-number", "1")] {
+        body["Labels"][format!("com.docker.compose.{label}")] = json!(value);
+    }
+    let container = format!("{name}-{}-1", one.service);
+    daemon.must("POST", &format!("/containers/create?name={container}"), Some(&body));
+    for (network, end) in &one.joins {
+        let body = json!({ "Container": container, "EndpointConfig": whole(end) });
+        daemon.must("POST", &format!("/networks/{}/connect", network.replace('@', name)), Some(&body));
+    }
+    if one.leaves_bridge {
+        daemon.must("POST", "/networks/bridge/disconnect", Some(&json!({ "Container": container })));
+    }
+    daemon.must("POST", &format!("/containers/{container}/start"), None);
 }

@@ -30,18 +30,46 @@ impl Odd {
     }
 }
 
-/// Those that every version can make. In a text `@` stands for the
-/// project's name, `%` for a number that makes a subnet of its own, `?` for a free port, `#NETWORK` for its id. The first
-/// ones are used by others.
-pub(super) fn containers() -> Vec<Odd> {
-    let mut all = vec![odd("plain", json!({})).joins("@-b", json!({ "Aliases": ["plain"] }))];
-    all.extend(names());
-    all.extend(networks());
-    all.extend(volumes());
-    all.extend(limits());
-    all.extend(rights());
-    all.extend(spaces());
-    all
+/// How many there are at once: the checks of their health alone would else keep a machine busy.
+const AT_ONCE: usize = 6;
+
+/// All of them, in groups that are made and removed together. In a text `@` stands for the project's name, `%` for a number
+/// that makes a subnet of its own, `?` for a free port, `#NETWORK` for its id. Who uses another is in its group, after it.
+pub(super) fn groups(daemon: &Daemon) -> Vec<Vec<Odd>> {
+    let mut rest = newer(daemon);
+    for some in [names(), networks(), limits(), rights()] {
+        rest.extend(some);
+    }
+    let mut groups = vec![owners(), volumes()];
+    while !rest.is_empty() {
+        groups.push(rest.split_off(rest.len().saturating_sub(AT_ONCE)));
+    }
+    groups
+}
+
+/// Some are used by others, each of which names another by its id or name.
+fn owners() -> Vec<Odd> {
+    vec![
+        odd("plain", json!({})).joins("@-b", json!({ "Aliases": ["plain"] })),
+        odd(
+            "shared",
+            json!({ "HostConfig": { "IpcMode": "shareable", "CgroupnsMode": "host", "UsernsMode": "host" } }),
+        ),
+        odd(
+            "sidecar",
+            json!({ "HostConfig": { "NetworkMode": "container:@-shared-1" },
+            "Healthcheck": { "Test": ["NONE"] }, "Cmd": ["sleep", "9999"] }),
+        ),
+        odd("guest", json!({ "HostConfig": { "IpcMode": "container:@-shared-1" } })),
+        odd("link", json!({ "HostConfig": { "Links": ["@-plain-1:elder"] } })),
+        odd(
+            "aliases",
+            json!({ "HostConfig": { "NetworkMode": "@-a" },
+            "NetworkingConfig": { "EndpointsConfig": { "@-a": {
+            "Aliases": ["web", "@-aliases-1"] } } } }),
+        )
+        .joins("@-b", json!({ "Aliases": ["behind"], "Links": ["@-plain-1:elder"] })),
+    ]
 }
 
 fn names() -> Vec<Odd> {
@@ -92,12 +120,6 @@ fn networks() -> Vec<Odd> {
     let end = |aliases: Value| json!({ "Aliases": aliases });
     vec![
         odd("mac", json!({ "MacAddress": "02:42:ac:11:aa:01" })),
-        odd(
-            "aliases",
-            json!({ "HostConfig": { "NetworkMode": "@-a" },
-            "NetworkingConfig": { "EndpointsConfig": { "@-a": end(json!(["web", "@-aliases-1"])) } } }),
-        )
-        .joins("@-b", json!({ "Aliases": ["behind"], "Links": ["@-plain-1:elder"] })),
         odd("left", json!({ "HostConfig": { "NetworkMode": "default" } }))
             .joins("@-b", end(json!(["left"])))
             .leaving(),
@@ -108,7 +130,6 @@ fn networks() -> Vec<Odd> {
         )
         .alone("address 10.213."),
         odd("by-id", json!({ "HostConfig": { "NetworkMode": "#@-a" } })),
-        odd("link", json!({ "HostConfig": { "Links": ["@-plain-1:elder"] } })),
         odd(
             "dns",
             json!({ "HostConfig": { "Dns": ["192.0.2.1"], "DnsOptions": ["timeout:1"], "DnsSearch": ["example.test"],
@@ -215,23 +236,8 @@ fn rights() -> Vec<Odd> {
     ]
 }
 
-fn spaces() -> Vec<Odd> {
-    vec![
-        odd(
-            "shared",
-            json!({ "HostConfig": { "IpcMode": "shareable", "CgroupnsMode": "host", "UsernsMode": "host" } }),
-        ),
-        odd(
-            "sidecar",
-            json!({ "HostConfig": { "NetworkMode": "container:@-shared-1" },
-            "Healthcheck": { "Test": ["NONE"] }, "Cmd": ["sleep", "9999"] }),
-        ),
-        odd("guest", json!({ "HostConfig": { "IpcMode": "container:@-shared-1" } })),
-    ]
-}
-
 /// Those that only newer versions can make.
-pub(super) fn newer(daemon: &Daemon) -> Vec<Odd> {
+fn newer(daemon: &Daemon) -> Vec<Odd> {
     if !daemon.knows(45) {
         return Vec::new();
     }

@@ -67,7 +67,12 @@ pub const DECIDED: &[(&str, Decision)] = &[
     ("Config.NetworkDisabled", Kept),
     ("Config.MacAddress", Derived("a further replica has its own; since API 1.44 at the network")),
     ("Config.OnBuild", Derived("an image's own goes with it")),
-    ("Config.Labels", Derived("changed as asked for, and ours; an image's own go with it")),
+    (
+        "Config.Labels",
+        Derived(
+            "changed as asked for, and ours, with a digest of what was asked for; an image's own go with it",
+        ),
+    ),
     ("Config.StopSignal", Derived("an image's own goes with it")),
     ("Config.StopTimeout", Kept),
     ("Config.Shell", Derived("an image's own goes with it")),
@@ -77,7 +82,7 @@ pub const DECIDED: &[(&str, Decision)] = &[
     ("HostConfig.IpcMode", Derived("another container's by its id, also after it was replaced")),
     ("HostConfig.PidMode", Derived("another container's by its id, also after it was replaced")),
     ("HostConfig.VolumesFrom", Derived("another container's by its id, also after it was replaced")),
-    ("HostConfig.Links", Derived("Docker tells them with the name of the container")),
+    ("HostConfig.Links", Derived("another container's by its name, also after it was replaced")),
     ("HostConfig.SecurityOpt", Derived("each once: Docker adds those that a privileged one needs")),
     ("HostConfig.AutoRemove", Derived("a container with it is not copied, save for one task")),
     ("HostConfig.ContainerIDFile", Kept),

@@ -1,6 +1,10 @@
 //! Copies of containers that use others, and of those whose networks changed since they were made.
 
+use serde_json::json;
+
 use crate::containers::NewSecrets;
+use crate::containers::daemon::write;
+use crate::containers::exchange::Exchange;
 use crate::containers::tests::bed::{Bed, docker};
 use crate::containers::types::{Container, Overrides};
 use crate::containers::{Decision, Error, decision};
@@ -51,11 +55,11 @@ async fn a_network_that_was_left_is_left_by_the_copy_also_after_a_crash() {
     docker(&["network", "disconnect", "bridge", &id]);
     let made = replacement(&bed, &id, "copy").await.unwrap();
     let networks = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}";
-    assert_eq!(Bed::look(&made.id, networks), format!("{network} "));
+    assert_eq!(Bed::look(&made.id, networks), network);
     // As a crash between making and leaving leaves it.
     docker(&["network", "connect", "bridge", &made.id]);
     bed.daemon.find_by_call(&format!("{}-copy", bed.name)).await.unwrap().unwrap();
-    assert_eq!(Bed::look(&made.id, networks), format!("{network} "));
+    assert_eq!(Bed::look(&made.id, networks), network);
 }
 
 #[tokio::test]
@@ -73,7 +77,13 @@ async fn a_network_that_is_gone_is_refused_by_name() {
 #[tokio::test]
 async fn a_fixed_address_goes_to_a_replacement_and_to_nobody_else() {
     let bed = Bed::new();
-    let id = bed.service("web", 1, &["--mac-address", "02:42:ac:11:aa:5d", "--hostname", "db"]).remove(0);
+    // The newest `docker` program cannot ask this of an older daemon.
+    let body = json!({ "Image": "runbook-test:1", "MacAddress": "02:42:ac:11:aa:5d", "Hostname": "db",
+        "Labels": { "runbook-test-bed": bed.name, "com.docker.compose.container-number": "1" } });
+    let path = format!("/containers/create?name={}", bed.named("web"));
+    let id =
+        bed.daemon.exchange(write("create container", "web"), Exchange::post(path, &body)).await.unwrap();
+    let id = id["Id"].as_str().unwrap().to_owned();
     let look = "{{.Config.MacAddress}} {{.Config.Hostname}}";
     let made = replacement(&bed, &id, "copy").await.unwrap();
     assert_eq!(Bed::look(&made.id, look), "02:42:ac:11:aa:5d db");
