@@ -44,14 +44,16 @@ impl Daemon {
         let from = original.host("Links").as_array().cloned().unwrap_or_default();
         let mut links = Vec::new();
         for link in from.iter().filter_map(|link| link.as_str()) {
-            let (name, alias) = link.split_at(link.find(':').unwrap_or(link.len()));
+            let (name, alias) = link.split_once(':').unwrap_or((link, link));
             let name = name.trim_start_matches('/');
+            // Told as `/OTHER:/OWN/ALIAS`.
+            let alias = alias.rsplit('/').next().unwrap_or(alias);
             let now = match self.inspect(name).await {
                 Ok(_) => name,
                 Err(error) if !error.is_not_found() => return Err(error),
                 Err(_) => self.named_like_before(name).await?.ok_or_else(|| gone(original, name, "link"))?,
             };
-            links.push(format!("{now}{alias}"));
+            links.push(format!("{now}:{alias}"));
         }
         if !links.is_empty() {
             original.set_host("Links", json!(links));

@@ -103,6 +103,7 @@ mod tests {
             "replicas" => json!(3),
             "project" => json!("shop"),
             "body" => json!("exit 0"),
+            "signal" => json!("HUP"),
             _ => json!("shop/web"),
         };
         let missing = runbook.parameters.iter().filter(|parameter| parameter.default.is_none());

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::compare::As;
-use super::daemon::{COMPOSE, Daemon, Project, newer, own};
+use super::daemon::{self, COMPOSE, Daemon, Project};
 use super::{Seen, check, copy, recreate, scale};
 use crate::support::engine::Engine;
 
@@ -99,9 +99,9 @@ fn composed(daemon: &Daemon) {
     check(&after, &Seen::of(&project), &pairs(&scalable, 2), As::Further);
 
     // Compose still takes them for its own, and for what its file asks for.
-    let scales: Vec<String> = scalable.iter().map(|service| format!("{service}=2")).collect();
+    let replicas: Vec<String> = scalable.iter().map(|service| format!("{service}=2")).collect();
     let mut up = vec!["up", "--detach", "--wait", "--quiet-pull"];
-    up.extend(scales.iter().flat_map(|scale| ["--scale", scale]));
+    up.extend(replicas.iter().flat_map(|one| ["--scale", one]));
     let scaled = ids(&Seen::of(&project));
     compose(&up);
     assert_eq!(ids(&Seen::of(&project)), scaled, "Compose made others");
@@ -117,11 +117,11 @@ fn ids(seen: &Seen) -> Vec<(String, String)> {
 
 #[test]
 fn a_project_of_compose_is_copied_on_the_machines_docker() {
-    let _ = newer();
-    composed(&own());
+    let _ = daemon::newer();
+    composed(&daemon::own());
 }
 
 #[test]
 fn a_project_of_compose_is_copied_on_a_newer_docker() {
-    composed(&newer());
+    composed(&daemon::newer());
 }

@@ -21,20 +21,20 @@ pub(super) const COMPOSE: &str = concat!(
 
 /// A daemon, spoken to without a library: what it says is compared as it is.
 #[derive(Debug, Clone)]
-pub(super) struct Daemon {
+pub(crate) struct Daemon {
     pub(super) socket: PathBuf,
     /// The newest version of its interface.
     api: String,
 }
 
 /// The machine's own.
-pub(super) fn own() -> Daemon {
+pub(crate) fn own() -> Daemon {
     ensure_image();
     Daemon::at(socket())
 }
 
 /// A newer one.
-pub(super) fn newer() -> Daemon {
+pub(crate) fn newer() -> Daemon {
     static STARTED: OnceLock<Daemon> = OnceLock::new();
     static STARTING: Mutex<()> = Mutex::new(());
     let _one = STARTING.lock();

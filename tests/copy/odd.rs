@@ -36,8 +36,8 @@ const AT_ONCE: usize = 6;
 /// All of them, in groups that are made and removed together. In a text `@` stands for the project's name, `%` for a number
 /// that makes a subnet of its own, `?` for a free port, `#NETWORK` for its id. Who uses another is in its group, after it.
 pub(super) fn groups(daemon: &Daemon) -> Vec<Vec<Odd>> {
-    let mut rest = newer(daemon);
-    for some in [names(), networks(), limits(), rights()] {
+    let mut rest = names();
+    for some in [networks(), limits(), rights(), newer(daemon)] {
         rest.extend(some);
     }
     let mut groups = vec![owners(), volumes()];

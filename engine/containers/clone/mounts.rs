@@ -46,9 +46,7 @@ fn take_over(original: &Original, config: &Object, host: &mut Object) {
 /// Whether a volume there is the container's own, and not yet named: one of `volumes_from` comes with the container
 /// that is named there.
 fn is_own(config: &Object, host: &Object, place: &str) -> bool {
-    let listed = field(config, "Volumes").as_object().is_some_and(|volumes| {
-        volumes.keys().any(|volume| volume.trim_end_matches('/') == place.trim_end_matches('/'))
-    });
+    let listed = field(config, "Volumes").as_object().is_some_and(|volumes| lists(volumes, place));
     let bound = field(host, "Binds").as_array().into_iter().flatten().any(|bind| {
         bind.as_str().and_then(|bind| bind.split(':').nth(1)).is_some_and(|at| is_place(&json!(at), place))
     });
@@ -86,11 +84,16 @@ fn make_anew(config: &mut Object, host: &mut Object) {
         } else {
             let volumes = config.entry("Volumes").or_insert_with(|| json!({}));
             match volumes {
+                Value::Object(volumes) if lists(volumes, &place) => {}
                 Value::Object(volumes) => drop(volumes.insert(place, json!({}))),
                 other => *other = json!({ place: {} }),
             }
         }
     }
+}
+
+fn lists(volumes: &Object, place: &str) -> bool {
+    volumes.keys().any(|volume| volume.trim_end_matches('/') == place.trim_end_matches('/'))
 }
 
 /// Mounts of volumes, of the newer way of writing.
