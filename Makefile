@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: build demo test sweep away fuzz deps bench compare clean-demo
+.PHONY: build demo test sweep away copies fuzz deps bench compare clean-demo
 
 build:
 	@tests/scripts/setup.sh build
@@ -31,6 +31,12 @@ away:
 	@tests/scripts/setup.sh test
 	@tests/scripts/image.sh
 	$(CARGO) test --profile quick --locked --test away -- $(AWAY)
+
+# Every odd container is copied, on two versions of Docker.
+copies:
+	@tests/scripts/setup.sh test
+	@tests/scripts/image.sh
+	$(CARGO) test --locked --test copies
 
 # Feeds every parser of outside bytes, for some minutes each: `make fuzz FUZZ="10 runbooks events"`.
 fuzz:

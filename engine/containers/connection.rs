@@ -30,22 +30,28 @@ const MAX_GREETING_BYTES: u64 = 8 * 1024;
 /// bollard's own timeout, in seconds: longer than any of ours, so that ours decide.
 const NEVER_S: u64 = 24 * 60 * 60;
 
+/// A version of the daemon's interface: major and minor.
+pub(crate) type ApiVersion = (usize, usize);
+
 /// A daemon that was greeted; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Link {
     pub(super) docker: Docker,
-    /// For what bollard would keep in memory whole.
+    /// For what bollard would keep in memory whole, or would not know.
     pub(super) wire: Wire,
+    /// As agreed; none where the daemon names none.
+    pub(super) version: Option<ApiVersion>,
 }
 
 impl Link {
-    fn new(wire: Wire) -> Result<Self, bollard::errors::Error> {
+    fn new(road: Road, version: Option<ApiVersion>) -> Result<Self, bollard::errors::Error> {
+        let wire = Wire { road, version: version.map(in_path).unwrap_or_default() };
         let address = Some("http://daemon");
-        let version = bollard::API_DEFAULT_VERSION;
         let sender = wire.clone();
         let send = move |request: BollardRequest| sender.send(request);
-        let docker = Docker::connect_with_custom_transport(send, address, NEVER_S, version)?;
-        Ok(Self { docker, wire })
+        let docker =
+            Docker::connect_with_custom_transport(send, address, NEVER_S, bollard::API_DEFAULT_VERSION)?;
+        Ok(Self { docker, wire, version })
     }
 }
 
@@ -131,13 +137,12 @@ impl Connection {
                 Self::Unix(path) => greet(UnixStream::connect(path).await, self).await?,
                 Self::Tcp { host, tls: None } => greet(TcpStream::connect(host).await, self).await?,
                 Self::Tcp { tls: Some(_), .. } => {
-                    let link = Link::new(Wire { road: road.clone(), version: String::new() })
-                        .map_err(|error| call.failed(self, &error))?;
+                    let link = Link::new(road.clone(), None).map_err(|error| call.failed(self, &error))?;
                     link.docker.version().await.map_err(|error| call.failed(self, &error))?.api_version
                 }
             };
-            let version = agreed(theirs.as_deref().and_then(parse_version));
-            Link::new(Wire { road, version }).map_err(|error| call.failed(self, &error))
+            let version = theirs.as_deref().and_then(parse_version).map(|theirs| theirs.min(newest_known()));
+            Link::new(road, version).map_err(|error| call.failed(self, &error))
         };
         tokio::time::timeout(GREETING_DEADLINE, opening).await.unwrap_or_else(|_| Err(call.timed_out(self)))
     }
@@ -223,16 +228,19 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
         .find_map(|(name, value)| name.eq_ignore_ascii_case("api-version").then(|| value.trim().to_owned())))
 }
 
-fn parse_version(text: &str) -> Option<(usize, usize)> {
+/// The newest version that our side knows.
+fn newest_known() -> ApiVersion {
+    (bollard::API_DEFAULT_VERSION.major_version, bollard::API_DEFAULT_VERSION.minor_version)
+}
+
+fn parse_version(text: &str) -> Option<ApiVersion> {
     let (major, minor) = text.split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// The newest version that both sides know, as a path; nothing if the daemon does not tell its own.
-fn agreed(theirs: Option<(usize, usize)>) -> String {
-    let ours = bollard::API_DEFAULT_VERSION;
-    let agreed = theirs.map(|theirs| theirs.min((ours.major_version, ours.minor_version)));
-    agreed.map(|(major, minor)| format!("/v{major}.{minor}")).unwrap_or_default()
+/// As it stands before each path.
+fn in_path((major, minor): ApiVersion) -> String {
+    format!("/v{major}.{minor}")
 }
 
 /// Whose certificate the daemon must show.

@@ -3,16 +3,15 @@
 use std::time::Duration;
 
 use bollard::Docker;
-use bollard::models::{
-    ContainerInspectResponse, ContainerSummary, ContainerSummaryStateEnum, NetworkConnectRequest,
-};
-use bollard::query_parameters::{CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder};
+use bollard::models::NetworkDisconnectRequest;
+use bollard::query_parameters::RemoveContainerOptionsBuilder;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::containers::clone::{self, Image, Join};
-use crate::containers::container::port;
+use crate::containers::clone::{self, Image, Join, Kind, Mark, Networks, Object, Original};
 use crate::containers::daemon::{Daemon, read, write};
 use crate::containers::error::{Error, is_away};
+use crate::containers::exchange::Exchange;
 use crate::containers::files::NewSecrets;
 use crate::containers::labels::{CALL, Labels, NETWORKS, ORIGIN};
 use crate::containers::name::{check_container, is_id};
@@ -39,21 +38,14 @@ impl Daemon {
         call_key: &str,
     ) -> Result<Container, Error> {
         check_container(name)?;
-        clone::check(overrides)?;
-        let origin = self.raw(from).await?;
-        if !overrides.one_shot {
-            self.refuse_clash(&origin, clone::is_replacement(&origin, overrides)).await?;
-        }
-        let image = self.image_for(&origin, overrides.image.as_deref()).await?;
-        self.refuse_removing_what_the_image_brings(&image.name, overrides).await?;
-        let mut clone = clone::clone(&origin, image, overrides, call_key)?;
+        let (original, image) = self.copyable(from, overrides, |_| false).await?;
+        let mut clone = clone::clone(&original, &image, overrides, Mark { name, call_key });
         clone.add_env(secrets);
         clone.note_overrides(self.digest_of(overrides, secrets).await?);
-        let options = CreateContainerOptionsBuilder::default().name(name).build();
-        let create =
-            async |docker: Docker| docker.create_container(Some(options.clone()), clone.body.clone()).await;
-        let id = match self.ask(write("create container", name), create).await {
-            Ok(made) => made.id,
+        let path = format!("/containers/create?name={name}");
+        let request = Exchange::post(path, &Value::Object(clone.body));
+        let id = match self.exchange(write("create container", name), request).await {
+            Ok(made) => made["Id"].as_str().unwrap_or_default().to_owned(),
             Err(error) if error.failure.kind == FailureKind::AlreadyExists => {
                 let ours =
                     Box::pin(self.created_by_call(name, call_key)).await.map_err(Error::after_change)?;
@@ -63,15 +55,76 @@ impl Daemon {
             }
             Err(error) => return Err(error),
         };
-        if let Err(error) = self.join(&id, &clone.joins).await {
+        if let Err(error) = self.complete(&id, &clone.networks).await {
             return Err(self.take_back(&id, error).await);
         }
         let made = self.inspect(&id).await.map_err(Error::after_change)?;
-        self.inherit(&self.narrow(origin), &made).await;
+        self.inherit(&self.narrow(original.typed), &made).await;
         if let Err(error) = self.put_files(&made, &secrets.files).await {
             return Err(self.take_back(&id, error).await);
         }
         Ok(made)
+    }
+
+    /// Refuses what [`Daemon::create`] would refuse, and makes nothing. Running containers that `leave` are taken for gone.
+    pub async fn refuse_uncopyable(
+        &self,
+        from: &str,
+        overrides: &Overrides,
+        leave: impl Fn(&str) -> bool,
+    ) -> Result<(), Error> {
+        self.copyable(from, overrides, leave).await.map(drop)
+    }
+
+    async fn copyable(
+        &self,
+        from: &str,
+        overrides: &Overrides,
+        leave: impl Fn(&str) -> bool,
+    ) -> Result<(Original, Image), Error> {
+        clone::check(overrides)?;
+        let mut original = self.original(from).await?;
+        let kind = original.kind(overrides);
+        clone::refuse_impossible(&original, kind)?;
+        if kind != Kind::OneShot {
+            self.refuse_clash(&original, kind, leave).await?;
+        }
+        self.find_owners(&mut original).await?;
+        self.refuse_lost_network(&original, kind).await?;
+        let image = self.image_for(&original, overrides.image.as_deref()).await?;
+        self.refuse_removing_what_the_image_brings(&image.name, overrides).await?;
+        Ok((original, image))
+    }
+
+    /// The daemon's document of a container that is copied.
+    async fn original(&self, id: &str) -> Result<Original, Error> {
+        let id = self.raw(id).await?.id.unwrap_or_default();
+        let call = read("inspect container", &id);
+        let raw = self.exchange(call, Exchange::get(format!("/containers/{id}/json"))).await?;
+        Original::new(raw, self.api_version().await?).map_err(|error| {
+            Error::certain(FailureKind::Internal, "containers.document", format!("not a document: {error}"))
+        })
+    }
+
+    /// A network can be removed while a container that is on it does not run.
+    async fn refuse_lost_network(&self, original: &Original, kind: Kind) -> Result<(), Error> {
+        let networks = Networks::of(original, kind, original.name());
+        for network in networks.names() {
+            let look = async |docker: Docker| docker.inspect_network(network, None).await;
+            match self.ask(read("find network", network), look).await {
+                Ok(_) => {}
+                Err(error) if error.is_not_found() => {
+                    let words = format!(
+                        "`{}` is on network `{network}`, which is gone: no copy of it could start; make the network anew \
+                         (`docker network create {network}`)",
+                        original.name()
+                    );
+                    return Err(Error::conflict("containers.network-gone", words));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Secrets are not part of it: a container that gets some is never taken for one that has them already.
@@ -123,39 +176,40 @@ impl Daemon {
         let raw = self.raw(&found.id).await?;
         let labels = raw.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default();
         let labels = Labels(&labels);
-        let has = |network: &str| {
+        let is_on = |network: &str| {
             let ends = raw.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
             ends.is_some_and(|ends| ends.contains_key(network))
         };
-        let wanted = labels.get(NETWORKS).unwrap_or_default();
-        if wanted.split(',').filter(|network| !network.is_empty()).all(has) {
+        if clone::complete(labels.get(NETWORKS).unwrap_or_default(), is_on) {
             return Ok(Some(found));
         }
-        let origin = match self.raw(labels.get(ORIGIN).unwrap_or_default()).await {
-            Ok(origin) => origin,
+        let original = match self.original(labels.get(ORIGIN).unwrap_or_default()).await {
+            Ok(original) => original,
             // Nobody knows any more how to complete it: as if it had never been made.
             Err(error) if error.is_not_found() => return self.remove(&found.id, true).await.map(|()| None),
             Err(error) => return Err(error),
         };
-        let (_, mut joins) =
-            clone::networks(&origin, &origin.host_config.clone().unwrap_or_default(), labels.one_off());
-        joins.retain(|join| !has(&join.network));
-        self.join(&found.id, &joins).await?;
+        let asked =
+            Overrides { one_shot: labels.one_off(), replica: labels.replica(), ..Overrides::default() };
+        let mut networks = Networks::of(&original, original.kind(&asked), &found.name);
+        networks.joins.retain(|join| !is_on(&join.network));
+        networks.leaves = networks.leaves.filter(|network| is_on(network));
+        self.complete(&found.id, &networks).await?;
         self.inspect(&found.id).await.map(Some)
     }
 
     /// The content id of an image that is on the daemon's machine, by which a plan pins it.
     pub async fn image_id(&self, image: &str) -> Result<String, Error> {
-        self.image(image).await.map(|image| image.id.unwrap_or_default())
+        self.image(image).await.map(|image| text(&image["Id"]))
     }
 
-    async fn image(&self, image: &str) -> Result<bollard::models::ImageInspect, Error> {
+    async fn image(&self, image: &str) -> Result<Value, Error> {
         if !clone::is_image(image) {
             let shown = image.escape_default();
             return Err(Error::invalid("containers.image", format!("`{shown}` is not the name of an image")));
         }
-        let asked = async |docker: Docker| docker.inspect_image(image).await;
-        self.ask(read("find image", image), asked).await.map_err(|mut error| {
+        let request = Exchange::get(format!("/images/{image}/json"));
+        self.exchange(read("find image", image), request).await.map_err(|mut error| {
             if error.is_not_found() {
                 "containers.image-not-found".clone_into(&mut error.failure.code);
                 error.failure.message = format!(
@@ -167,7 +221,7 @@ impl Daemon {
     }
 
     /// None if there is none of that name; a daemon that gives no answer has not said so.
-    async fn known_image(&self, image: &str) -> Result<Option<bollard::models::ImageInspect>, Error> {
+    async fn known_image(&self, image: &str) -> Result<Option<Value>, Error> {
         match self.image(image).await {
             Ok(image) => Ok(Some(image)),
             Err(error) if is_away(&error.failure) => Err(error),
@@ -176,23 +230,20 @@ impl Daemon {
     }
 
     /// The image asked for, else that of the original: by its name where the name still means the same, else by id.
-    async fn image_for(
-        &self,
-        origin: &ContainerInspectResponse,
-        wanted: Option<&str>,
-    ) -> Result<Image, Error> {
-        let old_id = origin.image.clone().unwrap_or_default();
-        let old_name = origin.config.as_ref().and_then(|config| config.image.clone()).unwrap_or_default();
-        if let Some(wanted) = wanted {
-            if self.image(wanted).await?.id.as_ref() != Some(&old_id) {
-                let replaces = self.known_image(&old_id).await?.and_then(|old| old.config);
-                return Ok(Image { name: wanted.to_owned(), replaces });
-            }
-            return Ok(Image { name: wanted.to_owned(), replaces: None });
-        }
-        let named = self.known_image(&old_name).await?;
-        let same = named.is_some_and(|image| image.id.as_ref() == Some(&old_id));
-        Ok(Image { name: if same { old_name } else { old_id }, replaces: None })
+    async fn image_for(&self, original: &Original, wanted: Option<&str>) -> Result<Image, Error> {
+        let old_id = original.typed.image.clone().unwrap_or_default();
+        let old = brought(&self.image(&old_id).await?);
+        let old_name = original.config("Image").as_str().unwrap_or_default();
+        let found = match wanted {
+            Some(wanted) => Some(self.image(wanted).await?),
+            // Its name was removed, or was never one: `docker run ID`.
+            None => self.known_image(old_name).await?,
+        };
+        let (name, id) = match found.map(|image| text(&image["Id"])) {
+            Some(id) if wanted.is_some() || id == old_id => (wanted.unwrap_or(old_name).to_owned(), id),
+            _ => (old_id.clone(), old_id.clone()),
+        };
+        Ok(Image { name, id, old, old_id })
     }
 
     /// What an image brings comes back with every container of it: it can be set to something else, not taken away.
@@ -208,11 +259,11 @@ impl Daemon {
         if env.is_empty() && labels.is_empty() {
             return Ok(());
         }
-        let brought = self.image(image).await?.config.unwrap_or_default();
-        let variables = brought.env.unwrap_or_default();
+        let config = &self.image(image).await?["Config"];
+        let variables: Vec<&str> =
+            config["Env"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let is_set = |name: &&String| variables.iter().any(|v| v.split('=').next() == Some(name.as_str()));
-        let is_label =
-            |name: &&String| brought.labels.as_ref().is_some_and(|l| l.contains_key(name.as_str()));
+        let is_label = |name: &&String| config["Labels"].get(name.as_str()).is_some();
         match env.iter().find(is_set).or_else(|| labels.iter().find(is_label)) {
             None => Ok(()),
             Some(name) => {
@@ -225,27 +276,17 @@ impl Daemon {
         }
     }
 
-    /// A fixed host port, or a fixed address, can be held by one running container only.
-    async fn refuse_clash(&self, origin: &ContainerInspectResponse, replacement: bool) -> Result<(), Error> {
-        let running: Vec<ContainerSummary> = self
-            .list(None)
-            .await?
-            .into_iter()
-            .filter(|one| one.state == Some(ContainerSummaryStateEnum::RUNNING))
-            .filter(|one| !replacement || one.id != origin.id)
-            .collect();
-        if let Some(clash) = port_clash(origin, &running).or_else(|| address_clash(origin, &running)) {
-            return Err(Error::conflict("containers.clash", clash));
+    /// Gives a container that was just made the networks that it could not be made with.
+    async fn complete(&self, id: &str, networks: &Networks) -> Result<(), Error> {
+        if let Some(network) = &networks.leaves {
+            let request = NetworkDisconnectRequest { container: id.to_owned(), force: Some(false) };
+            let leave = async |docker: Docker| docker.disconnect_network(network, request.clone()).await;
+            self.ask(write("leave network", network), leave).await?;
         }
-        Ok(())
-    }
-
-    async fn join(&self, id: &str, joins: &[Join]) -> Result<(), Error> {
-        for Join { network, end } in joins {
-            let request =
-                NetworkConnectRequest { container: id.to_owned(), endpoint_config: Some(end.clone()) };
-            let connect = async |docker: Docker| docker.connect_network(network, request.clone()).await;
-            self.ask(write("join network", network), connect).await?;
+        for Join { network, end } in &networks.joins {
+            let body = json!({ "Container": id, "EndpointConfig": end });
+            let request = Exchange::post(format!("/networks/{network}/connect"), &body);
+            self.exchange(write("join network", network), request).await?;
         }
         Ok(())
     }
@@ -260,56 +301,11 @@ impl Daemon {
     }
 }
 
-fn name_in(summary: &ContainerSummary) -> &str {
-    let first = summary.names.as_ref().and_then(|names| names.first());
-    first.map_or("?", |name| name.trim_start_matches('/'))
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
 }
 
-fn port_clash(origin: &ContainerInspectResponse, running: &[ContainerSummary]) -> Option<String> {
-    let bindings = origin.host_config.as_ref()?.port_bindings.as_ref()?;
-    for (inside, asked) in bindings {
-        let Some((_, protocol)) = port(inside) else { continue };
-        for asked in asked.iter().flatten() {
-            let Some(number) = asked.host_port.as_ref().and_then(|port| port.parse::<u16>().ok()) else {
-                continue;
-            };
-            let taken = |one: &&ContainerSummary| {
-                one.ports.iter().flatten().any(|given| {
-                    given.public_port == Some(number)
-                        && given.typ.is_none_or(|kind| kind.to_string() == protocol)
-                        && same_address(asked.host_ip.as_deref(), given.ip.as_deref())
-                })
-            };
-            if let Some(holder) = running.iter().filter(|_| number != 0).find(taken) {
-                return Some(format!(
-                    "host port {number}/{protocol} is fixed and in use by running container `{}`: a clone of `{}` could \
-                     not start; let Docker choose the port, or put a proxy before the replicas",
-                    name_in(holder),
-                    origin.name.as_deref().unwrap_or_default().trim_start_matches('/'),
-                ));
-            }
-        }
-    }
-    None
-}
-
-fn same_address(one: Option<&str>, other: Option<&str>) -> bool {
-    let all = |ip: Option<&str>| matches!(ip, None | Some("" | "0.0.0.0" | "::"));
-    all(one) || all(other) || one == other
-}
-
-fn address_clash(origin: &ContainerInspectResponse, running: &[ContainerSummary]) -> Option<String> {
-    let runs = running.iter().any(|one| one.id == origin.id);
-    let ends = origin.network_settings.as_ref()?.networks.as_ref()?;
-    let fixed = ends.iter().find_map(|(network, end)| {
-        let ipam = end.ipam_config.as_ref()?;
-        let address = ipam.ipv4_address.as_ref().or(ipam.ipv6_address.as_ref())?;
-        (!address.is_empty()).then_some((network, address))
-    });
-    let (network, address) = fixed.filter(|_| runs)?;
-    Some(format!(
-        "address {address} on network `{network}` is fixed and in use by running container `{}`: a clone could not \
-         start",
-        origin.name.as_deref().unwrap_or_default().trim_start_matches('/'),
-    ))
+/// What an image brings to its containers.
+fn brought(image: &Value) -> Object {
+    image["Config"].as_object().cloned().unwrap_or_default()
 }

@@ -11,7 +11,7 @@ use bollard::models::ContainerInspectResponse;
 use serde::Serialize;
 use tokio::sync::OnceCell;
 
-use crate::containers::connection::{Connection, Link};
+use crate::containers::connection::{ApiVersion, Connection, Link};
 use crate::containers::container::narrow;
 use crate::containers::crashes::Crashes;
 use crate::containers::error::{Call, Error, NOT_FOUND};
@@ -159,6 +159,11 @@ impl Daemon {
 
     pub(crate) async fn docker(&self) -> Result<Docker, Error> {
         Ok(self.link().await?.docker)
+    }
+
+    /// The version of the daemon's interface that is spoken; none where the daemon names none.
+    pub(crate) async fn api_version(&self) -> Result<Option<ApiVersion>, Error> {
+        Ok(self.link().await?.version)
     }
 
     /// The wire below bollard.

@@ -22,7 +22,9 @@ pub(crate) const OWN_SERVICE: &str = "runbook.service";
 pub(crate) const CALL: &str = "runbook.call";
 /// Our own label of the container that was cloned.
 pub(crate) const ORIGIN: &str = "runbook.from";
-/// Our own label of the networks that a clone joins after it is made.
+/// Our own label of the containers whose place one has taken, the last first.
+pub(crate) const REPLACES: &str = "runbook.replaces";
+/// Our own label of the networks that a clone joins after it is made, and of those that it leaves.
 pub(crate) const NETWORKS: &str = "runbook.networks";
 
 /// Our own label of what a container was to have differently from the one it was cloned from, as a digest.

@@ -4,6 +4,7 @@
 //! anything, and for keeping environment values inside this module. Deliberately knows nothing of grants, budgets,
 //! plans or journals: the door decides whether a call may happen, this module only performs it.
 
+mod clash;
 mod clone;
 mod connection;
 mod container;
@@ -13,6 +14,7 @@ mod daemon;
 mod document;
 mod error;
 mod events;
+mod exchange;
 mod exec;
 mod files;
 mod frames;
@@ -22,6 +24,7 @@ mod limits;
 mod logs;
 mod name;
 pub mod overrides;
+mod owners;
 mod service;
 mod stats;
 #[cfg(test)]
@@ -30,6 +33,7 @@ pub mod types;
 mod wait;
 mod wire;
 
+pub use clone::{DECIDED, Decision, decision};
 pub use connection::{Connection, Tls, UnusableAddress};
 pub use daemon::{Daemon, Info};
 pub use error::{Error, NOT_FOUND, SILENT, is_away, is_daemon_error};

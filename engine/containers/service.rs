@@ -10,7 +10,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::containers::daemon::{Daemon, read};
 use crate::containers::error::Error;
-use crate::containers::labels::{Labels, PROJECT};
+use crate::containers::labels::{Labels, PROJECT, REPLACES};
 use crate::containers::name::{self, check_service, is_name};
 use crate::containers::types::Container;
 use crate::model::effect::FailureKind;
@@ -76,7 +76,8 @@ impl Daemon {
             let Some(one) = listed(summary.clone()).filter(|one| !one.one_off) else { continue };
             let depends = |owner: &Container| {
                 owner.service != one.service
-                    && (shares.is_some_and(|id| id == owner.id) || restarts_with.contains(&owner.service))
+                    && (shares.is_some_and(|id| id == owner.id || has_replaced(owner, id))
+                        || restarts_with.contains(&owner.service))
             };
             if owners.iter().any(depends) {
                 ids.insert(one.id);
@@ -129,6 +130,11 @@ impl Daemon {
         found.sort_by(|a, b| (a.replica, &a.name).cmp(&(b.replica, &b.name)));
         Ok(found)
     }
+}
+
+/// Whether a container has taken the place of another, whose network some may still name.
+fn has_replaced(owner: &Container, id: &str) -> bool {
+    owner.labels.iter().any(|(name, ids)| name == REPLACES && ids.split(',').any(|one| one == id))
 }
 
 fn listed(summary: ContainerSummary) -> Option<Listed> {

@@ -23,6 +23,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
+use crate::containers::exchange::Exchange;
 use crate::containers::name::{is_id, is_name};
 
 /// The largest answer, in bytes with its header.
@@ -84,6 +85,14 @@ impl Wire {
     /// The events that the query asks for, one document each.
     pub(super) async fn events(&self, query: &str) -> Result<Response<Incoming>, BollardError> {
         self.ask(Request::get(format!("http://daemon/events?{query}")), Bytes::new()).await
+    }
+
+    /// The whole answer to a request in the daemon's own words.
+    pub(super) async fn exchange(&self, exchange: &Exchange) -> Result<Bytes, BollardError> {
+        let Exchange { method, path, body } = exchange;
+        let request = Request::builder().method(method).uri(format!("http://daemon{path}"));
+        let answer = self.ask(request, body.clone()).await?;
+        Ok(answer.into_body().collect().await?.to_bytes())
     }
 
     /// Starts an exec and takes the connection over: what it prints comes out, what it reads goes in.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::dependents::{self, Granted};
 use super::refusal::Refusal;
 use super::request::{Card, Request};
 use crate::containers::Daemon;
@@ -175,17 +176,18 @@ pub(super) fn local_target() -> TargetName {
     }
 }
 
-/// Bare names become `project/service`; returns the locks of what may be written to, sorted.
+/// Bare names become `project/service`, and who must be restarted along gets grants; returns the locks of what may be
+/// written to, sorted.
 async fn resolve_services(
     daemon: &Daemon,
     grants: &mut RunGrants,
     target: &TargetName,
 ) -> Result<Vec<String>, Refusal> {
     let failed = |e: crate::containers::Error| Refusal::Target(e.failure);
-    let mut locks = BTreeSet::new();
-    for grant in &mut grants.containers {
-        let writes = grant.actions.iter().any(|action| action.writes());
-        let services: BTreeSet<String> = match &mut grant.select {
+    let mut written = BTreeSet::new();
+    let mut granted = Vec::new();
+    for (index, grant) in grants.containers.iter_mut().enumerate() {
+        let containers = match &mut grant.select {
             Selector::Service(service) => {
                 let found = daemon.service(service).await.map_err(failed)?;
                 let Some(first) = found.first() else {
@@ -197,21 +199,21 @@ async fn resolve_services(
                     )));
                 };
                 service.clone_from(&first.service);
-                [first.service.clone()].into()
+                found
             }
-            Selector::Project(project) => {
-                daemon.project(project).await.map_err(failed)?.into_iter().map(|c| c.service).collect()
-            }
+            Selector::Project(project) => daemon.project(project).await.map_err(failed)?,
             Selector::Label(label) => {
                 let (name, value) = label.split_once('=').unwrap_or((label, ""));
-                daemon.labelled(name, value).await.map_err(failed)?.into_iter().map(|c| c.service).collect()
+                daemon.labelled(name, value).await.map_err(failed)?
             }
         };
-        if writes {
-            locks.extend(services.into_iter().map(|service| format!("{target}/{service}")));
+        if grant.actions.iter().any(|action| action.writes()) {
+            written.extend(containers.iter().map(|container| container.service.clone()));
+            granted.push(Granted { grant: index, containers });
         }
     }
-    Ok(locks.into_iter().collect())
+    written.extend(dependents::add(daemon, grants, granted).await.map_err(Refusal::Target)?);
+    Ok(written.into_iter().map(|service| format!("{target}/{service}")).collect())
 }
 
 /// The runbook's own text, and those of every runbook that it may come to use.

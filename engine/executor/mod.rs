@@ -7,6 +7,7 @@ mod admission;
 mod bounds;
 mod commands;
 mod dedupe;
+mod dependents;
 pub mod emergency;
 mod engine;
 mod journal;

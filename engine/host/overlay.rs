@@ -52,7 +52,7 @@ pub struct PlannedSecret {
 pub struct Overlay {
     containers: HashMap<String, Container>,
     removed: HashSet<String>,
-    /// Made by the run: nobody knows what is in their logs.
+    /// Made by the run: nobody knows what is in their logs, and none can be asked for a copy of it.
     made: HashSet<String>,
     /// Made for one command: of a service by its labels, in no list of its replicas.
     one_off: HashSet<String>,

@@ -12,7 +12,7 @@ use super::overlay::Overlay;
 use super::quota::{Quota, Room};
 use crate::audit::Reader;
 use crate::containers::Daemon;
-use crate::containers::types::{Condition, Container};
+use crate::containers::types::{Condition, Container, Overrides, State};
 use crate::model::effect::FailureKind;
 use crate::model::ids::Digest;
 use crate::secrets::Keeper;
@@ -138,6 +138,20 @@ impl World {
             None => Ok(real),
             Some(overlay) => lock(overlay).view(real).ok_or_else(|| gone(id)),
         }
+    }
+
+    /// Refuses a copy that the daemon could not make or start, before anything is announced, and so in a plan too. What
+    /// only the plan has made cannot be looked at.
+    pub(super) async fn refuse_uncopyable(&self, from: &str, overrides: &Overrides) -> Result<(), Trouble> {
+        if self.overlay.as_ref().is_some_and(|overlay| lock(overlay).made(from).is_some()) {
+            return Ok(());
+        }
+        let leaves = |id: &str| {
+            let Some(overlay) = &self.overlay else { return false };
+            let overlay = lock(overlay);
+            overlay.is_removed(id) || overlay.find(id).is_some_and(|now| now.state != State::Running)
+        };
+        Ok(self.daemon()?.refuse_uncopyable(from, overrides, leaves).await?)
     }
 
     /// What an earlier engine saw of a container's crashes.

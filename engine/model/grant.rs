@@ -123,6 +123,9 @@ pub struct ContainerGrant<T, N> {
     /// The lines of its keys, so that a denial can point at the one to change.
     #[serde(default)]
     pub lines: GrantLines,
+    /// The granted service that these depend on, where nobody wrote this grant: they must be restarted with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dependent_of: Option<String>,
 }
 
 impl<T, N> ContainerGrant<T, N> {
@@ -299,6 +302,7 @@ impl ContainerGrant<Template, Template> {
             )?,
             line,
             lines: self.lines,
+            dependent_of: self.dependent_of.clone(),
         })
     }
 }
@@ -397,6 +401,7 @@ mod tests {
                 min_healthy: None,
                 line: 4,
                 lines: GrantLines { actions: 4, max_unavailable: 5, min_healthy: 0 },
+                dependent_of: None,
             }],
             http: vec![Template::parse("http://*:8080/healthz", 6).unwrap()],
             state: Vec::new(),

@@ -128,3 +128,5 @@ if [[ "$purpose" == test ]]; then
 fi
 install_packages
 [[ "$purpose" == build ]] || ensure_daemon
+# Containers are copied on two versions of Docker.
+[[ "$purpose" != test ]] || tests/scripts/newer-docker.sh fetch

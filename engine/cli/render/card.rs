@@ -88,7 +88,12 @@ fn containers<T, N>(
         Selector::Project(project) => format!("every container of the project {}", text(project)),
         Selector::Label(label) => format!("containers labelled {}", text(label)),
     };
-    let mut line = format!("{} {whom}", words.join(", "));
+    let mut line = match &grant.dependent_of {
+        Some(owner) => {
+            format!("also {} {owner}'s dependents: {}", words.join(", "), whom_alone(&grant.select, text))
+        }
+        None => format!("{} {whom}", words.join(", ")),
+    };
     if grant.actions.iter().any(|action| action.writes()) {
         let most = grant.max_unavailable.as_ref().map_or_else(|| "1".to_owned(), number);
         line.push_str(&format!("; at most {most} down at once"));
@@ -100,6 +105,12 @@ fn containers<T, N>(
         }
     }
     line
+}
+
+fn whom_alone<T>(select: &Selector<T>, text: &impl Fn(&T) -> String) -> String {
+    match select {
+        Selector::Service(whom) | Selector::Project(whom) | Selector::Label(whom) => text(whom),
+    }
 }
 
 /// Loud where a plugin may see a value.
@@ -161,6 +172,7 @@ mod tests {
                 min_healthy: Some(3),
                 line: 9,
                 lines: crate::model::grant::GrantLines::default(),
+                dependent_of: None,
             }],
             http: vec!["http://*:8080/healthz".to_owned()],
             state: vec![StateGrant {

@@ -2,6 +2,7 @@
 
 mod bed;
 mod clone;
+mod copies;
 mod doubt;
 mod evidence;
 mod exec;

@@ -109,6 +109,7 @@ impl Call for Create {
     fn before<'a>(&'a self, world: &'a World) -> Asked<'a> {
         async move {
             let mut before = json!({ "from": world.inspect(&self.id).await? });
+            world.refuse_uncopyable(&self.id, &self.overrides).await?;
             if let Some(image) = &self.overrides.image {
                 before["image_id"] = Value::String(world.daemon()?.image_id(image).await?);
             }

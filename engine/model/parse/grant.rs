@@ -70,7 +70,15 @@ fn container(reader: &mut Reader, field: &Field<'_>) -> Option<ContainerGrant<Te
         max_unavailable: line_of("max_unavailable"),
         min_healthy: line_of("min_healthy"),
     };
-    Some(ContainerGrant { select: select?, actions, max_unavailable, min_healthy, line, lines })
+    Some(ContainerGrant {
+        select: select?,
+        actions,
+        max_unavailable,
+        min_healthy,
+        line,
+        lines,
+        dependent_of: None,
+    })
 }
 
 fn actions_of<T: Copy + PartialEq>(reader: &mut Reader, field: &Field<'_>, words: &[(&str, T)]) -> Vec<T> {

@@ -2,6 +2,7 @@
 //!
 //! It decides in which order and how far; the engine holds the budget of how many may be down, whatever happens here.
 
+mod dependents;
 mod order;
 mod pause;
 mod power;

@@ -6,6 +6,7 @@ use runbook_plugin::{
     Container, Context, Deserialize, Duration, Error, Host, JsonSchema, Serialize, State, Step,
 };
 
+use crate::dependents::refuse_dead_network;
 use crate::replicas::{refuse_auto_remove, standing, stop as stop_replica};
 use crate::restart::{count, two_minutes};
 use crate::wait::Patience;
@@ -83,8 +84,10 @@ pub(crate) struct StopOutput {
 fn start(host: &impl Host, _: &Context, input: &Start) -> Result<StartOutput, Error> {
     let replicas = host.service(&input.service)?;
     let patience = Patience { healthy_for: input.healthy_for, wait: input.wait };
+    let down: Vec<Container> = replicas.iter().filter(|c| !c.up()).cloned().collect();
+    refuse_dead_network(host, &down)?;
     let mut started = Vec::new();
-    for container in replicas.iter().filter(|c| !c.up()) {
+    for container in &down {
         started.push(bring_up(host, container)?);
     }
     let deadline_ms = patience.deadline_ms(host);

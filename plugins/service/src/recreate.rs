@@ -6,6 +6,7 @@ use runbook_plugin::{
     Container, Context, Deserialize, Duration, Error, ErrorKind, Host, JsonSchema, Overrides, Serialize, Step,
 };
 
+use crate::dependents::{Dependents, Owner};
 use crate::power::name_of;
 use crate::replicas::{
     Standing, list, refuse_auto_remove, refuse_weak_evidence, since_first_attempt, standing, stop,
@@ -82,6 +83,8 @@ pub(crate) struct Output {
     replicas: usize,
     /// Whether some had no health check, so that running had to do.
     weak_evidence: bool,
+    /// Containers of other services that went along: replaced if they share its network, restarted if Compose says so.
+    dependents: Vec<String>,
 }
 
 /// In this label the engine keeps a digest of what a new container was to have differently: image, environment, labels.
@@ -99,13 +102,15 @@ fn recreate(host: &impl Host, context: &Context, input: &Input) -> Result<Output
     // Of the well those go first that were never given what is asked for: the others may turn out to have it.
     work.sort_by_key(|c| (standing(c, now_ms), asked_for(c).is_some()));
     let patience = Patience { healthy_for: input.healthy_for, wait: input.wait };
-    let mut recreate =
-        Recreate { host, input, patience, wanted: None, recreated: Vec::new(), skipped: Vec::new() };
+    let mut dependents = Dependents::of(host, &input.service, patience, Owner::Replaced)?;
+    let mut recreate = Recreate::new(host, input);
     recreate.skipped.extend(done.iter().map(|c| c.name.clone()));
     for (index, container) in work.iter().enumerate() {
         recreate.one(container, well(container))?;
         host.progress(count(index + 1), count(work.len()), &container.name);
+        dependents.follow(host)?;
     }
+    dependents.follow(host)?;
     patience.confirm(host, &input.service)?;
     Ok(Output {
         service: name_of(&replicas, &input.service),
@@ -113,7 +118,38 @@ fn recreate(host: &impl Host, context: &Context, input: &Input) -> Result<Output
         skipped: recreate.skipped,
         replicas: replicas.len(),
         weak_evidence: work.iter().any(|c| c.alive() && !c.has_health_check()),
+        dependents: dependents.done,
     })
+}
+
+/// Replaces one container of another service without a change.
+pub(crate) fn replace_as_it_is(
+    host: &impl Host,
+    container: &Container,
+    patience: Patience,
+) -> Result<(), Error> {
+    let Patience { healthy_for, wait } = patience;
+    let input = Input { healthy_for, wait, ..Input::of(&container.service) };
+    let well = standing(container, host.now_ms()) == Standing::Well;
+    Recreate::new(host, &input).one(container, well)
+}
+
+impl Input {
+    /// Nothing but the service.
+    fn of(service: &str) -> Self {
+        Self {
+            service: service.to_owned(),
+            env: BTreeMap::new(),
+            remove_env: Vec::new(),
+            labels: BTreeMap::new(),
+            remove_labels: Vec::new(),
+            image: None,
+            grace: None,
+            healthy_for: Duration::default(),
+            wait: two_minutes(),
+            accept_weak_evidence: false,
+        }
+    }
 }
 
 /// What the container was to have differently when it was made.
@@ -133,7 +169,12 @@ struct Recreate<'a, H> {
     skipped: Vec<String>,
 }
 
-impl<H: Host> Recreate<'_, H> {
+impl<'a, H: Host> Recreate<'a, H> {
+    fn new(host: &'a H, input: &'a Input) -> Self {
+        let patience = Patience { healthy_for: input.healthy_for, wait: input.wait };
+        Self { host, input, patience, wanted: None, recreated: Vec::new(), skipped: Vec::new() }
+    }
+
     fn one(&mut self, old: &Container, well: bool) -> Result<(), Error> {
         let has_it =
             |wanted: &Option<String>| well && wanted.is_some() && asked_for(old) == wanted.as_deref();

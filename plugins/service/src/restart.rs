@@ -7,6 +7,7 @@ use runbook_plugin::{
     State, Step,
 };
 
+use crate::dependents::{Dependents, Owner, refuse_dead_network};
 use crate::replicas::{
     list, names, refuse_auto_remove, refuse_weak_evidence, since_first_attempt, standing, stop,
 };
@@ -82,6 +83,8 @@ pub(crate) struct Output {
     weak_evidence: bool,
     /// Digests of the evidence kept before a forced restart.
     evidence: Vec<String>,
+    /// Containers of other services that were restarted with it: they share its network, or Compose says so.
+    dependents: Vec<String>,
 }
 
 /// Who is to be restarted, and how far it has got.
@@ -92,6 +95,7 @@ struct Restart<'a, H> {
     total: usize,
     restarted: Vec<String>,
     evidence: Vec<String>,
+    dependents: Dependents,
 }
 
 fn restart<H: Host>(host: &H, context: &Context, input: &Input) -> Result<Output, Error> {
@@ -108,12 +112,15 @@ fn restart<H: Host>(host: &H, context: &Context, input: &Input) -> Result<Output
     }
     refuse_auto_remove(&work)?;
     refuse_weak_evidence(&work, input.accept_weak_evidence)?;
+    refuse_dead_network(host, &work)?;
     // Those that do not serve go first: they cost nothing, and while they are down nothing else may go down.
     work.sort_by_key(|c| standing(c, now_ms));
     let (done, work): (Vec<_>, Vec<_>) = work.into_iter().partition(|c| already(context, c));
     let patience = Patience { healthy_for: input.healthy_for, wait: input.wait };
-    let mut restart =
-        Restart { host, input, patience, total: work.len(), restarted: Vec::new(), evidence: Vec::new() };
+    let dependents = Dependents::of(host, &input.service, patience, Owner::Restarted)?;
+    let total = work.len();
+    let (restarted, evidence) = (Vec::new(), Vec::new());
+    let mut restart = Restart { host, input, patience, total, restarted, evidence, dependents };
     restart.check_on(&done, &work)?;
     let mut untouched = work.as_slice();
     for alike in work.chunk_by(|a, b| standing(a, now_ms) == standing(b, now_ms)) {
@@ -130,6 +137,7 @@ fn restart<H: Host>(host: &H, context: &Context, input: &Input) -> Result<Output
         replicas: replicas.len(),
         weak_evidence: done.iter().chain(&work).any(|c| !c.has_health_check()),
         evidence: restart.evidence,
+        dependents: restart.dependents.done,
     })
 }
 
@@ -180,7 +188,7 @@ impl<H: Host> Restart<'_, H> {
             self.restarted.push(container.name.clone());
             self.host.progress(count(self.restarted.len()), count(self.total), &container.name);
         }
-        Ok(())
+        self.dependents.follow(self.host)
     }
 
     fn take_down(&mut self, container: &Container) -> Result<(), Error> {

@@ -6,6 +6,7 @@ use runbook_plugin::{
     Container, Context, Deserialize, Duration, Error, Host, JsonSchema, Overrides, Serialize, Step,
 };
 
+use crate::dependents::refuse_shared;
 use crate::power::{bring_up, name_of};
 use crate::replicas::{Standing, refuse_auto_remove, standing, stop, tell_last_lines};
 use crate::restart::{count, two_minutes};
@@ -223,6 +224,7 @@ fn scale_in(
     old.sort_by_key(|c| (rank(c), std::cmp::Reverse((c.replica, c.created_ms(), c.name.clone()))));
     old.truncate(surplus);
     refuse_auto_remove(&old)?;
+    refuse_shared(host, &input.service, &old)?;
     let mut removed = Vec::new();
     for container in &old {
         if container.alive() {
