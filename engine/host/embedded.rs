@@ -104,7 +104,6 @@ mod tests {
             "signal" => json!("HUP"),
             "project" => json!("shop"),
             "body" => json!("exit 0"),
-            "signal" => json!("HUP"),
             _ => json!("shop/web"),
         };
         let missing = runbook.parameters.iter().filter(|parameter| parameter.default.is_none());

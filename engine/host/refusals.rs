@@ -52,7 +52,6 @@ fn base(uses: &str) -> Value {
         "service.order" => json!({ "project": "shop" }),
         "service.signal" => json!({ "service": "shop/web", "signal": "HUP" }),
         "service.resize" => json!({ "service": "shop/web", "memory": "64MiB" }),
-        "service.signal" => json!({ "service": "shop/web", "signal": "HUP" }),
         "service.scale" => json!({ "service": "shop/web", "replicas": 2 }),
         "state.get" | "state.delete" => json!({ "bucket": "deploys", "key": "web" }),
         "state.set" => json!({ "bucket": "deploys", "key": "web", "value": 1 }),
