@@ -1,5 +1,7 @@
 //! A plan for people: what would be written, what that rests on, and how to hold a run to it.
 
+use serde_json::Value;
+
 use super::{card, value};
 use crate::cli::output::paint::Paint;
 use crate::cli::output::table::Table;
@@ -8,10 +10,17 @@ use crate::executor::request::{Plan, PlannedWrite};
 /// Digits of an id that people need to tell containers apart.
 const ID_DIGITS: usize = 12;
 
+/// Without those that are empty texts: what is not given is not told.
+fn given(parameters: &Value) -> Value {
+    let Value::Object(all) = parameters else { return parameters.clone() };
+    let given = all.iter().filter(|(_, value)| value.as_str() != Some(""));
+    Value::Object(given.map(|(name, value)| (name.clone(), value.clone())).collect())
+}
+
 /// The whole plan.
 pub(crate) fn plan(plan: &Plan, paint: Paint, width: Option<usize>) -> String {
     let mut text = format!("{} on target {}", paint.bold(&plan.runbook.to_string()), plan.target);
-    let parameters = value::inline(&plan.parameters);
+    let parameters = value::inline(&given(&plan.parameters));
     if !parameters.is_empty() {
         text.push_str(&format!(" with {parameters}"));
     }
@@ -123,7 +132,7 @@ mod tests {
         Plan {
             digest: Digest::of("plan"),
             runbook: RunbookName::new("service-restart").unwrap(),
-            parameters: json!({"service": "shop/web"}),
+            parameters: json!({"service": "shop/web", "grace": ""}),
             target: TargetName::new("local").unwrap(),
             writes: vec![
                 PlannedWrite {
