@@ -14,8 +14,8 @@ use crate::support::memory::high_water_kib;
 
 /// How much an engine may grow by what daemons answer, KiB.
 const MAX_GROWTH_KIB: u64 = 64 << 10;
-/// A question has 30 s, and is asked three times if the answer comes damaged.
-const MAX_TIME: Duration = Duration::from_secs(110);
+/// A question has 30 s, is asked three times if the answer comes damaged, and once more while patience with the daemon lasts.
+const MAX_TIME: Duration = Duration::from_secs(170);
 
 /// A container as the daemon lists it, and as it inspects it.
 const ID: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
