@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::books;
+use crate::support::books::{self, ASKS};
 use crate::support::echo::Echo;
 use crate::support::engine::{Ended, Engine, Running, signal, until_idle};
 use crate::support::patience::{until, until_true};
@@ -171,15 +171,6 @@ fn of_a_hundred_equal_requests_over_the_socket_one_becomes_a_run_whoever_dies() 
     let kept = engine.json(&["runs", "list", "--limit", "1000"]);
     assert_eq!(kept.as_array().map(Vec::len), Some(5), "{kept}");
 }
-
-const ASKS: &str = r#"
-  - id: ask
-    uses: ask.person
-    with: { question: "restart it?" }
-  - id: restart
-    uses: service.restart
-    with: { service: "${{ parameters.service }}", grace: 1s }
-"#;
 
 #[test]
 fn of_many_that_do_not_wait_one_is_accepted() {

@@ -1,19 +1,9 @@
 //! Several terminals at once: locks, answers, cancels, the halt switch, and terminals that go away.
 
-use crate::support::books::{self, Restart};
+use crate::support::books::{self, ASKS, Restart};
 use crate::support::engine::{Engine, until_idle};
 use crate::support::patience::until_true;
 use crate::support::service::Service;
-
-/// Holds the lock on its service until a person has answered.
-const ASKS: &str = r#"
-  - id: ask
-    uses: ask.person
-    with: { question: "restart it?" }
-  - id: restart
-    uses: service.restart
-    with: { service: "${{ parameters.service }}", grace: 1s }
-"#;
 
 const SLEEPS: &str = r#"
   - id: restart

@@ -79,3 +79,13 @@ steps:
     uses: core.log
     with: { message: hello }
 ";
+
+/// Holds the lock on its service until a person has answered.
+pub(crate) const ASKS: &str = r#"
+  - id: ask
+    uses: ask.person
+    with: { question: "restart it?" }
+  - id: restart
+    uses: service.restart
+    with: { service: "${{ parameters.service }}", grace: 1s }
+"#;

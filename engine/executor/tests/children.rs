@@ -1,14 +1,13 @@
 //! What a child run is accepted with.
 
-use serde_json::Map;
+use serde_json::Value;
 
 use crate::executor::acceptance::{Parent, Prepared, child_request, prepare};
 use crate::executor::refusal::Refusal;
-use crate::executor::request::{LockWish, Request, Source};
+use crate::executor::request::{Request, Source};
 use crate::host::embedded;
 use crate::model::ids::{Digest, PluginName, RunId, RunbookName};
 use crate::model::step_type::Catalogue;
-use crate::run::event::TriggerKind;
 
 const PARENT: &str = "format: 1
 runbook: parent
@@ -45,18 +44,7 @@ fn request() -> Request {
     let others = [("child", CHILD), ("grandchild", GRANDCHILD)];
     let others = others.map(|(of, text)| (name(of), format!("{of}.yaml"), text.to_owned())).to_vec();
     let source = Source { file: "parent.yaml".to_owned(), text: PARENT.to_owned(), others };
-    Request {
-        runbook: source,
-        parameters: Map::new(),
-        actor: "kim".to_owned(),
-        trigger: TriggerKind::Manual,
-        reason: None,
-        target: None,
-        dedupe: None,
-        plan: None,
-        step_by_step: false,
-        lock: LockWish::Wait,
-    }
+    Request { runbook: source, ..super::request(PARENT, &Value::Null) }
 }
 
 async fn accepted(request: &Request, parent: Option<Parent>, catalogue: &Catalogue) -> Prepared {
