@@ -80,6 +80,6 @@ for version in 1 2; do
         --change "ENV TEST_VERSION=$version" \
         --change 'EXPOSE 8080' \
         --change "LABEL runbook.test=$digest" \
-        --change 'HEALTHCHECK --interval=500ms --timeout=2s --retries=3 CMD ["wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8080/health"]' \
+        --change 'HEALTHCHECK --interval=500ms --timeout=30s --retries=3 CMD ["wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8080/health"]' \
         - "runbook-test:$version" >/dev/null
 done
