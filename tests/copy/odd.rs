@@ -119,6 +119,7 @@ fn names() -> Vec<Odd> {
 fn networks() -> Vec<Odd> {
     let end = |aliases: Value| json!({ "Aliases": aliases });
     vec![
+        odd("offline", json!({ "NetworkDisabled": true })),
         odd("mac", json!({ "MacAddress": "02:42:ac:11:aa:01" })),
         odd("left", json!({ "HostConfig": { "NetworkMode": "default" } }))
             .joins("@-b", end(json!(["left"])))

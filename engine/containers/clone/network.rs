@@ -40,7 +40,9 @@ impl Networks {
     /// Of a copy with this name.
     pub(crate) fn of(original: &Original, kind: Kind, name: &str) -> Self {
         let mode = original.network_mode();
-        if matches!(mode, "host" | "none") || original.shares_network() {
+        // Without any network at all Docker gives it none that it could leave, whatever the mode says.
+        let without = original.config("NetworkDisabled") == &Value::Bool(true);
+        if without || matches!(mode, "host" | "none") || original.shares_network() {
             return Self { first: None, joins: Vec::new(), leaves: None };
         }
         let is_first = |network: &str, end: &Object| {
@@ -163,6 +165,16 @@ mod tests {
         assert_eq!(networks.label(), "back,-bridge");
         assert!(complete(&networks.label(), |network| network == "back"));
         assert!(!complete(&networks.label(), |_| true) && !complete(&networks.label(), |_| false));
+    }
+
+    #[test]
+    fn a_container_without_a_network_has_none_to_leave() {
+        let document = json!({
+            "Id": format!("{:064x}", 7), "Name": "/web-1", "HostConfig": { "NetworkMode": "default" },
+            "Config": { "Labels": {}, "NetworkDisabled": true }, "NetworkSettings": { "Networks": {} },
+        });
+        let original = Original::new(document, Some((1, 45))).unwrap();
+        assert_eq!(Networks::of(&original, Kind::Further, "web-2").leaves, None);
     }
 
     #[test]
