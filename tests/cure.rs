@@ -42,6 +42,27 @@ fn a_restart_of_what_crashes_again_and_again_does_not_succeed() {
     ]);
 }
 
+/// As above, but Docker has given up.
+#[test]
+fn a_crash_loop_that_docker_gave_up_is_no_better_for_a_replacement() {
+    let service = Service::of(1)
+        .env("EXIT_AFTER=4")
+        .env("EXIT_CODE=3")
+        .unchecked()
+        .options(&["--restart", "on-failure:2"])
+        .up();
+    let engine = Engine::new();
+    until_true("Docker to give up", || {
+        service.inspect(1, "{{.State.Status}} {{.RestartCount}}") == "exited 2"
+    });
+    let mut recreate = vec!["run", "service-recreate", "-y"];
+    let parameter = service.parameter();
+    for given in [parameter.as_str(), "accept_weak_evidence=true", "env=MODE=safe"] {
+        recreate.extend(["-p", given]);
+    }
+    engine.must(10, &recreate).says(&[&service.replica(1), "exited"]);
+}
+
 #[test]
 fn a_dead_release_is_replaced() {
     let service = Service::of(2).options(&PATIENT).up();

@@ -25,6 +25,8 @@ const MAX_DEATHS: usize = 64;
 const MAX_CONTAINERS: usize = 10_000;
 /// Signals that are mostly sent to make a process read its settings again, or that it ignores.
 const HARMLESS_SIGNALS: [&str; 6] = ["1", "10", "12", "17", "18", "28"];
+/// Exit codes of a container that was stopped: by itself, or by KILL or TERM.
+const STOPPED_CODES: [i32; 3] = [0, 137, 143];
 
 /// The deaths of every container of one daemon, as far as they were seen.
 #[derive(Debug, Default)]
@@ -55,7 +57,7 @@ impl Crashes {
 
     /// Takes in what a container's document tells of its last death.
     pub(crate) fn note(&self, container: &Container) {
-        let Some(died_ms) = container.policy_restarted_ms() else { return };
+        let Some(died_ms) = container.crashed_ms() else { return };
         let now_ms = clock::now_ms();
         if died_ms.saturating_add(MEMORY_MS) < now_ms {
             return;
@@ -181,6 +183,14 @@ impl Container {
             return None;
         }
         clock::from_rfc3339(&self.finished_at)
+    }
+
+    /// When it crashed last, if its restart policy has acted: it has started it again, or has given up.
+    fn crashed_ms(&self) -> Option<u64> {
+        let gave_up = self.restart_count > 0
+            && matches!(self.state, State::Exited | State::Dead)
+            && !STOPPED_CODES.contains(&self.exit_code);
+        if gave_up { clock::from_rfc3339(&self.finished_at) } else { self.policy_restarted_ms() }
     }
 
     /// Whether it has crashed in the last ten minutes and was started again by its restart policy.
