@@ -19,6 +19,7 @@ pub mod fault;
 pub mod model;
 
 pub mod clock;
+pub mod own_file;
 
 pub mod secrets;
 

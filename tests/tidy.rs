@@ -10,8 +10,20 @@ const MAX_FILE_LINES: usize = 500;
 const MAX_FUNCTION_LINES: usize = 70;
 
 /// The modules of the host in the order of dependency: one may use those before it, never those after it.
-const ORDER: [&str; 11] =
-    ["fault", "model", "clock", "secrets", "run", "audit", "containers", "host", "executor", "api", "cli"];
+const ORDER: [&str; 12] = [
+    "fault",
+    "model",
+    "clock",
+    "own_file",
+    "secrets",
+    "run",
+    "audit",
+    "containers",
+    "host",
+    "executor",
+    "api",
+    "cli",
+];
 
 /// The edge may be used by the faces and uses what it likes: it translates between them and the rest.
 const EDGE: [&str; 3] = ["config", "error", "main"];

@@ -1,14 +1,13 @@
 //! How the key of a data directory announces a segment that an emergency makes elsewhere: a signed note in the segment that
 //! names the segment's own key. What nobody announced could have been put there by anybody.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
 use super::checkpoint::MAX_CHECKPOINT_BYTES;
 use super::error::Error;
 use super::key::{self, SignerKey};
 use super::note;
+use crate::own_file;
 
 /// The note, in the segment.
 pub const ANNOUNCEMENT_FILE: &str = "announcement.note";
@@ -37,11 +36,11 @@ pub fn announced(main: &Path, segment: &Path) -> bool {
             Err(_) => return false,
         },
     };
-    let mut text = String::new();
-    let read = File::open(segment.join(ANNOUNCEMENT_FILE))
-        .and_then(|file| file.take(MAX_CHECKPOINT_BYTES as u64).read_to_string(&mut text));
+    let Ok(text) = own_file::read_text(&segment.join(ANNOUNCEMENT_FILE), MAX_CHECKPOINT_BYTES as u64) else {
+        return false;
+    };
     let Ok(named) = key::public_key(segment) else { return false };
-    read.is_ok() && note::open(&text, &own) == Ok(&format!("{FIRST_LINE}\n{named}\n"))
+    note::open(&text, &own) == Ok(&format!("{FIRST_LINE}\n{named}\n"))
 }
 
 #[cfg(test)]

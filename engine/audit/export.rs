@@ -15,6 +15,7 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use crate::model::ids::Digest;
+use crate::own_file;
 
 use super::archive;
 use super::body::{MAX_ENTRY_BYTES, Outline};
@@ -184,7 +185,7 @@ pub fn verify_folder(
 ) -> Result<Exported, VerifyError> {
     let read = |name: &str| {
         let path = path.join(name);
-        File::open(&path).map_err(|error| match error.kind() {
+        own_file::open(&path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => tampered(format!("`{name}`"), "is missing"),
             _ => VerifyError::Unreadable(Error::io("read", &path, &error)),
         })
@@ -193,7 +194,7 @@ pub fn verify_folder(
     (read(CHECKPOINT_FILE)?.take(MAX_CHECKPOINT_BYTES as u64).read_to_string(&mut checkpoint))
         .map_err(|error| tampered(format!("`{CHECKPOINT_FILE}`"), error.to_string()))?;
     let mut entries = BufReader::new(read(ENTRIES_FILE)?);
-    let after = match File::open(path.join(AFTER_FILE)) {
+    let after = match own_file::open(&path.join(AFTER_FILE)) {
         Ok(file) => Some(
             serde_json::from_reader(file.take(MAX_HEADER_BYTES as u64))
                 .map_err(|error| tampered(format!("`{AFTER_FILE}`"), error.to_string()))?,

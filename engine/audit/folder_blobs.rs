@@ -5,13 +5,13 @@
 //! forgotten some.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
 use serde::Serialize;
 
 use crate::model::ids::Digest;
+use crate::own_file;
 
 use super::error::Error;
 use super::export::BLOBS_DIR;
@@ -80,7 +80,7 @@ pub(super) fn check(
 fn listed(folder: &Path, entries: u64, key: &VerifierKey) -> Result<Option<BTreeSet<Digest>>, VerifyError> {
     let place = format!("`{BLOB_LIST_FILE}`");
     let path = folder.join(BLOB_LIST_FILE);
-    let file = match File::open(&path) {
+    let file = match own_file::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(VerifyError::Unreadable(Error::io("read", &path, &error))),
@@ -116,7 +116,7 @@ fn there(folder: &Path) -> Result<BTreeSet<Digest>, VerifyError> {
             return Err(tampered(place, "does not belong to this export: its name is not a digest"));
         };
         let mut bytes = Vec::new();
-        File::open(file.path())
+        own_file::open(&file.path())
             .and_then(|file| file.take(MAX_BLOB_BYTES as u64 + 1).read_to_end(&mut bytes))
             .map_err(unreadable)?;
         if Digest::of(&bytes) != digest {

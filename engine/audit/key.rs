@@ -3,9 +3,8 @@
 //! Knows nothing of what is signed.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -15,6 +14,7 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use sha2::{Digest as _, Sha256};
 
 use super::error::Error;
+use crate::own_file;
 
 /// The private key, in the data directory, for its owner's eyes only.
 pub const PRIVATE_KEY_FILE: &str = "audit.key";
@@ -129,8 +129,8 @@ impl SignerKey {
         let write = || -> std::io::Result<()> {
             // Half a key would look like a damaged one for ever.
             let half = dir.join(format!("{PRIVATE_KEY_FILE}.new"));
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&half)?;
+            let mut options = OpenOptions::new();
+            let mut file = own_file::open_with(&half, options.write(true).create(true).truncate(true))?;
             file.write_all(text.as_bytes())?;
             file.sync_data()?;
             std::fs::rename(&half, &path)
@@ -175,9 +175,8 @@ pub fn public_key(dir: &Path) -> Result<VerifierKey, Error> {
 }
 
 fn read_short(path: &Path) -> Result<Option<String>, Error> {
-    let mut text = String::new();
-    match File::open(path).and_then(|file| file.take(MAX_KEY_TEXT_BYTES).read_to_string(&mut text)) {
-        Ok(_) => Ok(Some(text)),
+    match own_file::read_text(path, MAX_KEY_TEXT_BYTES) {
+        Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::io("read", path, &error)),
     }

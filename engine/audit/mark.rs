@@ -5,14 +5,15 @@
 //! against a person, who can change it; that is what signed checkpoints are for.
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, MAX_CHECKPOINT_BYTES};
 use super::checkpoint_files::CheckpointFiles;
 use super::error::Error;
 use super::key::VerifierKey;
 use super::tree::Frontier;
+use crate::own_file;
 
 /// The file, in the data directory.
 pub const MARK_FILE: &str = "audit.mark";
@@ -27,12 +28,9 @@ pub(super) struct Mark {
 
 impl Mark {
     pub(super) fn open(dir: &Path) -> Self {
-        let options = || {
-            let mut options = OpenOptions::new();
-            options.write(true).create(true).truncate(false).mode(0o600);
-            options
-        };
-        Self { file: options().open(path(dir)).ok() }
+        let mut options = OpenOptions::new();
+        let file = own_file::open_with(&path(dir), options.write(true).create(true).truncate(false));
+        Self { file: file.ok() }
     }
 
     /// So many entries are durable.
@@ -51,7 +49,7 @@ fn path(dir: &Path) -> PathBuf {
 
 fn read(dir: &Path) -> Option<u64> {
     let mut line = [0; LINE_BYTES];
-    File::open(path(dir)).ok()?.read_exact_at(&mut line, 0).ok()?;
+    own_file::open(&path(dir)).ok()?.read_exact_at(&mut line, 0).ok()?;
     std::str::from_utf8(&line).ok()?.trim_end().parse().ok()
 }
 
@@ -63,7 +61,9 @@ pub(super) struct Known {
 
 impl Known {
     pub(super) fn beside(dir: &Path) -> Self {
-        let note = |path: PathBuf| Some((path.clone(), std::fs::read_to_string(&path).ok()?));
+        let note = |path: PathBuf| {
+            Some((path.clone(), own_file::read_text(&path, MAX_CHECKPOINT_BYTES as u64).ok()?))
+        };
         Self {
             mark: read(dir).map(|known| (path(dir), known)),
             newest: CheckpointFiles::newest(dir).and_then(note),

@@ -26,6 +26,7 @@ mod mark;
 mod moved;
 mod note;
 mod opening;
+mod places;
 mod proofs;
 mod prune;
 mod queue;

@@ -12,6 +12,7 @@ use super::checkpoint_files::CHECKPOINT_DIR;
 use super::error::Error;
 use super::key::{self, SignerKey, VerifierKey};
 use super::mark::Known;
+use super::places;
 use super::reserve::Reserve;
 use super::schema::{self, unsigned};
 use super::standing::Standing;
@@ -42,6 +43,7 @@ pub(super) fn open(dir: &Path) -> Result<Opened, Error> {
 }
 
 fn open_once(dir: &Path) -> Result<Opened, Error> {
+    places::check(dir)?;
     let known = Known::beside(dir);
     let (mut db, found) = schema::open_writer(dir)?;
     let key = match (SignerKey::load(dir)?, found) {

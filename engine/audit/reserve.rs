@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FallocateFlags;
 
+use crate::own_file;
+
 /// The file, in the data directory.
 pub const RESERVE_FILE: &str = "reserve";
 
@@ -23,7 +25,8 @@ impl Reserve {
     /// something by must yet be able to say so.
     pub(super) fn hold(dir: &Path) -> Self {
         let path = dir.join(RESERVE_FILE);
-        let there = std::fs::metadata(&path).is_ok_and(|file| file.len() >= RESERVE_BYTES);
+        let there =
+            std::fs::symlink_metadata(&path).is_ok_and(|file| file.is_file() && file.len() >= RESERVE_BYTES);
         let held = there || make(&path).is_ok();
         if !held {
             let _ = std::fs::remove_file(&path);
@@ -47,7 +50,7 @@ impl Reserve {
 }
 
 fn make(path: &Path) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+    let mut file = own_file::open_with(path, OpenOptions::new().write(true).create(true).truncate(true))?;
     // Allocating is quick, but not every file system can.
     match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, RESERVE_BYTES) {
         Ok(()) => Ok(()),

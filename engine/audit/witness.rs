@@ -7,6 +7,7 @@ use super::checkpoint::{Checkpoint, MAX_CHECKPOINT_BYTES};
 use super::key::VerifierKey;
 use super::tree::Frontier;
 use super::verify::{VerifyError, tampered};
+use crate::own_file;
 
 /// A checkpoint whose signature was checked.
 pub(super) struct Witness {
@@ -41,8 +42,7 @@ impl Witnesses {
         let mut witnesses = Self::default();
         let Ok(files) = std::fs::read_dir(dir) else { return witnesses };
         for path in files.filter_map(|file| Some(file.ok()?.path())) {
-            let small = std::fs::metadata(&path).is_ok_and(|file| file.len() <= MAX_CHECKPOINT_BYTES as u64);
-            let Some(note) = small.then(|| std::fs::read_to_string(&path).ok()).flatten() else { continue };
+            let Ok(note) = own_file::read_text(&path, MAX_CHECKPOINT_BYTES as u64) else { continue };
             if let Ok(checkpoint) = Checkpoint::open(&note, key) {
                 witnesses.add(Witness { label: format!("the checkpoint `{}`", path.display()), checkpoint });
             }

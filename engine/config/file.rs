@@ -1,6 +1,7 @@
 //! `runbook.toml`: strict, small, optional. Knows only how it is written.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -10,6 +11,7 @@ use super::target::{DEFAULT_CONNECTION, Target, TlsFiles};
 use super::{Origin, local};
 use crate::error::Error;
 use crate::model::ids::TargetName;
+use crate::own_file;
 use crate::secrets::Directory;
 
 /// The file's name in the working directory.
@@ -81,11 +83,10 @@ impl File {
     }
 
     fn read(path: &Path) -> Result<Self, Error> {
-        let size = std::fs::metadata(path).map_err(|error| Error::file(path, "read", &error))?.len();
-        if size > MAX_BYTES {
-            return Err(Error::invalid(format!("`{}` is larger than 256 KiB", path.display())));
-        }
-        let text = std::fs::read_to_string(path).map_err(|error| Error::file(path, "read", &error))?;
+        let text = own_file::read_named(path, MAX_BYTES).map_err(|error| match error.kind() {
+            ErrorKind::FileTooLarge => Error::invalid(format!("`{}` is larger than 256 KiB", path.display())),
+            _ => Error::file(path, "read", &error),
+        })?;
         Self::parse(path, &text)
     }
 

@@ -64,7 +64,7 @@ mod tests {
             "a?b",
             "a%2e",
             "a#b",
-            &"a".repeat(200),
+            &"a".repeat(300),
         ] {
             assert!(check_container(text).is_err(), "{text}");
         }

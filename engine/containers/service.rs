@@ -97,6 +97,8 @@ impl Daemon {
     /// The names of all services, sorted; for lists and completions.
     pub async fn services(&self) -> Result<Vec<String>, Error> {
         let all = self.list(None).await?.into_iter().filter_map(listed).filter(|one| !one.one_off);
+        // Docker has no limit on names; one that nobody could ask for is no service.
+        let all = all.filter(|one| name::is_service(&one.service));
         Ok(all.map(|one| one.service).collect::<BTreeSet<_>>().into_iter().collect())
     }
 

@@ -5,20 +5,18 @@
 //! announcement and its effect. An engine that does not answer might be between that look and the effect, so it is killed.
 
 use std::fs;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{lock_file, segment};
 use crate::audit;
+use crate::own_file;
 
 /// Stands ready in every data directory.
 const READY: &str = "fence.open";
 /// Its name while the engine of the directory must not act.
 const CLOSED: &str = "fence.closed";
-/// The fence is nobody else's.
-const MODE: u32 = 0o600;
 
 /// An emergency that was begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +55,7 @@ pub(super) fn prepare(data_dir: &Path) {
 }
 
 fn make(fence: &Path) -> std::io::Result<fs::File> {
-    fs::OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(fence)
+    own_file::open_with(fence, fs::OpenOptions::new().write(true).create(true).truncate(true))
 }
 
 /// Whether the engine of this directory must not act.

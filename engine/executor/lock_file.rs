@@ -2,10 +2,11 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
+
+use crate::own_file;
 
 /// Name of the lock file in the data directory.
 const FILE: &str = "engine.lock";
@@ -18,13 +19,9 @@ pub struct LockFile {
 
 /// Tries to become the engine of a data directory; none if another process is.
 pub fn try_lock(data_dir: &Path) -> std::io::Result<Option<LockFile>> {
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(data_dir.join(FILE))?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    let mut file = own_file::open_with(&data_dir.join(FILE), &mut options)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
@@ -38,7 +35,7 @@ pub fn try_lock(data_dir: &Path) -> std::io::Result<Option<LockFile>> {
 
 /// Whether some process is the engine of a data directory, as far as can be told.
 pub fn is_held(data_dir: &Path) -> bool {
-    let Ok(file) = File::open(data_dir.join(FILE)) else { return false };
+    let Ok(file) = own_file::open(&data_dir.join(FILE)) else { return false };
     // Given up again at once; whoever tries to become the engine in this moment tries again.
     flock(&file, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
 }
@@ -46,6 +43,6 @@ pub fn is_held(data_dir: &Path) -> bool {
 /// The process that holds the lock, as far as it wrote its number down.
 pub fn holder(data_dir: &Path) -> Option<u32> {
     let mut text = String::new();
-    File::open(data_dir.join(FILE)).ok()?.take(32).read_to_string(&mut text).ok()?;
+    own_file::open(&data_dir.join(FILE)).ok()?.take(32).read_to_string(&mut text).ok()?;
     text.trim().parse().ok()
 }

@@ -14,9 +14,12 @@ use crate::model::ids::{Digest, PluginName};
 use crate::model::input::Checker;
 use crate::model::json;
 use crate::model::step_type::{Catalogue, PluginDescription, is_reserved};
+use crate::own_file;
 
 /// Folder of added plugins inside the data directory.
 const ADDED: &str = "plugins";
+/// The largest component that is taken: the audit log keeps it as a blob, which may have no more.
+pub(crate) const MAX_COMPONENT_BYTES: u64 = 16 * 1024 * 1024;
 /// The largest description of an added plugin, in bytes.
 const MAX_DESCRIPTION_BYTES: u64 = 4 << 20;
 /// What a description puts around its schemas, in levels.
@@ -93,7 +96,9 @@ impl Plugins {
             return Some(bytes.to_vec());
         }
         let file = self.data_dir.join(ADDED).join(format!("{name}.wasm"));
-        if let Some(bytes) = fs::read(file).ok().filter(|bytes| Digest::of(bytes) == *digest) {
+        if let Some(bytes) =
+            own_file::read(&file, MAX_COMPONENT_BYTES).ok().filter(|bytes| Digest::of(bytes) == *digest)
+        {
             return Some(bytes);
         }
         Reader::open(&self.data_dir).ok()?.blob(digest).ok()?
@@ -153,7 +158,7 @@ fn added(data_dir: &Path) -> Vec<PluginDescription> {
 
 fn described(path: &Path) -> Option<PluginDescription> {
     let mut text = Vec::new();
-    fs::File::open(path).ok()?.take(MAX_DESCRIPTION_BYTES + 1).read_to_end(&mut text).ok()?;
+    own_file::open(path).ok()?.take(MAX_DESCRIPTION_BYTES + 1).read_to_end(&mut text).ok()?;
     if text.len() as u64 > MAX_DESCRIPTION_BYTES {
         return None;
     }

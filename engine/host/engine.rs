@@ -6,8 +6,8 @@
 
 use std::fs;
 use std::hash::{Hash as _, Hasher as _};
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAlloc
 use super::limits;
 use super::memory::Pool;
 use crate::model::ids::Digest;
+use crate::own_file;
 
 /// A component that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -134,11 +135,13 @@ impl Wasm {
     }
 
     fn load(&self, file: &Path) -> Option<Component> {
-        let compiled = fs::read(file).ok()?;
-        let owner = fs::metadata(file).ok()?;
+        let mut opened = own_file::open(file).ok()?;
+        let owner = opened.metadata().ok()?;
         if owner.uid() != rustix::process::geteuid().as_raw() || owner.mode() & 0o022 != 0 {
             return None;
         }
+        let mut compiled = Vec::new();
+        opened.read_to_end(&mut compiled).ok()?;
         let (digest, body) = compiled.split_at_checked(64)?;
         if Digest::of(body).as_str().as_bytes() != digest {
             return None;
@@ -209,8 +212,8 @@ fn private_directory(dir: &Path) -> bool {
 fn store(file: &Path, compiled: &[u8]) -> std::io::Result<()> {
     let beside = file.with_extension(format!("{}.new", std::process::id()));
     let written = (|| {
-        let mut new =
-            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        let mut options = fs::OpenOptions::new();
+        let mut new = own_file::open_with(&beside, options.write(true).create(true).truncate(true))?;
         new.write_all(Digest::of(compiled).as_str().as_bytes())?;
         new.write_all(compiled)?;
         fs::rename(&beside, file)

@@ -14,7 +14,7 @@ const SIGNALS: &[&str] = &[
     "TTIN", "TTOU", "URG", "USR1", "USR2", "WINCH",
 ];
 /// The longest name of a container, in bytes.
-const MAX_NAME_BYTES: usize = 128;
+const MAX_NAME_BYTES: usize = 255;
 /// What a name is made of.
 const LETTERS: &str = "letters, digits, `_`, `.` and `-`, the first one a letter or a digit";
 

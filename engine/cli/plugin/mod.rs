@@ -15,12 +15,10 @@ use super::output::table::Table;
 use super::session::Session;
 use crate::error::{Error, exit};
 use crate::executor::plugins;
+use crate::executor::plugins::MAX_COMPONENT_BYTES;
 use crate::host::{PLAIN_TEXT, embedded};
 use crate::model::ids::PluginName;
 use crate::model::step_type::PluginDescription;
-
-/// The largest component that is taken: the audit log keeps it as a blob, which may have no more.
-const MAX_COMPONENT_BYTES: u64 = 16 * 1024 * 1024;
 
 /// List, show, add and remove what performs steps
 #[derive(Debug, Subcommand)]
