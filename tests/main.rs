@@ -24,6 +24,7 @@ mod hidden;
 mod hostile;
 mod input;
 mod journals;
+mod looking;
 mod output;
 mod plan;
 mod planted;

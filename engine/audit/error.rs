@@ -10,7 +10,8 @@ use crate::model::ids::RunId;
 use super::condition::Unmet;
 
 /// What to do where this user may not.
-const NOT_ALLOWED: &str = "run it as the owner of the data directory, or name another with `--data-dir`";
+pub(super) const NOT_ALLOWED: &str =
+    "run it as the owner of the data directory, or name another with `--data-dir`";
 
 /// What to do about a disk that does not do its work.
 const BAD_DISK: &str = "`runbook doctor` looks at the disk, `dmesg` tells what the kernel saw; what is urgent: `run --emergency --reason WHY`";

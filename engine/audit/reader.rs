@@ -103,6 +103,8 @@ pub struct Growth {
 pub struct Reader {
     db: Connection,
     path: PathBuf,
+    /// What is written later is not seen.
+    frozen: bool,
     /// What signatures are checked with; none: the public key beside the log.
     key: Option<VerifierKey>,
     proofs: RefCell<Option<Proofs>>,
@@ -121,7 +123,18 @@ impl Reader {
     /// Opens the log in this data directory.
     pub fn open(dir: &Path) -> Result<Self, Error> {
         let path = schema::database(dir);
-        Ok(Self { db: schema::open_reader(&path)?, path, key: None, proofs: RefCell::default() })
+        let (db, frozen) = schema::open_looking(&path)?;
+        Ok(Self { db, path, frozen, key: None, proofs: RefCell::default() })
+    }
+
+    /// Opens the log again if an engine has begun to write since, and this reader would not see it: it was opened where its
+    /// user may not write, while nobody wrote.
+    pub fn renew(&mut self) -> Result<(), Error> {
+        if self.frozen && schema::is_outdated(&self.path) {
+            (self.db, self.frozen) = schema::open_looking(&self.path)?;
+            self.proofs = RefCell::default();
+        }
+        Ok(())
     }
 
     /// The same, with a key that the caller holds instead of the one beside the log.

@@ -10,7 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::checkpoint_files::CheckpointFiles;
-use super::error::Error;
+use super::error::{Error, NOT_ALLOWED};
 
 /// The database, in the data directory.
 pub const DATABASE_FILE: &str = "audit.db";
@@ -126,8 +126,21 @@ pub(super) fn create(db: &Connection) -> Result<(), Error> {
     Ok(())
 }
 
+/// What to do where SQLite cannot read a WAL.
+const UNREADABLE_WAL: &str = "run it as the owner of the data directory; where nobody may write to it, copy it whole to a place where you may, and name the copy with `--data-dir`";
+
 /// A connection that cannot write.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
+    open_looking(path).map(|(db, _)| db)
+}
+
+/// Whether an engine has begun since a connection was opened that does not see what is written later.
+pub(super) fn is_outdated(path: &Path) -> bool {
+    !is_blank(&wal(path))
+}
+
+/// A connection that cannot write, and whether it sees the database only as it was when it was opened.
+pub(super) fn open_looking(path: &Path) -> Result<(Connection, bool), Error> {
     // Before the database is looked at: one that is being made has no trace yet, and one that has a trace was made.
     let trace = Trace::beside(path);
     match std::fs::metadata(path) {
@@ -152,8 +165,12 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
             Connection::open_with_flags(uri, flags)
                 .map_err(|error| at(path, error))
                 .and_then(|db| prepare_reader(db, path, &trace))
+                .map(|db| (db, true))
         }
-        other => other,
+        Err(Error::Environment { what, why, way: Some(NOT_ALLOWED) }) if !is_blank(&wal(path)) => {
+            Err(Error::Environment { what, why, way: Some(UNREADABLE_WAL) })
+        }
+        other => other.map(|db| (db, false)),
     }
 }
 

@@ -106,7 +106,8 @@ pub(super) fn tampered(place: impl Into<String>, what: impl Into<String>) -> Ver
 
 /// Verifies the log in a data directory, or a copy of its database.
 pub fn verify(path: &Path, options: &VerifyOptions) -> Result<Verified, VerifyError> {
-    let database = if path.is_dir() { schema::database(path) } else { path.to_owned() };
+    // What is not there is meant as a directory.
+    let database = if path.is_file() { path.to_owned() } else { schema::database(path) };
     let dir = database.parent().map_or_else(PathBuf::new, Path::to_owned);
     // First of all: where there is no log, no key is missing.
     let db = schema::open_reader(&database)?;

@@ -9,6 +9,7 @@ use tokio::runtime::Builder;
 use crate::cli::output::Output;
 use crate::config::{Flags, Settings};
 use crate::error::Error;
+use crate::executor::Reach;
 use crate::executor::library::{self, Library};
 use crate::executor::plugins::Plugins;
 use crate::executor::request::Source;
@@ -66,9 +67,15 @@ impl Context {
         Ok(Library::new(crate::host::embedded::runbooks(), &self.settings()?.runbooks.0))
     }
 
+    /// What a plan needs that is made in this process.
+    pub(crate) fn reach(&self) -> Result<Reach, Error> {
+        let settings = self.settings()?;
+        Ok(Reach::looking(&settings.data.path, settings.connections(), self.keeper()?, settings.quota.0))
+    }
+
     /// Every plugin a runbook may use.
     pub(crate) fn catalogue(&self) -> Result<Catalogue, Error> {
-        Ok(Plugins::open(&self.settings()?.data.path).catalogue().clone())
+        Ok(Plugins::looking(&self.settings()?.data.path).catalogue().clone())
     }
 
     /// Finds and checks a runbook.

@@ -74,6 +74,7 @@ impl Follower {
     /// What happened since the last time, in order.
     pub(crate) fn read(&mut self, catalogue: &Catalogue) -> Result<Vec<Happening>, Error> {
         let mut happenings = Vec::new();
+        self.reader.renew()?;
         loop {
             let filter = EntryFilter {
                 run: Some(self.run.clone()),

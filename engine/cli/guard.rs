@@ -37,6 +37,27 @@ pub(super) fn learn(context: &Context) {
     }
 }
 
+/// The same for a command that shows what comes from containers and servers: it takes the time that a passphrase needs, and
+/// warns where the values cannot be known.
+pub(super) fn learn_whole(context: &Context) {
+    warn_if_blind(context, "shown");
+    let Ok(keeper) = context.keeper() else { return };
+    if let Err(error) = keeper.learn_all() {
+        tracing::debug!(%error, "not every secret is known to the scrubber");
+    }
+}
+
+/// The value of a secret that cannot be opened cannot be taken out of what is `done` with the texts that hold it.
+pub(super) fn warn_if_blind(context: &Context, done: &str) {
+    let Some(why) = context.keeper().ok().and_then(|keeper| keeper.blind()) else { return };
+    context.out.warning(&format!(
+        "the secrets cannot be opened, so that a value which something prints is {done} as it is: {why}"
+    ));
+    if let Some(way_out) = why.way_out() {
+        context.out.hint(way_out);
+    }
+}
+
 /// As the standard library tells it, scrubbed.
 fn tell(panic: &PanicHookInfo<'_>) {
     let thread = std::thread::current();

@@ -1,20 +1,17 @@
-//! `runbook plan`: what a run would do now. Changes nothing.
+//! `runbook plan`: what a run would do now. Plans in this process: it needs no engine and writes nothing.
 
 use clap::Args;
 
 use super::Ended;
 use super::context::Context;
+use super::guard;
 use super::render;
-use super::session::Session;
 use super::wish::{Given, Manner, Wish};
 use crate::error::Error;
 use crate::error::exit::{self, Cause};
 use crate::executor::request::Plan as Planned;
 use crate::model::effect::FailureKind;
 use crate::run::event::EndStatus;
-
-/// Only an engine plans, over the state that is kept in its directory.
-const ELSEWHERE: &str = "run it as its owner; `--data-dir` with a new, empty directory plans as well, without the state and the plugins that are kept there";
 
 /// Show what a run would do now, and what that rests on; changes nothing
 #[derive(Debug, Args)]
@@ -32,14 +29,10 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn run(self, context: &Context) -> Ended {
-        context.settings()?.data.ensure().map_err(|error| error.hint(ELSEWHERE))?;
         let wish = Wish::new(context, &self.runbook, &self.given, &Manner::default())?;
-        let plan = context.wait_many(async {
-            let session = Session::open(context).await?;
-            let plan = session.plan(&wish.request).await;
-            session.close().await;
-            plan
-        })?;
+        guard::learn_whole(context);
+        let reach = context.reach()?;
+        let plan = context.wait_many(async { Ok(reach.plan(wish.request.clone()).await?) })?;
         let code = exit_code(&plan);
         if context.out.is_json() {
             context.out.json(&plan);

@@ -1,20 +1,19 @@
-//! `runbook service`: the common things done to a service, as runs of the standard library. Only the list asks the
+//! `runbook service`: the common things done to a service, as runs of the standard library. What only looks asks the
 //! container daemon itself.
+
+mod look;
 
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use super::Ended;
 use super::context::Context;
-use super::output::table::{Cell, Table};
-use super::render::value;
-use super::run::{carry_out, conclude};
-use super::session::Session;
-use super::watching::{Display, Watching};
+use super::run::carry_out;
 use super::wish::{Given, Manner, Wish};
-use crate::containers::Daemon;
-use crate::containers::types::Container;
-use crate::error::{Error, exit};
+
+/// The lines of each replica that `logs` shows if it is not told how many, and the most.
+const DEFAULT_LINES: u32 = 100;
+const MAX_LINES: i64 = 10_000;
 
 /// List services, and restart, scale or change them: shorthands for runs of the library
 #[derive(Debug, Subcommand)]
@@ -44,11 +43,13 @@ pub(super) struct List {}
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   runbook service status shop/web
+  runbook service status shop/web --output json
 
-The same as: runbook run service-status -p service=shop/web")]
+Asks the container daemon itself: needs no engine and no data directory, and leaves no entry in the audit log.
+As a run, with entries: runbook run service-status -p service=shop/web")]
 pub(super) struct Status {
-    #[command(flatten)]
-    whom: Whom,
+    /// `project/service`, or the service alone where it is unique
+    service: String,
 }
 
 /// Restart a service, a batch of replicas at a time
@@ -193,13 +194,14 @@ pub(super) struct Signal {
 #[command(after_help = "Examples:
   runbook service logs shop/web --lines 50
 
-The same as: runbook run service-logs -p service=shop/web")]
+Asks the container daemon itself: needs no engine and no data directory, and leaves no entry in the audit log.
+As a run, with entries: runbook run service-logs -p service=shop/web")]
 pub(super) struct Logs {
-    #[command(flatten)]
-    whom: Whom,
-    /// So many of each
-    #[arg(long, value_name = "NUMBER")]
-    lines: Option<u32>,
+    /// `project/service`, or the service alone where it is unique
+    service: String,
+    /// Number of lines of each replica
+    #[arg(long, value_name = "NUMBER", default_value_t = DEFAULT_LINES, value_parser = clap::value_parser!(u32).range(1..=MAX_LINES))]
+    lines: u32,
     /// Of the life before the last start
     #[arg(long)]
     previous: bool,
@@ -217,8 +219,8 @@ struct Whom {
 impl Service {
     pub(super) fn run(self, context: &Context) -> Ended {
         match self {
-            Self::List(_) => list(context),
-            Self::Status(status) => look(context, ("service-status", replicas), &status.whom, Vec::new()),
+            Self::List(list) => list.run(context),
+            Self::Status(status) => status.run(context),
             Self::Restart(restart) => restart.run(context),
             Self::Recreate(recreate) => recreate.run(context),
             Self::Scale(scale) => shorthand(
@@ -245,12 +247,7 @@ impl Service {
                 let name = name.strip_prefix("SIG").unwrap_or(&name).to_owned();
                 shorthand(context, "service-signal", &whom, vec![("signal", name)])
             }
-            Self::Logs(logs) => {
-                let mut pairs = Vec::new();
-                pairs.extend(logs.lines.map(|lines| ("lines", lines.to_string())));
-                pairs.extend(logs.previous.then(|| ("previous", "true".to_owned())));
-                look(context, ("service-logs", lines), &logs.whom, pairs)
-            }
+            Self::Logs(logs) => logs.run(context),
         }
     }
 }
@@ -298,127 +295,6 @@ fn shorthand(context: &Context, runbook: &str, whom: &Whom, mut pairs: Vec<(&str
     carry_out(context, &wish, &whom.manner)
 }
 
-/// A run that only looks: not its story is shown but what it found.
-fn look(
-    context: &Context,
-    (runbook, show): (&str, fn(&Context, &Value)),
-    whom: &Whom,
-    mut pairs: Vec<(&str, String)>,
-) -> Ended {
-    pairs.push(("service", whom.service.clone()));
-    let wish = Wish::new(context, runbook, &Given::of(pairs), &whom.manner)?;
-    context.wait_many(async {
-        let session = Session::open(context).await?;
-        let ended = async {
-            let run = session.submit(&wish.request).await?;
-            let follower =
-                Watching::new(context, &session, run.clone(), Display::Nothing)?.until_rest(&run).await?;
-            let outputs = follower.view().outputs.unwrap_or_default();
-            if context.out.is_json() || follower.exit_code() != exit::SUCCEEDED {
-                conclude(context, &follower);
-            } else {
-                show(context, &outputs);
-            }
-            Ok(follower.exit_code())
-        };
-        let ended = ended.await;
-        session.close().await;
-        ended
-    })
-}
-
-/// What `service-status` found.
-fn replicas(context: &Context, outputs: &Value) {
-    let mut table = Table::new(&["CONTAINER", "STATE", "HEALTH", "RESTARTS", "IMAGE"]);
-    for one in outputs["containers"].as_array().into_iter().flatten() {
-        let text = |key: &str| value::short(&one[key]);
-        table.row(vec![
-            text("name").into(),
-            Cell::status(text("state")),
-            Cell::status(text("health")),
-            text("restart_count").into(),
-            text("image").into(),
-        ]);
-    }
-    context.out.raw(&table.render(context.out.paint, context.out.table_width()));
-    let number = |key: &str| value::short(&outputs[key]);
-    context.out.line(format!(
-        "{} replicas, {} running, {} healthy",
-        number("replicas"),
-        number("running"),
-        number("healthy")
-    ));
-}
-
-/// What `service-logs` found.
-fn lines(context: &Context, outputs: &Value) {
-    for one in outputs["containers"].as_array().into_iter().flatten() {
-        context.out.talk(context.out.talk_paint.dim(&format!("==== {}", value::short(&one["name"]))));
-        for line in one["logs"].as_str().unwrap_or_default().lines() {
-            context.out.line(crate::error::printable(line));
-        }
-    }
-}
-
-fn list(context: &Context) -> Ended {
-    let connection = context.settings()?.target()?.connection()?;
-    let services = context.wait(async {
-        let daemon = Daemon::connect(&connection)?;
-        let mut services = Vec::new();
-        for name in daemon.services().await? {
-            match daemon.service(&name).await {
-                Ok(containers) => services.push((name, containers)),
-                // Gone between the list and this question.
-                Err(error) if error.is_not_found() => {}
-                Err(error) => return Err(Error::from(error)),
-            }
-        }
-        Ok(services)
-    })?;
-    if context.out.is_json() {
-        let documents: Vec<Value> =
-            services.iter().map(|(name, containers)| document(name, containers)).collect();
-        context.out.json(&documents);
-        return Ok(exit::SUCCEEDED);
-    }
-    let mut table = Table::new(&["SERVICE", "AVAILABLE", "STATUS", "IMAGE"]);
-    for (name, containers) in &services {
-        let available = available(containers);
-        let images: std::collections::BTreeSet<&str> =
-            containers.iter().map(|one| one.image.as_str()).collect();
-        table.row(vec![
-            name.as_str().into(),
-            format!("{available}/{}", containers.len()).into(),
-            Cell::status(status(available, containers.len())),
-            images.into_iter().collect::<Vec<_>>().join(", ").into(),
-        ]);
-    }
-    context.out.raw(&table.render(context.out.paint, context.out.table_width()));
-    Ok(exit::SUCCEEDED)
-}
-
-fn available(containers: &[Container]) -> usize {
-    containers.iter().filter(|container| container.available()).count()
-}
-
-fn status(available: usize, all: usize) -> &'static str {
-    match available {
-        0 => "fail",
-        some if some < all => "warn",
-        _ => "ok",
-    }
-}
-
-fn document(name: &str, containers: &[Container]) -> Value {
-    let replicas: Vec<Value> = containers
-        .iter()
-        .map(|one| json!({ "name": one.name, "id": one.id, "state": one.state, "health": one.health, "image": one.image }))
-        .collect();
-    json!({
-        "service": name, "replicas": containers.len(), "available": available(containers), "containers": replicas,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -428,10 +304,5 @@ mod tests {
         let (values, names) = split(vec!["A=b=c".to_owned(), "OLD".to_owned()]);
         assert_eq!(Value::Object(values), json!({"A": "b=c"}));
         assert_eq!(names, ["OLD"]);
-    }
-
-    #[test]
-    fn a_service_is_as_well_as_its_replicas() {
-        assert_eq!([status(0, 3), status(2, 3), status(3, 3)], ["fail", "warn", "ok"]);
     }
 }

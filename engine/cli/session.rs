@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::context::Context;
+use super::guard;
 use super::patience::{PATIENCE, Wait};
 use super::signals::Signals;
 use super::successor::Successor;
@@ -73,7 +74,7 @@ impl Session {
                 .map_err(|error| Error::file(&settings.data.path, "lock", &error))?;
             if let Some(lock) = lock {
                 let here = Here::start(settings, context.keeper()?, lock, name)?;
-                warn_if_blind(context);
+                guard::warn_if_blind(context, "recorded");
                 warn_of_those_set_aside(context, &here.engine);
                 break Place::Here(Box::new(here));
             }
@@ -252,17 +253,6 @@ impl Session {
     }
 }
 
-/// What cannot be opened cannot be taken out of what is recorded either.
-fn warn_if_blind(context: &Context) {
-    let Some(why) = context.keeper().ok().and_then(|keeper| keeper.blind()) else { return };
-    context.out.warning(&format!(
-        "the secrets cannot be opened, so that a value which something prints is recorded as it is: {why}"
-    ));
-    if let Some(way_out) = why.way_out() {
-        context.out.hint(way_out);
-    }
-}
-
 /// Each is told by every process that becomes the engine: nobody else looks after them.
 fn warn_of_those_set_aside(context: &Context, engine: &Engine) {
     for (run, aside) in engine.set_aside() {
@@ -333,13 +323,9 @@ impl There {
 
 impl Here {
     fn start(settings: &Settings, secrets: Keeper, lock: LockFile, name: String) -> Result<Self, Error> {
-        let usable = settings
-            .targets
-            .iter()
-            .filter_map(|target| Some((target.name.clone(), target.connection().ok()?)));
         let engine = Engine::start(EngineConfig {
             data_dir: settings.data.path.clone(),
-            targets: usable.collect(),
+            targets: settings.connections(),
             name,
             actor: settings.actor.clone(),
             secrets,

@@ -60,17 +60,18 @@ impl DataDirectory {
         if let Some(path) = &environment.xdg_data_home {
             return Ok(Self { path: path.join("runbook"), origin: Origin::Variable("XDG_DATA_HOME") });
         }
-        let home = environment.home.as_ref().ok_or_else(|| {
-            Error::environment(format!("no data directory: `{SHARED}` cannot be used and `HOME` is not set"))
-                .hint("name one with --data-dir or RUNBOOK_DATA_DIR")
-        })?;
-        Ok(Self { path: home.join(".local/share/runbook"), origin: Origin::Default })
+        // Without a home only what looks is left, where nothing was ever kept.
+        let own = environment.home.as_ref().map(|home| home.join(".local/share/runbook"));
+        Ok(Self { path: own.unwrap_or_else(|| shared.to_owned()), origin: Origin::Default })
     }
 
     /// Makes it, for its owner alone, unless it exists.
     pub fn ensure(&self) -> Result<(), Error> {
         let made = std::fs::DirBuilder::new().recursive(true).mode(MODE).create(&self.path);
-        made.map_err(|error| Error::file(&self.path, "make the data directory", &error))?;
+        made.map_err(|error| {
+            Error::file(&self.path, "make the data directory", &error)
+                .hint("run it as its owner, or name another with --data-dir or RUNBOOK_DATA_DIR")
+        })?;
         if !self.path.is_dir() || !accessible(&self.path) {
             return Err(Error::environment(format!(
                 "the data directory `{}` is not writable",
@@ -169,11 +170,10 @@ mod tests {
     }
 
     #[test]
-    fn without_any_place_the_error_says_how_to_name_one() {
-        let error =
-            DataDirectory::choose(None, &environment(None, None, None), None, Path::new("/proc/no/such"))
-                .unwrap_err();
-        assert!(error.hint.unwrap().contains("--data-dir"));
+    fn without_any_place_who_looks_goes_on_and_who_writes_is_told_how_to_name_one() {
+        let nowhere = environment(None, None, None);
+        let chosen = DataDirectory::choose(None, &nowhere, None, Path::new("/proc/no/such")).unwrap();
+        assert!(chosen.ensure().unwrap_err().hint.unwrap().contains("--data-dir"));
     }
 
     #[test]

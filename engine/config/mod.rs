@@ -9,6 +9,7 @@ mod file;
 mod secrets;
 mod target;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,7 @@ pub use directory::{DataDirectory, SHARED};
 pub use environment::Environment;
 pub use target::{DEFAULT_CONNECTION, Target, TlsFiles};
 
+use crate::containers::Connection;
 use crate::error::Error;
 use crate::model::ids::TargetName;
 use crate::secrets::SecretsSettings;
@@ -145,6 +147,12 @@ impl Settings {
         let own = [self.environment.xdg_runtime_dir.clone(), self.environment.tmpdir.clone()];
         let usual = ["/run", "/dev/shm", "/tmp", "/var/tmp"].map(PathBuf::from);
         own.into_iter().flatten().chain(usual).filter(|path| path.is_dir()).collect()
+    }
+
+    /// The targets that can be connected to.
+    pub fn connections(&self) -> BTreeMap<TargetName, Connection> {
+        let usable = |target: &Target| Some((target.name.clone(), target.connection().ok()?));
+        self.targets.iter().filter_map(usable).collect()
     }
 
     /// A target by its name.

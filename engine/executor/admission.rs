@@ -19,7 +19,7 @@ use super::runner::Message;
 use crate::audit::{self, Claim, Condition, Reader, RunRow, Taken, Unmet};
 use crate::clock;
 use crate::host::LocalChanges;
-use crate::model::ids::{Digest, RunId, TargetName};
+use crate::model::ids::{Digest, RunId};
 use crate::run::event::{Event, PlannedWrites};
 use crate::run::state::State;
 
@@ -56,7 +56,7 @@ impl Engine {
             return Err(Refusal::Exhausted(format!("runbooks may use each other {most} deep, not deeper")));
         }
         let asking = parent.as_ref().and_then(|parent| self.parent_of(parent));
-        let mut prepared = self.prepare(&request, asking).await?;
+        let mut prepared = self.inner().reach.prepare(&request, asking).await?;
         // Who only looks may look while the engine is halted: that is when people need it most.
         if prepared.accepted.grants.writes() {
             if let Some(reason) = self.inner().halt.reason() {
@@ -92,16 +92,6 @@ impl Engine {
         dedupe::look(&self.inner().config.data_dir, request, parent, clock::now_ms())
     }
 
-    pub(super) async fn prepare(
-        &self,
-        request: &Request,
-        parent: Option<Parent>,
-    ) -> Result<Prepared, Refusal> {
-        let inner = Arc::clone(self.inner());
-        let daemon = async move |target: &TargetName| inner.daemon(target);
-        acceptance::prepare(request, parent, self.inner().plugins.catalogue(), daemon).await
-    }
-
     fn parent_of(&self, run: &RunId) -> Option<Parent> {
         let handle = self.inner().handle(run)?;
         handle.journal.with(|state| Some(Parent::of(run.clone(), state.accepted()?)))
@@ -115,7 +105,7 @@ impl Engine {
 
     async fn hold_to_plan(&self, request: &Request, asked: &Digest) -> Result<PlannedWrites, Refusal> {
         let request = Request { plan: None, ..request.clone() };
-        let Planned { plan, held, cut } = super::planner::plan(self, &request).await?;
+        let Planned { plan, held, cut } = super::planner::plan(&self.inner().reach, &request).await?;
         if let Some(why) = cut {
             return Err(Refusal::PlanNotWhole { why });
         }
@@ -162,7 +152,7 @@ impl Engine {
             message: String::new(),
         };
         let mut local = LocalChanges { state: Vec::new(), blobs: texts.clone() };
-        local.blobs.extend(self.inner().plugins.not_kept(&accepted.plugins)?);
+        local.blobs.extend(self.inner().reach.plugins.not_kept(&accepted.plugins)?);
         local.state.extend(request.dedupe.as_deref().map(|key| dedupe::remembered(key, &run)));
         let journal = Journal::new(self.inner(), request.actor, row, State::of(run.clone()));
         let names = accepted.texts.iter().map(|(name, _)| name.clone());

@@ -14,6 +14,7 @@ use super::emergency;
 use super::journal::Journal;
 use super::lock_table::LockTable;
 use super::plugins::Plugins;
+use super::reach::Reach;
 use super::refusal::Refusal;
 use super::request::{Command, Plan, Request};
 use super::runner::{Message, Rest, Runner};
@@ -23,8 +24,8 @@ use super::tasks::Tasks;
 use super::words::printable;
 use crate::audit::{Append, Audit, Draft, Options, Reader, Ready, StateChange, Urgency};
 use crate::clock;
-use crate::containers::{Connection, Daemon};
-use crate::host::{Budgets, HaltSwitch, Quota, World};
+use crate::containers::Connection;
+use crate::host::{HaltSwitch, Quota};
 use crate::model::ids::{RunId, TargetName};
 use crate::secrets::Keeper;
 
@@ -66,9 +67,7 @@ pub struct Engine {
 pub(super) struct Inner {
     pub(super) config: EngineConfig,
     pub(super) audit: Audit,
-    pub(super) plugins: Plugins,
-    pub(super) budgets: Arc<Budgets>,
-    pub(super) quota: Arc<Quota>,
+    pub(super) reach: Reach,
     pub(super) halt: HaltSwitch,
     pub(super) locks: Arc<LockTable>,
     pub(super) tasks: Tasks,
@@ -79,7 +78,6 @@ pub(super) struct Inner {
     asked: AtomicUsize,
     /// It ends and takes nothing further.
     leaving: AtomicBool,
-    daemons: Mutex<HashMap<TargetName, Daemon>>,
     runs: Mutex<HashMap<RunId, Handle>>,
     changed: watch::Sender<u64>,
     /// When this engine began, and for how long nothing had been written down before that.
@@ -132,11 +130,12 @@ impl Engine {
             audit.found_engine_state("halt").and_then(|halt| Some(halt.get("reason")?.as_str()?.to_owned()));
         let last_ms = reader.entry(reader.last_seq()?)?.map_or(0, |entry| entry.time_ms);
         let now_ms = clock::now_ms();
+        let quota = Quota::new(config.quota, audit.kept_since());
+        let plugins = Plugins::open(&config.data_dir);
+        let reach = Reach::new(plugins, config.targets.clone(), config.secrets.clone(), quota);
         let inner = Arc::new(Inner {
             began: (now_ms, now_ms.saturating_sub(last_ms)),
-            plugins: Plugins::open(&config.data_dir),
-            budgets: Arc::default(),
-            quota: Arc::new(Quota::new(config.quota, audit.kept_since())),
+            reach,
             halt: HaltSwitch::new(halted),
             locks: Arc::default(),
             aside: SetAside::default(),
@@ -144,7 +143,6 @@ impl Engine {
             shelf: Shelf::default(),
             asked: AtomicUsize::default(),
             leaving: AtomicBool::default(),
-            daemons: Mutex::default(),
             runs: Mutex::default(),
             changed: watch::Sender::new(0),
             audit,
@@ -164,7 +162,7 @@ impl Engine {
     /// What a run would do. Changes nothing.
     pub async fn plan(&self, request: Request) -> Result<Plan, Refusal> {
         let _asked = Asked::from_outside(&self.inner)?;
-        super::planner::plan(self, &request.printable()).await.map(|planned| planned.plan)
+        self.inner.reach.plan(request).await
     }
 
     /// Passes a command on to a run.
@@ -309,7 +307,7 @@ impl Engine {
 
     /// The plugins.
     pub fn plugins(&self) -> &Plugins {
-        &self.inner.plugins
+        &self.inner.reach.plugins
     }
 
     pub(super) fn of(inner: Arc<Inner>) -> Self {
@@ -372,26 +370,6 @@ impl Inner {
         self.locks.leave(run);
         self.runs().remove(run);
         self.tell();
-    }
-
-    pub(super) fn daemon(&self, target: &TargetName) -> Result<Daemon, Refusal> {
-        let mut daemons = self.daemons.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(daemon) = daemons.get(target) {
-            return Ok(daemon.clone());
-        }
-        let connection = self.config.targets.get(target).ok_or_else(|| Refusal::UnknownTarget {
-            name: target.to_string(),
-            known: self.config.targets.keys().map(ToString::to_string).collect(),
-        })?;
-        let daemon = Daemon::connect(connection).map_err(|e| Refusal::Target(e.failure))?;
-        daemons.insert(target.clone(), daemon.clone());
-        Ok(daemon)
-    }
-
-    /// What runs and plans reach.
-    pub(super) fn world(&self, daemon: Option<Daemon>) -> World {
-        let shared = (Arc::clone(&self.budgets), Arc::clone(&self.quota));
-        World::live(daemon, self.config.data_dir.clone(), shared, self.config.secrets.clone())
     }
 
     /// Begins the one task that owns a run.

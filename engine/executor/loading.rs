@@ -58,7 +58,7 @@ impl Engine {
             }
         }
         for (row, state) in begun.into_iter().chain(waiting) {
-            match read(reader, &state, self.inner().plugins.catalogue()) {
+            match read(reader, &state, self.inner().reach.plugins.catalogue()) {
                 Ok(kept) => self.take_over(row, state, kept),
                 Err(refusal) => self.put_aside(reader, &row.run, row.parent.as_ref(), &refusal),
             }

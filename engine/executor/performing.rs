@@ -83,15 +83,15 @@ async fn load(inner: &Arc<Inner>, action: &Perform) -> Result<Plugin, Outcome> {
         split_uses(&action.uses).ok_or_else(|| no_plugin(format!("`{}` is no step type", action.uses)))?;
     let digest =
         action.plugin.clone().ok_or_else(|| no_plugin(format!("`{}` was not pinned", action.uses)))?;
-    if let Some(plugin) = inner.plugins.loaded(&digest) {
+    if let Some(plugin) = inner.reach.plugins.loaded(&digest) {
         return Ok(plugin);
     }
-    let _turn = inner.plugins.turn().await;
-    if let Some(plugin) = inner.plugins.loaded(&digest) {
+    let _turn = inner.reach.plugins.turn().await;
+    if let Some(plugin) = inner.reach.plugins.loaded(&digest) {
         return Ok(plugin);
     }
     let inner = Arc::clone(inner);
-    tokio::task::spawn_blocking(move || inner.plugins.load(&name, &digest))
+    tokio::task::spawn_blocking(move || inner.reach.plugins.load(&name, &digest))
         .await
         .map_err(|e| no_plugin(e.to_string()))?
         .map_err(|e| no_plugin(e.to_string()))
@@ -104,7 +104,7 @@ async fn with_plugin(parts: &Parts, action: Perform, plugin: &Plugin) -> Perform
         let first = state.attempt(&path, 1).map(|first| first.started_ms);
         (state.calls(&path, attempt).to_vec(), first.unwrap_or_default())
     });
-    let wasm = match parts.inner.plugins.wasm() {
+    let wasm = match parts.inner.reach.plugins.wasm() {
         Ok(wasm) => wasm,
         Err(e) => {
             return Performed::Ended { outcome: failed("plugin.unusable", e.to_string()), lines: Vec::new() };
@@ -117,7 +117,7 @@ async fn with_plugin(parts: &Parts, action: Perform, plugin: &Plugin) -> Perform
     let context = Arc::clone(&parts.context);
     let performed =
         perform_attempt(&wasm, plugin, Attempt { context, site, cursor, step, input: &with }).await;
-    let promised = digest.and_then(|digest| parts.inner.plugins.output_of(&uses, &digest));
+    let promised = digest.and_then(|digest| parts.inner.reach.plugins.output_of(&uses, &digest));
     checked(performed, promised.as_deref(), &uses)
 }
 

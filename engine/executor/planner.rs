@@ -11,9 +11,9 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use serde_json::{Value, json};
 
 use super::acceptance::{Parent, Prepared, child_request};
-use super::engine::Engine;
 use super::journal::{Sketch, failed};
 use super::performing::{checked, split_uses};
+use super::reach::Reach;
 use super::refusal::Refusal;
 use super::request::{NOT_PLANNED, Plan, PlannedStep, PlannedWrite, Request};
 use crate::clock;
@@ -76,8 +76,8 @@ pub(super) struct Planned {
 }
 
 /// One simulation; children share its overlay.
-struct Simulation<'e> {
-    engine: &'e Engine,
+struct Simulation<'r> {
+    reach: &'r Reach,
     overlay: Arc<Mutex<Overlay>>,
     run: RunId,
     prepared: Prepared,
@@ -92,12 +92,12 @@ struct Simulation<'e> {
 }
 
 /// Plans a request.
-pub(super) async fn plan(engine: &Engine, request: &Request) -> Result<Planned, Refusal> {
-    let prepared = engine.prepare(request, None).await?;
+pub(super) async fn plan(reach: &Reach, request: &Request) -> Result<Planned, Refusal> {
+    let prepared = reach.prepare(request, None).await?;
     let overlay = Arc::new(Mutex::new(Overlay::new(clock::now_ms())));
     let spent = Spent { attempts: 0, decisions: 0, began: Instant::now(), reached: None };
     let parts = (Arc::clone(&overlay), Arc::new(Mutex::new(spent)));
-    let mut simulation = Simulation::new(engine, prepared, parts, 0)?;
+    let mut simulation = Simulation::new(reach, prepared, parts, 0)?;
     let end = simulation.run().await?;
     let cut = simulation.spent().reached.clone();
     let mut overlay = overlay.lock().unwrap_or_else(PoisonError::into_inner);
@@ -138,9 +138,9 @@ fn planned(write: &ImaginedWrite) -> PlannedWrite {
     }
 }
 
-impl<'e> Simulation<'e> {
+impl<'r> Simulation<'r> {
     fn new(
-        engine: &'e Engine,
+        reach: &'r Reach,
         prepared: Prepared,
         (overlay, spent): (Arc<Mutex<Overlay>>, Arc<Mutex<Spent>>),
         depth: u32,
@@ -149,10 +149,9 @@ impl<'e> Simulation<'e> {
         let time = Arc::clone(&overlay);
         let now = move || time.lock().unwrap_or_else(PoisonError::into_inner).now_ms();
         let sketch = Arc::new(Sketch::new(State::supposed(run.clone()), Arc::new(now)));
-        let inner = engine.inner();
         let accepted = &prepared.accepted;
         let daemon =
-            if accepted.grants.containers.is_empty() { None } else { Some(inner.daemon(&accepted.target)?) };
+            if accepted.grants.containers.is_empty() { None } else { Some(reach.daemon(&accepted.target)?) };
         let context = Arc::new(RunContext::new(RunParts {
             run: run.clone(),
             file: accepted.file.clone(),
@@ -161,7 +160,7 @@ impl<'e> Simulation<'e> {
             mode: Mode::Plan,
             halt: HaltSwitch::default(),
             ledger: Arc::clone(&sketch) as Arc<dyn crate::host::Ledger>,
-            world: inner.world(daemon).through(Arc::clone(&overlay)),
+            world: reach.world(daemon).through(Arc::clone(&overlay)),
             planned: None,
             is_child: depth > 0,
         }));
@@ -169,7 +168,7 @@ impl<'e> Simulation<'e> {
         let texts =
             names.zip(prepared.texts.iter().map(|text| String::from_utf8_lossy(text).into_owned())).collect();
         let (children, unknown) = (BTreeMap::new(), BTreeSet::new());
-        Ok(Self { engine, overlay, run, prepared, texts, sketch, context, children, unknown, depth, spent })
+        Ok(Self { reach, overlay, run, prepared, texts, sketch, context, children, unknown, depth, spent })
     }
 
     fn spent(&self) -> std::sync::MutexGuard<'_, Spent> {
@@ -269,7 +268,7 @@ impl<'e> Simulation<'e> {
     async fn perform(&mut self, action: Perform) -> Result<(), Refusal> {
         let Perform { path, attempt, uses, with, deadline_ms, plugin } = action;
         self.spent().attempts += 1;
-        let plugins = self.engine.plugins();
+        let plugins = &self.reach.plugins;
         let supposed = self.overlay().supposed();
         let performed = match (split_uses(&uses), plugin) {
             (Some((name, step)), Some(digest)) => {
@@ -319,9 +318,9 @@ impl<'e> Simulation<'e> {
         let number = u32::try_from(self.children.len()).unwrap_or(u32::MAX);
         let child = RunId::from_parts(u64::from(self.depth) + 1, number);
         let parent = Parent::of(self.run.clone(), &self.prepared.accepted);
-        let prepared = self.engine.prepare(&request, Some(parent)).await?;
+        let prepared = self.reach.prepare(&request, Some(parent)).await?;
         let parts = (Arc::clone(&self.overlay), Arc::clone(&self.spent));
-        let mut simulation = Simulation::new(self.engine, prepared, parts, self.depth + 1)?;
+        let mut simulation = Simulation::new(self.reach, prepared, parts, self.depth + 1)?;
         let end = simulation.run().await?;
         self.children.insert(child.clone(), end);
         self.take_in(&Event::ChildStarted { path, attempt, run: child })

@@ -30,6 +30,8 @@ const COMPILED: &str = "cache";
 /// See the module.
 pub struct Plugins {
     data_dir: PathBuf,
+    /// Whether compiled plugins are kept for the next process.
+    keeps: bool,
     catalogue: Catalogue,
     wasm: Mutex<Option<Arc<Wasm>>>,
     loaded: Mutex<HashMap<Digest, Plugin>>,
@@ -42,14 +44,24 @@ pub struct Plugins {
 }
 
 impl Plugins {
-    /// Those inside the binary and those added to this data directory.
+    /// Those inside the binary and those added to this data directory. What is compiled is kept there.
     pub fn open(data_dir: &Path) -> Self {
+        Self::of(data_dir, true)
+    }
+
+    /// The same for those who only look: nothing is written, and the directory need not exist.
+    pub fn looking(data_dir: &Path) -> Self {
+        Self::of(data_dir, false)
+    }
+
+    fn of(data_dir: &Path, keeps: bool) -> Self {
         let mut catalogue = embedded::catalogue();
         for description in added(data_dir) {
             catalogue.add(description);
         }
         Self {
             data_dir: data_dir.to_owned(),
+            keeps,
             catalogue,
             wasm: Mutex::default(),
             loaded: Mutex::default(),
@@ -57,6 +69,10 @@ impl Plugins {
             turn: tokio::sync::Mutex::default(),
             outputs: Mutex::default(),
         }
+    }
+
+    pub(super) fn data_dir(&self) -> &Path {
+        &self.data_dir
     }
 
     /// What runbooks may use.
@@ -85,7 +101,8 @@ impl Plugins {
         if let Some(wasm) = &*wasm {
             return Ok(Arc::clone(wasm));
         }
-        let made = Arc::new(Wasm::new(Some(self.data_dir.join(COMPILED)))?);
+        let folder = self.data_dir.join(COMPILED);
+        let made = Arc::new(if self.keeps { Wasm::new(Some(folder))? } else { Wasm::looking(folder)? });
         *wasm = Some(Arc::clone(&made));
         Ok(made)
     }

@@ -13,8 +13,11 @@ use crate::run::state::{RecordedCall, State};
 pub(super) fn context(inner: &Arc<Inner>, journal: &Journal) -> RunContext {
     journal.with(|state| {
         let Some(accepted) = state.accepted() else { unreachable!("a run is accepted before it is begun") };
-        let daemon =
-            if accepted.grants.containers.is_empty() { None } else { inner.daemon(&accepted.target).ok() };
+        let daemon = if accepted.grants.containers.is_empty() {
+            None
+        } else {
+            inner.reach.daemon(&accepted.target).ok()
+        };
         let context = RunContext::new(RunParts {
             run: journal.run().clone(),
             file: accepted.file.clone(),
@@ -23,7 +26,7 @@ pub(super) fn context(inner: &Arc<Inner>, journal: &Journal) -> RunContext {
             mode: Mode::Live,
             halt: inner.halt.clone(),
             ledger: Arc::new(journal.clone()),
-            world: inner.world(daemon),
+            world: inner.reach.world(daemon),
             planned: accepted.plan.as_ref().map(|plan| plan.writes.clone()),
             is_child: accepted.parent.is_some(),
         });

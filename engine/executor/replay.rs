@@ -34,7 +34,7 @@ pub async fn replay(data_dir: &Path, run: &RunId, secrets: &Keeper) -> Result<Re
     let reader = Reader::open(data_dir)?;
     let state = fold(&reader, run)?;
     let accepted = state.accepted().cloned().ok_or_else(|| Refusal::UnknownRun(run.clone()))?;
-    let plugins = Plugins::open(data_dir);
+    let plugins = Plugins::looking(data_dir);
     let mut replay = Replay::default();
     for (path, progress) in state.paths() {
         for (attempt, number) in progress.attempts.iter().zip(1..) {

@@ -52,18 +52,35 @@ pub enum Error {
     Engine(String),
 }
 
+/// Where compiled plugins are.
+struct Cache {
+    dir: PathBuf,
+    /// Whether what is compiled now is kept there.
+    keeps: bool,
+}
+
 /// The engine: compiles, caches, ticks.
 pub struct Wasm {
     engine: Engine,
     /// Who may have an instance now.
     places: Semaphore,
     memory: Pool,
-    cache: Option<PathBuf>,
+    cache: Option<Cache>,
 }
 
 impl Wasm {
     /// Makes the engine. `cache` is the directory of compiled plugins; without one, each is compiled when first used.
     pub fn new(cache: Option<PathBuf>) -> Result<Self, Error> {
+        let cache = cache.filter(|dir| make_private(dir)).map(|dir| Cache { dir, keeps: true });
+        Self::with(cache)
+    }
+
+    /// Makes the engine for those who only look: what was compiled before is used, and nothing is written.
+    pub fn looking(dir: PathBuf) -> Result<Self, Error> {
+        Self::with(Some(dir).filter(|dir| is_private(dir)).map(|dir| Cache { dir, keeps: false }))
+    }
+
+    fn with(cache: Option<Cache>) -> Result<Self, Error> {
         // A pool needs much address space, no memory; where that is rationed, each instance is mapped by itself.
         let engine = Engine::new(config().allocation_strategy(pool()))
             .or_else(|_| Engine::new(&config()))
@@ -79,7 +96,6 @@ impl Wasm {
                 }
             })
             .map_err(|e| Error::Engine(e.to_string()))?;
-        let cache = cache.filter(|dir| private_directory(dir));
         Ok(Self {
             engine,
             places: Semaphore::new(limits::MAX_ATTEMPTS as usize),
@@ -105,7 +121,7 @@ impl Wasm {
 
     /// Where compiled plugins are kept, if they are.
     pub fn cache(&self) -> Option<&Path> {
-        self.cache.as_deref()
+        self.cache.as_ref().map(|cache| cache.dir.as_path())
     }
 
     /// Compiles a component, or loads what was compiled before.
@@ -115,11 +131,15 @@ impl Wasm {
         }
         let not_a_component =
             |e: &wasmtime::Error| Error::NotAComponent { name: name.to_owned(), why: first_line(e) };
-        let Some(file) = self.cache.as_ref().map(|dir| dir.join(self.cache_name(bytes))) else {
+        let Some(cache) = &self.cache else {
             return Component::new(&self.engine, bytes).map_err(|e| not_a_component(&e));
         };
+        let file = cache.dir.join(self.cache_name(bytes));
         if let Some(component) = self.load(&file) {
             return Ok(component);
+        }
+        if !cache.keeps {
+            return Component::new(&self.engine, bytes).map_err(|e| not_a_component(&e));
         }
         let compiled = self.engine.precompile_component(bytes).map_err(|e| not_a_component(&e))?;
         if let Err(error) = store(&file, &compiled) {
@@ -199,10 +219,11 @@ fn pool() -> InstanceAllocationStrategy {
 }
 
 /// Makes the directory with mode 0700, or checks that it is ours alone.
-fn private_directory(dir: &Path) -> bool {
-    if fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).is_err() {
-        return false;
-    }
+fn make_private(dir: &Path) -> bool {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).is_ok() && is_private(dir)
+}
+
+fn is_private(dir: &Path) -> bool {
     fs::symlink_metadata(dir).is_ok_and(|meta| {
         meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw() && meta.mode() & 0o777 == 0o700
     })

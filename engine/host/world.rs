@@ -42,7 +42,8 @@ impl World {
     /// The same world through an overlay.
     #[must_use]
     pub fn through(&self, overlay: Arc<Mutex<Overlay>>) -> Self {
-        Self { overlay: Some(overlay), ..self.clone() }
+        let state = StateTables { may_be_absent: true, ..self.state.clone() };
+        Self { overlay: Some(overlay), state, ..self.clone() }
     }
 
     pub(super) fn overlay(&self) -> Option<&Arc<Mutex<Overlay>>> {
@@ -202,15 +203,20 @@ fn gone(id: &str) -> Trouble {
 #[derive(Clone)]
 pub(super) struct StateTables {
     dir: PathBuf,
+    /// Where nothing was ever kept, a plan finds nothing. A run has a log.
+    may_be_absent: bool,
     reader: Arc<Mutex<Option<Reader>>>,
 }
 
 impl StateTables {
     fn new(dir: PathBuf) -> Self {
-        Self { dir, reader: Arc::default() }
+        Self { dir, may_be_absent: false, reader: Arc::default() }
     }
 
-    fn with<T>(&self, ask: impl FnOnce(&Reader) -> Result<T, crate::audit::Error>) -> Result<T, Trouble> {
+    fn with<T: Default>(
+        &self,
+        ask: impl FnOnce(&Reader) -> Result<T, crate::audit::Error>,
+    ) -> Result<T, Trouble> {
         let failed = |e: crate::audit::Error| {
             Trouble::certain(
                 FailureKind::Unavailable,
@@ -220,7 +226,10 @@ impl StateTables {
         };
         let mut reader = lock(&self.reader);
         if reader.is_none() {
-            *reader = Some(Reader::open(&self.dir).map_err(failed)?);
+            match Reader::open(&self.dir) {
+                Err(crate::audit::Error::Absent { .. }) if self.may_be_absent => return Ok(T::default()),
+                opened => *reader = Some(opened.map_err(failed)?),
+            }
         }
         match reader.as_ref() {
             Some(reader) => ask(reader).map_err(failed),

@@ -79,7 +79,7 @@ fn told(settings: &Settings, reader: &Reader) -> Result<Vec<Check>, Error> {
         checks.push(Check::fail("clock", found, "the clock was set back: set it, and keep it by NTP"));
     }
     checks.insert(1, kept(reader.kept_bytes()?, settings.quota.0));
-    checks.extend(unfinished(reader, Plugins::open(&settings.data.path).catalogue())?);
+    checks.extend(unfinished(reader, Plugins::looking(&settings.data.path).catalogue())?);
     Ok(checks)
 }
 
