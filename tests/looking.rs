@@ -6,7 +6,6 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::docker::docker;
 use crate::support::engine::{BINARY, Ended, Engine};
 use crate::support::service::Service;
 
@@ -93,7 +92,7 @@ fn kept(service: &Service) -> Engine {
     }
     engine.must(0, &["state", "set", "bucket", "key", "\"kept\""]);
     engine.must(0, &["run", "reads.yaml"]);
-    engine.must(0, &["run", "service-restart", "-p", &service.parameter(), "--yes"]);
+    engine.must(0, &["run", "service-status", "-p", &service.parameter()]);
     engine.must(0, &["run", "hello.yaml"]);
     engine
 }
@@ -114,7 +113,7 @@ fn entries(engine: &Engine) -> String {
 
 #[test]
 fn while_the_engine_is_stopped() {
-    let service = Service::of(1).unchecked().up();
+    let service = Service::of(1).up();
     let engine = kept(&service);
     let asks = engine.spawn(&["run", "asks.yaml", "--dedupe", "one"]);
     engine.until_status("waiting");
@@ -149,7 +148,7 @@ fn changed_by_looking(engine: &Engine) -> BTreeMap<String, (u32, u64, i64, i64)>
 
 #[test]
 fn where_there_is_no_directory() {
-    let service = Service::of(1).unchecked().up();
+    let service = Service::of(1).up();
     let engine = Engine::new();
     for (name, text) in [("hello.yaml", HELLO), ("reads.yaml", READS)] {
         engine.write(name, text);
@@ -206,7 +205,7 @@ impl Drop for ReadOnly<'_> {
 
 #[test]
 fn where_nobody_may_write() {
-    let service = Service::of(1).unchecked().up();
+    let service = Service::of(1).up();
     let engine = kept(&service);
     crate::support::engine::until_idle(&engine);
     let (data, at) = (engine.data().to_owned(), engine.path("read-only"));
@@ -232,7 +231,7 @@ fn where_nobody_may_write() {
 
 #[test]
 fn of_another_user_who_may_only_read() {
-    let service = Service::of(1).unchecked().up();
+    let service = Service::of(1).up();
     let engine = kept(&service);
     let open = |path: &Path| {
         for path in

@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 
 use super::socket::SocketPath;
-use super::wire::{Commanded, Done, Fact, Halted, Health, Refused, Submitted};
+use super::wire::{Claimed, Commanded, Done, Fact, Halted, Health, Refused, Submitted};
 use crate::audit::StateChange;
 use crate::error::{Error, Kind};
 use crate::executor::request::{Command, Plan, Request};
@@ -142,26 +142,20 @@ impl Conversation {
     }
 
     /// Passes a command on to a run.
-    pub async fn command(self, run: &RunId, command: Command, actor: &str) -> Result<(), Unanswered> {
-        let document = Commanded { command, actor: actor.to_owned() };
+    pub async fn command(self, run: &RunId, command: Command) -> Result<(), Unanswered> {
+        let document = Commanded { command, actor: Claimed };
         self.post::<Done>(&format!("/v1/runs/{run}/commands"), &document).await.map(drop)
     }
 
     /// Sets the halt switch.
-    pub async fn halt(self, on: bool, reason: &str, actor: &str) -> Result<(), Unanswered> {
-        let document = Halted { on, reason: reason.to_owned(), actor: actor.to_owned() };
+    pub async fn halt(self, on: bool, reason: &str) -> Result<(), Unanswered> {
+        let document = Halted { on, reason: reason.to_owned(), actor: Claimed };
         self.post::<Done>("/v1/halt", &document).await.map(drop)
     }
 
     /// Writes down something that belongs to no run.
-    pub async fn fact(
-        self,
-        actor: &str,
-        kind: &str,
-        data: Value,
-        state: Vec<StateChange>,
-    ) -> Result<(), Unanswered> {
-        let document = Fact { actor: actor.to_owned(), kind: kind.to_owned(), data, state };
+    pub async fn fact(self, kind: &str, data: Value, state: Vec<StateChange>) -> Result<(), Unanswered> {
+        let document = Fact { actor: Claimed, kind: kind.to_owned(), data, state };
         self.post::<Done>("/v1/facts", &document).await.map(drop)
     }
 

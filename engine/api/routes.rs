@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
@@ -52,6 +52,10 @@ pub(super) fn router(engine: Engine) -> Router {
         .with_state(engine)
 }
 
+/// The person at the other end of the connection, as the kernel knows them.
+#[derive(Debug, Clone)]
+pub(super) struct Peer(pub(super) String);
+
 /// A document, or an error in our own words.
 struct Document<T>(T);
 
@@ -80,32 +84,49 @@ async fn health(State(engine): State<Engine>) -> Json<Health> {
     })
 }
 
-async fn submit(State(engine): State<Engine>, Document(request): Document<Request>) -> Answer<Submitted> {
-    let run = engine.submit(request).await?;
+async fn submit(
+    State(engine): State<Engine>,
+    Extension(Peer(actor)): Extension<Peer>,
+    Document(request): Document<Request>,
+) -> Answer<Submitted> {
+    let run = engine.submit(Request { actor, ..request }).await?;
     Ok(Json(Submitted { run }))
 }
 
-async fn plan(State(engine): State<Engine>, Document(request): Document<Request>) -> Answer<Plan> {
-    Ok(Json(engine.plan(request).await?))
+async fn plan(
+    State(engine): State<Engine>,
+    Extension(Peer(actor)): Extension<Peer>,
+    Document(request): Document<Request>,
+) -> Answer<Plan> {
+    Ok(Json(engine.plan(Request { actor, ..request }).await?))
 }
 
 async fn command(
     State(engine): State<Engine>,
+    Extension(Peer(actor)): Extension<Peer>,
     Path(run): Path<String>,
     Document(commanded): Document<Commanded>,
 ) -> Answer<Done> {
     let run = RunId::new(run).map_err(|error| Error::invalid(error.to_string()))?;
-    engine.command(&run, commanded.command, &commanded.actor).await?;
+    engine.command(&run, commanded.command, &actor).await?;
     Ok(Json(Done {}))
 }
 
-async fn halt(State(engine): State<Engine>, Document(halted): Document<Halted>) -> Answer<Done> {
-    engine.halt(halted.on, &halted.reason, &halted.actor).await?;
+async fn halt(
+    State(engine): State<Engine>,
+    Extension(Peer(actor)): Extension<Peer>,
+    Document(halted): Document<Halted>,
+) -> Answer<Done> {
+    engine.halt(halted.on, &halted.reason, &actor).await?;
     Ok(Json(Done {}))
 }
 
-async fn fact(State(engine): State<Engine>, Document(fact): Document<Fact>) -> Answer<Done> {
-    engine.fact(&fact.actor, &fact.kind, fact.data, fact.state).await?;
+async fn fact(
+    State(engine): State<Engine>,
+    Extension(Peer(actor)): Extension<Peer>,
+    Document(fact): Document<Fact>,
+) -> Answer<Done> {
+    engine.fact(&actor, &fact.kind, fact.data, fact.state).await?;
     Ok(Json(Done {}))
 }
 

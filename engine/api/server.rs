@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use futures_util::FutureExt as _;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -13,8 +13,9 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
-use super::routes::router;
+use super::routes::{Peer, router};
 use super::socket::SocketPath;
+use crate::config::actor_of_peer;
 use crate::executor::Engine;
 
 /// More at once wait to be let in. Most of them wait for their turn to be worked on.
@@ -88,18 +89,21 @@ impl Server {
 }
 
 fn admit(connections: &mut JoinSet<()>, stream: UnixStream, router: &Router) {
-    if allowed(&stream) {
-        let serving = tokio::time::timeout(CONNECTION_TIMEOUT, converse(stream, router.clone()));
-        connections.spawn(async move { drop(serving.await) });
-    } else {
+    let Some(peer) = allowed(&stream) else {
         tracing::warn!("another user's process was turned away");
-    }
+        return;
+    };
+    let router = router.clone().layer(Extension(peer));
+    let serving = tokio::time::timeout(CONNECTION_TIMEOUT, converse(stream, router));
+    connections.spawn(async move { drop(serving.await) });
 }
 
-/// Root may do anything anyway; others only with what is theirs.
-fn allowed(stream: &UnixStream) -> bool {
+/// The person at the other end. Root may do anything anyway; others only with what is theirs. Asked before the other end can
+/// have said anything, so that its process is most likely still there.
+fn allowed(stream: &UnixStream) -> Option<Peer> {
     let own = rustix::process::getuid().as_raw();
-    stream.peer_cred().is_ok_and(|peer| peer.uid() == own || peer.uid() == 0)
+    let peer = stream.peer_cred().ok().filter(|peer| peer.uid() == own || peer.uid() == 0)?;
+    Some(Peer(actor_of_peer(peer.pid(), peer.uid())))
 }
 
 async fn converse(stream: UnixStream, router: Router) {

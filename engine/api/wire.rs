@@ -1,6 +1,7 @@
 //! The documents that cross the socket. Requests, commands and plans are [`crate::executor::request`]'s own.
 
-use serde::{Deserialize, Serialize};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::audit::StateChange;
@@ -14,12 +15,24 @@ pub(super) struct Submitted {
     pub(super) run: RunId,
 }
 
-/// A command and who gives it.
+/// A name that a client gives itself. Read past: the engine asks the kernel who is at the other end.
+#[derive(Debug, Default)]
+pub(super) struct Claimed;
+
+impl<'de> Deserialize<'de> for Claimed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| Self)
+    }
+}
+
+/// A command for a run.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Commanded {
     pub(super) command: Command,
-    pub(super) actor: String,
+    #[serde(default, skip_serializing)]
+    #[expect(dead_code, reason = "read past")]
+    pub(super) actor: Claimed,
 }
 
 /// The halt switch.
@@ -28,14 +41,18 @@ pub(super) struct Commanded {
 pub(super) struct Halted {
     pub(super) on: bool,
     pub(super) reason: String,
-    pub(super) actor: String,
+    #[serde(default, skip_serializing)]
+    #[expect(dead_code, reason = "read past")]
+    pub(super) actor: Claimed,
 }
 
 /// Something to be written down that belongs to no run.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Fact {
-    pub(super) actor: String,
+    #[serde(default, skip_serializing)]
+    #[expect(dead_code, reason = "read past")]
+    pub(super) actor: Claimed,
     pub(super) kind: String,
     pub(super) data: Value,
     pub(super) state: Vec<StateChange>,

@@ -100,7 +100,7 @@ fn table(settings: &Settings) -> Table {
         let origin = settings.file.as_ref().map(|file| file.display().to_string()).unwrap_or_default();
         row(&format!("secrets.directories.{}", directory.name), directory.path.display().to_string(), origin);
     }
-    row("actor", settings.actor.clone(), "login".to_owned());
+    row("actor", settings.actor.clone(), "kernel".to_owned());
     table
 }
 

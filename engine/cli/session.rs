@@ -38,6 +38,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub(crate) struct Session {
     place: Place,
     actor: String,
+    sudo_user: Option<String>,
     successor: Successor,
 }
 
@@ -83,7 +84,12 @@ impl Session {
             }
             wait.pause().await?;
         };
-        Ok(Self { place, actor: settings.actor.clone(), successor: Successor::of(context, settings) })
+        Ok(Self {
+            place,
+            actor: settings.actor.clone(),
+            sudo_user: settings.sudo_user.clone(),
+            successor: Successor::of(context, settings),
+        })
     }
 
     /// The engine of another process, which is begun in the background if there is none.
@@ -92,14 +98,24 @@ impl Session {
         settings.data.ensure()?;
         let (there, successor) = (There::of(settings), Successor::of(context, settings));
         there.find(&successor).await?;
-        Ok(Self { place: Place::There(there), actor: settings.actor.clone(), successor })
+        Ok(Self {
+            place: Place::There(there),
+            actor: settings.actor.clone(),
+            sudo_user: settings.sudo_user.clone(),
+            successor,
+        })
     }
 
     /// Whoever is the engine, if anybody is; begins none.
     pub(crate) fn onlooker(context: &Context) -> Result<Self, Error> {
         let settings = context.settings()?;
         let place = Place::There(There::of(settings));
-        Ok(Self { place, actor: settings.actor.clone(), successor: Successor::of(context, settings) })
+        Ok(Self {
+            place,
+            actor: settings.actor.clone(),
+            sudo_user: settings.sudo_user.clone(),
+            successor: Successor::of(context, settings),
+        })
     }
 
     /// Whether the engine is this process.
@@ -134,8 +150,7 @@ impl Session {
         match &self.place {
             Place::Here(here) => Ok(here.engine.command(run, command, &self.actor).await?),
             Place::There(there) => {
-                let ask =
-                    async |engine: Conversation| engine.command(run, command.clone(), &self.actor).await;
+                let ask = async |engine: Conversation| engine.command(run, command.clone()).await;
                 there.ask(&self.successor, false, ask).await
             }
         }
@@ -147,20 +162,26 @@ impl Session {
             Place::Here(here) => Ok(here.engine.halt(on, reason, &self.actor).await?),
             // To halt twice is to halt.
             Place::There(there) => {
-                let ask = async |engine: Conversation| engine.halt(on, reason, &self.actor).await;
+                let ask = async |engine: Conversation| engine.halt(on, reason).await;
                 there.ask(&self.successor, on, ask).await
             }
         }
     }
 
     /// Writes down something that belongs to no run.
-    pub(crate) async fn fact(&self, kind: &str, data: Value, state: Vec<StateChange>) -> Result<(), Error> {
+    pub(crate) async fn fact(
+        &self,
+        kind: &str,
+        mut data: Value,
+        state: Vec<StateChange>,
+    ) -> Result<(), Error> {
+        if let (Some(remark), Some(data)) = (&self.sudo_user, data.as_object_mut()) {
+            data.insert("sudo_user".to_owned(), Value::from(remark.as_str()));
+        }
         match &self.place {
             Place::Here(here) => Ok(here.engine.fact(&self.actor, kind, data, state).await?),
             Place::There(there) => {
-                let ask = async |engine: Conversation| {
-                    engine.fact(&self.actor, kind, data.clone(), state.clone()).await
-                };
+                let ask = async |engine: Conversation| engine.fact(kind, data.clone(), state.clone()).await;
                 there.ask(&self.successor, false, ask).await
             }
         }

@@ -98,6 +98,7 @@ impl Wish {
             runbook: source,
             parameters: given,
             actor: settings.actor.clone(),
+            sudo_user: settings.sudo_user.clone(),
             trigger: TriggerKind::Manual,
             reason: manner.reason.clone(),
             target: Some(settings.target.0.clone()),

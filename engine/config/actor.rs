@@ -1,4 +1,5 @@
-//! Who asks: the login user, also behind `sudo`. Knows no roles and grants nothing.
+//! Who asks: the login user as the kernel knows it, else the user of the process. Believes nothing that the environment or a
+//! client says (`USER`, `SUDO_USER`, a name in a request). Knows no roles and grants nothing.
 
 use std::path::Path;
 
@@ -8,46 +9,76 @@ const MAX_ACTOR_CHARACTERS: usize = 64;
 /// What the kernel says of a process that no login started.
 const NO_LOGIN: u32 = u32::MAX;
 
-/// What is known about who started this process.
-#[derive(Debug, Clone)]
+/// The field of `/proc/PID/stat` that tells when a process began, counted from the one after its name.
+const STARTED: usize = 19;
+
+/// What the kernel knows of a process.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Clues {
-    /// The user who logged in, set by the kernel once per session and out of reach of its programs.
-    pub(super) login_uid: Option<u32>,
-    /// The user this process runs as.
-    pub(super) uid: u32,
-    /// `SUDO_USER`; believed only from root, who could claim anything anyway.
-    pub(super) sudo_user: Option<String>,
+    /// The user who logged in. The kernel keeps it through `su` and `sudo`; a program without the right to set it (`pam_loginuid`
+    /// has it) cannot.
+    login_uid: Option<u32>,
+    /// The user the process runs as.
+    uid: u32,
 }
 
 impl Clues {
     /// Of this process.
-    pub(super) fn of_process(sudo_user: Option<String>) -> Self {
-        let login_uid = std::fs::read_to_string("/proc/self/loginuid")
-            .ok()
-            .and_then(|text| text.trim().parse().ok())
-            .filter(|uid| *uid != NO_LOGIN);
-        Self { login_uid, uid: rustix::process::getuid().as_raw(), sudo_user }
+    fn of_process() -> Self {
+        Self { login_uid: login_uid("self"), uid: rustix::process::getuid().as_raw() }
+    }
+
+    /// Of the process at the other end of a socket, as the kernel named it when it connected. Where its number is another's by
+    /// now, only the user counts.
+    fn of_peer(pid: Option<i32>, uid: u32) -> Self {
+        let login_uid = pid.filter(|pid| *pid > 0).and_then(|pid| {
+            let process = pid.to_string();
+            let began = started(&process)?;
+            let login = login_uid(&process)?;
+            (started(&process)? == began).then_some(login)
+        });
+        Self { login_uid, uid }
     }
 
     /// The name to write into entries.
-    pub(super) fn actor(&self, passwd: &str) -> String {
-        let behind_sudo = || self.sudo_user.clone().filter(|_| self.uid == 0);
-        let name = match self.login_uid {
-            Some(uid) if uid != 0 => name_of(passwd, uid),
-            _ => behind_sudo().unwrap_or_else(|| name_of(passwd, self.uid)),
-        };
-        clean(&name)
+    fn actor(self, passwd: &str) -> String {
+        clean(&name_of(passwd, self.login_uid.unwrap_or(self.uid)))
     }
 }
 
-/// The login user of this process.
-pub(super) fn of_process(sudo_user: Option<String>) -> String {
-    let passwd = std::fs::read_to_string(Path::new("/etc/passwd")).unwrap_or_default();
-    Clues::of_process(sudo_user).actor(&passwd)
+/// The person behind this process.
+pub(super) fn of_process() -> String {
+    Clues::of_process().actor(&passwd())
+}
+
+/// The person behind the process at the other end of a socket.
+pub fn of_peer(pid: Option<i32>, uid: u32) -> String {
+    Clues::of_peer(pid, uid).actor(&passwd())
+}
+
+/// What `SUDO_USER` says, where it is not the person that the kernel knows: a remark, since anybody may set it.
+pub(super) fn remark(sudo_user: Option<&str>, actor: &str) -> Option<String> {
+    sudo_user.map(clean).filter(|name| name != actor)
+}
+
+fn passwd() -> String {
+    std::fs::read_to_string(Path::new("/etc/passwd")).unwrap_or_default()
+}
+
+fn login_uid(process: &str) -> Option<u32> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/loginuid")).ok()?;
+    text.trim().parse().ok().filter(|uid| *uid != NO_LOGIN)
+}
+
+/// When a process began, in ticks since the machine did. Its name stands in parentheses and may hold any character.
+fn started(process: &str) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_whitespace().nth(STARTED)?.parse().ok()
 }
 
 /// The name behind a user id, or `uid:N`.
-pub(crate) fn name_of(passwd: &str, uid: u32) -> String {
+fn name_of(passwd: &str, uid: u32) -> String {
     let matching = passwd.lines().find_map(|line| {
         let mut fields = line.split(':');
         let name = fields.next()?;
@@ -68,33 +99,42 @@ mod tests {
 
     const PASSWD: &str = "root:x:0:0:root:/root:/bin/bash\nalice:x:1000:1000::/home/alice:/bin/sh\nbroken\n";
 
-    fn clues(login_uid: Option<u32>, uid: u32, sudo_user: Option<&str>) -> String {
-        Clues { login_uid, uid, sudo_user: sudo_user.map(str::to_owned) }.actor(PASSWD)
+    fn actor(login_uid: Option<u32>, uid: u32) -> String {
+        Clues { login_uid, uid }.actor(PASSWD)
     }
 
     #[test]
     fn the_actor_is_the_login_user_also_behind_sudo() {
-        assert_eq!(clues(None, 1000, None), "alice");
-        assert_eq!(clues(Some(1000), 0, None), "alice");
-        assert_eq!(clues(Some(1000), 0, Some("mallory")), "alice");
-        assert_eq!(clues(None, 0, Some("alice")), "alice");
-        assert_eq!(clues(Some(0), 0, Some("alice")), "alice");
-        assert_eq!(clues(Some(0), 0, None), "root");
-    }
-
-    #[test]
-    fn only_root_may_speak_for_another() {
-        assert_eq!(clues(None, 1000, Some("root")), "alice");
+        assert_eq!(actor(None, 1000), "alice");
+        assert_eq!(actor(Some(1000), 0), "alice");
+        assert_eq!(actor(Some(0), 1000), "root", "root logged in and became someone else");
+        assert_eq!(actor(None, 0), "root");
     }
 
     #[test]
     fn an_unknown_user_keeps_the_number() {
-        assert_eq!(clues(None, 4711, None), "uid:4711");
+        assert_eq!(actor(None, 4711), "uid:4711");
     }
 
     #[test]
-    fn names_hold_no_control_characters() {
-        assert_eq!(clues(None, 0, Some("al\u{1b}[31mice\n")), "al[31mice");
-        assert_eq!(clues(None, 0, Some("\n")), "unknown");
+    fn what_the_environment_says_is_a_remark_where_it_differs() {
+        assert_eq!(remark(Some("alice"), "root").as_deref(), Some("alice"));
+        assert_eq!(remark(Some("alice"), "alice"), None);
+        assert_eq!(remark(None, "root"), None);
+        assert_eq!(remark(Some("al\u{1b}[31mice\n"), "root").as_deref(), Some("al[31mice"));
+    }
+
+    #[test]
+    fn a_peer_is_known_by_its_process_and_else_by_its_user() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        let clues = Clues::of_peer(Some(own), 47_110);
+        assert_eq!(
+            clues.login_uid,
+            login_uid("self"),
+            "the kernel says the same of this process by its number"
+        );
+        for nobody in [None, Some(0), Some(-1), Some(i32::MAX)] {
+            assert_eq!(of_peer(nobody, 47_110), "uid:47110");
+        }
     }
 }

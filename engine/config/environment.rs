@@ -28,7 +28,7 @@ pub struct Environment {
     pub tmpdir: Option<PathBuf>,
     /// `XDG_RUNTIME_DIR`
     pub xdg_runtime_dir: Option<PathBuf>,
-    /// `SUDO_USER`
+    /// `SUDO_USER`, which anybody may set
     pub sudo_user: Option<String>,
     /// `RUNBOOK_SECRETS_KEY`, `RUNBOOK_SECRETS_PASSPHRASE`, `CREDENTIALS_DIRECTORY`
     pub secrets: Given,

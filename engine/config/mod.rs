@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
+pub use actor::of_peer as actor_of_peer;
 pub use audit::DEFAULT_QUOTA;
 pub use directory::{DataDirectory, SHARED};
 pub use environment::Environment;
@@ -58,8 +59,10 @@ pub struct Settings {
     pub target: (TargetName, Origin),
     /// How much runs may keep beside the audit log, bytes.
     pub quota: (u64, Origin),
-    /// The login user.
+    /// The person behind this process, as the kernel knows them.
     pub actor: String,
+    /// What `SUDO_USER` says, where that is somebody else: a remark, believed by nobody.
+    pub sudo_user: Option<String>,
     /// Where the key of the secrets comes from, and which outside stores there are.
     pub secrets: SecretsSettings,
     /// Who named the file with that key.
@@ -121,7 +124,8 @@ impl Settings {
             (None, None) => (local(), Origin::Default),
         };
         let quota = audit::quota(&file, path.as_deref(), &environment)?;
-        let actor = actor::of_process(environment.sudo_user.clone());
+        let actor = actor::of_process();
+        let sudo_user = actor::remark(environment.sudo_user.as_deref(), &actor);
         let (secrets, secrets_origin) = secrets::choose(flags, &file, path.as_deref(), &environment)?;
         Ok(Self {
             data,
@@ -131,6 +135,7 @@ impl Settings {
             target,
             quota,
             actor,
+            sudo_user,
             secrets,
             secrets_origin,
             environment,
@@ -181,12 +186,6 @@ fn local() -> TargetName {
 /// The targets of a `runbook.toml` with this text, without reading any file.
 pub fn targets_of(path: &Path, text: &str) -> Result<Vec<Target>, Error> {
     Ok(File::parse(path, text)?.targets(Some(path), &Environment::default()))
-}
-
-/// The login name behind a user id, for those who come over the socket.
-pub fn login_of(uid: u32) -> String {
-    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    actor::name_of(&passwd, uid)
 }
 
 #[cfg(test)]

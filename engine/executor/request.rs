@@ -20,8 +20,12 @@ pub struct Request {
     pub runbook: Source,
     /// Parameters as given; defaults are filled in at acceptance.
     pub parameters: Map<String, Value>,
-    /// The login name.
+    /// The person who asks. Never taken from a document: the engine asks the kernel who is at the other end.
+    #[serde(default, skip_serializing)]
     pub actor: String,
+    /// What `SUDO_USER` said to the one who asks, where it is somebody else: a remark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sudo_user: Option<String>,
     /// Why it is asked for.
     pub trigger: TriggerKind,
     /// The person's words.
@@ -50,7 +54,8 @@ impl Request {
             Value::Object(parameters) => parameters,
             _ => Map::new(),
         };
-        Self { reason: text(self.reason), dedupe: text(self.dedupe), parameters, lock, ..self }
+        let (reason, dedupe, sudo_user) = (text(self.reason), text(self.dedupe), text(self.sudo_user));
+        Self { reason, dedupe, sudo_user, parameters, lock, ..self }
     }
 }
 

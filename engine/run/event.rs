@@ -287,6 +287,9 @@ pub struct Accepted {
     /// The person's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What `SUDO_USER` said to the one who asked, where the kernel knows somebody else: a remark, acted on by nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sudo_user: Option<String>,
     /// A second request with the same key is the same run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dedupe: Option<String>,
