@@ -1,17 +1,16 @@
 //! Many commands at once on one data directory: all do their work, and of equal wishes one is carried out.
 
-use std::io::{Read as _, Write as _};
-use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::support::books::{self, ASKS};
 use crate::support::echo::Echo;
 use crate::support::engine::{Ended, Engine, Running, signal, until_idle};
 use crate::support::patience::{until, until_true};
 use crate::support::service::Service;
+use crate::support::socket::{hello, post};
 
 const HELLO: &str = r"
 format: 1
@@ -97,30 +96,6 @@ fn of_a_hundred_equal_commands_one_becomes_a_run_whoever_dies() {
     assert!(ended.iter().all(|ended| ended.stdout.trim() == run), "each is told which run it is");
 }
 
-/// Sends a request over the engine's socket; its status and document, or nothing if the engine died meanwhile.
-fn post(engine: &Engine, path: &str, document: &Value) -> Option<(u16, Value)> {
-    let mut stream = UnixStream::connect(engine.data().join("engine.sock")).ok()?;
-    let body = document.to_string();
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: engine\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    let status = head.split(' ').nth(1)?.parse().ok()?;
-    Some((status, serde_json::from_str(body).ok()?))
-}
-
-fn request(dedupe: &str) -> Value {
-    json!({
-        "runbook": { "file": "hello.yaml", "text": HELLO, "others": [] }, "parameters": {}, "actor": "tester",
-        "trigger": "api", "reason": null, "target": null, "dedupe": dedupe, "plan": null, "step_by_step": false,
-        "lock": "wait",
-    })
-}
-
 #[test]
 fn of_a_hundred_equal_requests_over_the_socket_one_becomes_a_run_whoever_dies() {
     let engine = Engine::new();
@@ -131,7 +106,7 @@ fn of_a_hundred_equal_requests_over_the_socket_one_becomes_a_run_whoever_dies() 
                 drop(engine.spawn(&["engine", "--data-dir", &engine.data().to_string_lossy()]));
             }
             std::thread::sleep(Duration::from_millis(50));
-            post(&engine, "/v1/plans", &request("a look")).map(drop)
+            post(&engine, "/v1/plans", &hello("a look")).map(drop)
         });
     };
     begin();
@@ -139,7 +114,7 @@ fn of_a_hundred_equal_requests_over_the_socket_one_becomes_a_run_whoever_dies() 
         let ask = |n: usize| {
             let (engine, over) = (&engine, &over);
             scope.spawn(move || {
-                let document = request(&format!("key {}", n % 5));
+                let document = hello(&format!("key {}", n % 5));
                 loop {
                     match post(engine, "/v1/runs", &document) {
                         Some((200, answer)) => return answer["run"].as_str().expect("a run").to_owned(),

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::support::books::HELLO;
 use crate::support::engine::{BINARY, Ended, Engine};
 use crate::support::service::Service;
 
@@ -60,13 +61,6 @@ fn looks(service: &Service) -> Vec<Look> {
         (line("config show"), "data_dir"),
     ]
 }
-
-const HELLO: &str = "format: 1
-runbook: hello
-summary: Say hello.
-steps:
-  - { id: hello, uses: core.log, with: { message: hello } }
-";
 
 const READS: &str = "format: 1
 runbook: reads

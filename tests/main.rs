@@ -26,6 +26,7 @@ mod input;
 mod journals;
 mod looking;
 mod output;
+mod people;
 mod plan;
 mod planted;
 mod quota;

@@ -15,7 +15,7 @@ use crate::error::{Error, Kind};
 use crate::executor::request::Command;
 use crate::model::ids::RunId;
 use crate::model::step_type::Catalogue;
-use crate::run::event::Answer;
+use crate::run::question::Answer;
 use crate::run::view::StepView;
 
 /// Between two looks at the log of another process.
@@ -242,8 +242,7 @@ impl<'a> Watching<'a> {
 
     fn may_answer(&self, step: &StepView) -> bool {
         let actor = self.context.settings().map(|settings| settings.actor.clone()).unwrap_or_default();
-        let may = |who: &[String]| who.is_empty() || who.contains(&actor);
-        step.status == "waiting" && step.waiting.as_ref().is_some_and(|question| may(&question.who))
+        step.status == "waiting" && step.waiting.as_ref().is_some_and(|question| question.may_answer(&actor))
     }
 
     /// Shows a question below what is drawn and waits for a line, unless one is waited for already.

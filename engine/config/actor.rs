@@ -77,6 +77,11 @@ fn started(process: &str) -> Option<u64> {
     fields.split_whitespace().nth(STARTED)?.parse().ok()
 }
 
+/// The name of a user of this machine, or `uid:N`.
+pub(super) fn name_of_user(uid: u32) -> String {
+    clean(&name_of(&passwd(), uid))
+}
+
 /// The name behind a user id, or `uid:N`.
 fn name_of(passwd: &str, uid: u32) -> String {
     let matching = passwd.lines().find_map(|line| {

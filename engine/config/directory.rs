@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Access;
 
 use super::Origin;
+use super::actor;
 use super::environment::Environment;
 use crate::error::Error;
 
@@ -79,8 +80,27 @@ impl DataDirectory {
             ))
             .hint("run it as its owner, or name another with --data-dir"));
         }
+        self.refuse_of_another()?;
         tighten(&self.path);
         Ok(())
+    }
+
+    /// Root may write anywhere, but what root writes into a directory of somebody else they could not read or change: their
+    /// next command would fail.
+    fn refuse_of_another(&self) -> Result<(), Error> {
+        let owner = std::fs::metadata(&self.path)
+            .map_err(|error| Error::file(&self.path, "look at the data directory", &error))?
+            .uid();
+        if owner == 0 || !rustix::process::geteuid().is_root() {
+            return Ok(());
+        }
+        let name = actor::name_of_user(owner);
+        let user = name.strip_prefix("uid:").map_or_else(|| name.clone(), |number| format!("'#{number}'"));
+        Err(Error::environment(format!(
+            "the data directory `{}` belongs to `{name}`, who could not use what root writes there",
+            self.path.display()
+        ))
+        .hint(format!("`sudo -u {user} runbook …` uses it as its owner, or name another with --data-dir")))
     }
 
     /// Whether something was ever kept there.

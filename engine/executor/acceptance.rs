@@ -50,12 +50,14 @@ pub(super) struct Parent {
     pub(super) run: RunId,
     /// The plugins that it was accepted with for its child runs; empty if an older engine accepted it.
     pub(super) plugins: Vec<(PluginName, Digest)>,
+    /// The person who asked for it, if that counts.
+    asked_by: Option<String>,
 }
 
 impl Parent {
     pub(super) fn of(run: RunId, accepted: &Accepted) -> Self {
         let plugins = if accepted.plugins_of_children { accepted.plugins.clone() } else { Vec::new() };
-        Self { run, plugins }
+        Self { run, plugins, asked_by: accepted.asked_by.clone() }
     }
 
     /// Whether a plugin of the catalogue is not the one this run was accepted with.
@@ -121,6 +123,10 @@ pub(super) async fn prepare(
         holds_no_secret(name.as_str(), &String::from_utf8_lossy(text)).map_err(Refusal::Runbook)?;
     }
     let plugins = plugins(&runbook, source, catalogue, parent.as_ref())?;
+    let asked_by = match &parent {
+        Some(parent) => parent.asked_by.clone(),
+        None => Some(request.actor.clone()),
+    };
     let accepted = Accepted {
         runbook: runbook.name.clone(),
         file: source.file.clone(),
@@ -131,6 +137,7 @@ pub(super) async fn prepare(
         trigger: request.trigger,
         trigger_data,
         reason: request.reason.clone(),
+        asked_by,
         sudo_user: request.sudo_user.clone(),
         dedupe: request.dedupe.clone(),
         target,

@@ -5,8 +5,12 @@ use super::refusal::Refusal;
 use super::request::Command;
 use crate::host::{Control, Stop};
 use crate::model::ids::StepPath;
-use crate::run::event::{Answer, Event, Settlement};
+use crate::run::event::{Event, Settlement};
+use crate::run::question::Answer;
 use crate::run::state::RunStatus;
+
+/// The step type that waits until a person says that something is done.
+const MANUAL: &str = "manual.step";
 
 /// Obeys, or says why not. What was obeyed is durable.
 pub(super) async fn obey(
@@ -63,17 +67,25 @@ async fn answered(
         let found: Vec<_> = all.iter().filter(|(at, _)| path.as_ref().is_none_or(|p| p == *at)).collect();
         match found.as_slice() {
             [] => Err(format!("run `{}` asks nothing{}", journal.run(), at_step(path.as_ref()))),
-            [(at, asked)] => Ok(((*at).clone(), asked.question.clone())),
+            [(at, asked)] => {
+                let manual = state.attempt(at, asked.attempt).is_some_and(|attempt| attempt.uses == MANUAL);
+                Ok(((*at).clone(), asked.question.clone(), manual))
+            }
             several => {
                 let steps: Vec<_> = several.iter().map(|(at, _)| format!("`{at}`")).collect();
                 Err(format!("several steps ask: name one of {} with --step", steps.join(", ")))
             }
         }
     });
-    let (path, question) = asked.map_err(Refusal::Conflict)?;
-    if !question.who.is_empty() && !question.who.iter().any(|who| who == actor) {
-        let who = question.who.join(", ");
-        return Err(Refusal::Conflict(format!("step `{path}` asks {who}, not `{actor}`")));
+    let (path, question, manual) = asked.map_err(Refusal::Conflict)?;
+    if let Some(why) = question.refusal(actor) {
+        let run = journal.run();
+        let how = match question.answerers() {
+            Some(may) if may.is_empty() => format!("`runbook runs cancel {run}` ends it"),
+            _ if manual => format!("with `runbook runs answer {run} --step {path} --done`"),
+            _ => format!("with `runbook runs approve {run} --step {path}`"),
+        };
+        return Err(Refusal::Conflict(format!("step `{path}`: {why} ({how})")));
     }
     if question.evidence && answer.yes && answer.text.as_deref().is_none_or(str::is_empty) {
         return Err(Refusal::Conflict(format!(

@@ -135,13 +135,14 @@ impl Journal {
         let status = inner.state.status();
         if version == 0 || status != before {
             let message = match event {
-                Event::Finished { message, .. } | Event::CallDoubted { message, .. } => message.as_str(),
-                Event::Left { reason } => reason.as_str(),
-                _ => "",
+                Event::Finished { message, .. } | Event::CallDoubted { message, .. } => message.clone(),
+                Event::Left { reason } => reason.clone(),
+                _ if status == RunStatus::Waiting => asks(&inner.state),
+                _ => String::new(),
             };
             status.word().clone_into(&mut inner.row.status);
             inner.row.finished_ms = matches!(status, RunStatus::Ended(_)).then_some(now_ms);
-            inner.row.message = super::words::shortened(message, MAX_ROW_MESSAGE_BYTES);
+            inner.row.message = super::words::shortened(&message, MAX_ROW_MESSAGE_BYTES);
             ready = ready.with_row(inner.row.clone())?;
         }
         Ok(self.audit.submit_ready(ready))
@@ -254,6 +255,14 @@ impl Ledger for Sketch {
     }
 
     fn note(&self, _path: &StepPath, _attempt: u32, _level: &'static str, _text: String) {}
+}
+
+/// What people are asked, and who may answer.
+fn asks(state: &State) -> String {
+    let asked = state.questions();
+    let Some((_, first)) = asked.first() else { return String::new() };
+    let more = if asked.len() > 1 { format!(" (and {} more)", asked.len() - 1) } else { String::new() };
+    format!("asks {}: {}{more}", first.question.answerers_in_words(), first.question.text)
 }
 
 /// A failure that an attempt could not even begin with.

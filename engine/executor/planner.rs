@@ -25,8 +25,9 @@ use crate::model::effect::FailureKind;
 use crate::model::ids::{Digest, RunId, RunbookName, Section, StepPath};
 use crate::model::runbook::Runbook;
 use crate::model::unknown::{holds_unknown, unknown};
-use crate::run::event::{Answer, EndStatus, Event, HeldWrite, Outcome, PlannedWrites};
+use crate::run::event::{EndStatus, Event, HeldWrite, Outcome, PlannedWrites};
 use crate::run::next::{Action, Ended, InFlight, Perform, StartChild, child_outcome, finish, next};
+use crate::run::question::{Answer, Question};
 use crate::run::state::{End, State};
 
 /// The most attempts of one plan, those of child runbooks included.
@@ -252,13 +253,18 @@ impl<'r> Simulation<'r> {
 
     /// People are supposed to say yes.
     fn answer_all(&self) -> Result<(), Refusal> {
-        let asked: Vec<StepPath> =
-            self.sketch.with(|state| state.questions().into_iter().map(|(path, _)| path.clone()).collect());
+        let asked: Vec<(StepPath, Question)> = self.sketch.with(|state| {
+            let all = state.questions().into_iter();
+            all.map(|(path, asked)| (path.clone(), asked.question.clone())).collect()
+        });
         if asked.is_empty() {
             return Err(Refusal::Internal("the plan waits for a person who is asked nothing".to_owned()));
         }
-        for path in asked {
-            self.overlay().assume(format!("that a person says yes at step `{path}`"));
+        for (path, question) in asked {
+            let who =
+                question.answerers().map(|_| format!(" (may answer: {})", question.answerers_in_words()));
+            let who = who.unwrap_or_default();
+            self.overlay().assume(format!("that a person says yes at step `{path}`{who}"));
             let answer = Answer { yes: true, text: None, by: "plan".to_owned() };
             self.take_in(&Event::Answered { path, answer })?;
         }

@@ -9,7 +9,8 @@ use crate::model::effect::FailureKind;
 use crate::model::grant::RunGrants;
 use crate::model::ids::{Digest, RunbookName, StepPath, TargetName};
 use crate::model::runbook::Risk;
-use crate::run::event::{Answer, EndStatus, Settlement, TriggerKind};
+use crate::run::event::{EndStatus, Settlement, TriggerKind};
+use crate::run::question::Answer;
 use crate::secrets::scrub;
 
 /// A wish: not yet durable.
@@ -55,7 +56,7 @@ impl Request {
             _ => Map::new(),
         };
         let (reason, dedupe, sudo_user) = (text(self.reason), text(self.dedupe), text(self.sudo_user));
-        Self { reason, dedupe, sudo_user, parameters, lock, ..self }
+        Self { parameters, sudo_user, reason, dedupe, lock, ..self }
     }
 }
 

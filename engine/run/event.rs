@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::question::{Answer, Question};
 use crate::model::effect::{Effect, Failure};
 use crate::model::grant::RunGrants;
 use crate::model::ids::{Digest, PluginName, RunId, RunbookName, StepPath, TargetName};
@@ -287,6 +288,10 @@ pub struct Accepted {
     /// The person's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The person who asked, who may not answer what the run asks of named people; none in a run that an older version
+    /// accepted, and in its child runs: there they may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_by: Option<String>,
     /// What `SUDO_USER` said to the one who asked, where the kernel knows somebody else: a remark, acted on by nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sudo_user: Option<String>,
@@ -437,32 +442,6 @@ pub enum Wait {
     Manual(Question),
     /// A person's confirmation of the next step (`--step`).
     Confirm(Question),
-}
-
-/// What a person is asked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Question {
-    /// The words.
-    pub text: String,
-    /// Login names that may answer; empty: anyone.
-    pub who: Vec<String>,
-    /// Whether evidence must come with the answer.
-    pub evidence: bool,
-    /// When it is too late, milliseconds since 1970.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deadline_ms: Option<u64>,
-}
-
-/// What a person says.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Answer {
-    /// Approved, done, or confirmed; else rejected.
-    pub yes: bool,
-    /// Words or evidence.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub text: Option<String>,
-    /// The login name.
-    pub by: String,
 }
 
 /// How a run ended.

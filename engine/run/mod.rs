@@ -4,6 +4,7 @@
 pub mod differences;
 pub mod event;
 pub mod next;
+pub mod question;
 pub mod state;
 pub mod view;
 

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 pub(crate) use book::{accepted, book, expr, id, path, plugin, text};
 
-use super::event::{Accepted, Answer, CallId, EndStatus, Event, Outcome, Settlement};
+use super::event::{Accepted, CallId, EndStatus, Event, Outcome, Settlement};
 use super::next::{Action, Ended, InFlight, Over, Perform, finish, next, over};
+use super::question::Answer;
 use super::state::State;
 use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::model::ids::{Digest, RunId, StepPath};

@@ -4,9 +4,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::differences::{Difference, differences};
-use super::event::{CallId, EndStatus, Outcome, Question, SkipReason};
+use super::event::{CallId, EndStatus, Outcome, SkipReason};
 use super::next::fate::{StepFate, fate, step_fate};
-use super::state::{Attempt, Check, Progress, RunStatus, State, Waiting};
+use super::question::Question;
+use super::state::{Asked, Attempt, Check, Progress, RunStatus, State, Waiting};
 use crate::model::effect::{Failure, FailureKind};
 use crate::model::ids::{RunId, RunbookName, Section, StepPath};
 use crate::model::runbook::{Runbook, Step};
@@ -39,6 +40,9 @@ pub struct RunView {
     /// What is not as it was before, as far as the run has looked; a run that succeeded left what it was asked to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_as_before: Vec<Difference>,
+    /// What people are asked: who may answer, and how.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub asked: Vec<Answering>,
     /// Its steps, as far as they are known.
     pub steps: Vec<StepView>,
 }
@@ -107,6 +111,40 @@ pub struct StepView {
     pub if_it_fails: Option<String>,
 }
 
+/// Who may answer a question, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Answering {
+    /// The step or item that asks.
+    pub path: StepPath,
+    /// The people who may; none: anyone; empty: nobody.
+    pub by: Option<Vec<String>>,
+    /// In words.
+    pub who: String,
+    /// The commands: yes, then no.
+    pub with: [String; 2],
+}
+
+impl Answering {
+    /// What is asked now. A question of `--step` comes before the attempt.
+    fn all(state: &State) -> Vec<Self> {
+        let run = state.run().map(RunId::as_str).unwrap_or_default();
+        let one = |(path, asked): (&StepPath, &Asked)| {
+            let attempt = state.attempt(path, asked.attempt);
+            let manual = attempt.is_some_and(|attempt| matches!(attempt.waiting, Some(Waiting::Manual(_))));
+            let (yes, no) = if manual {
+                (("answer", " --done"), ("answer", " --no"))
+            } else {
+                (("approve", ""), ("reject", ""))
+            };
+            let command = |(verb, flag)| format!("runbook runs {verb} {run} --step {path}{flag}");
+            let by = asked.question.answerers().map(|may| may.into_iter().map(str::to_owned).collect());
+            let who = asked.question.answerers_in_words();
+            Self { path: path.clone(), by, who, with: [command(yes), command(no)] }
+        };
+        state.questions().into_iter().map(one).collect()
+    }
+}
+
 /// What people are shown; with the runbook at hand also the steps that were not begun, and its words.
 pub fn view(runbook: Option<&Runbook>, state: &State) -> RunView {
     let end = state.end();
@@ -123,6 +161,7 @@ pub fn view(runbook: Option<&Runbook>, state: &State) -> RunView {
         locks_taken_by: state.lock_loss().map(|loss| loss.by.clone()),
         in_doubt: state.doubts().into_iter().filter_map(|call| doubt(state, call)).collect(),
         not_as_before: not_as_before(state),
+        asked: Answering::all(state),
         steps: paths(runbook, state).into_iter().map(|path| step_view(runbook, state, path)).collect(),
     }
 }

@@ -39,6 +39,7 @@ pub(crate) fn request(text: &str) -> Request {
         runbook: Source { file: "bench.yaml".to_owned(), text: text.to_owned(), others: Vec::new() },
         parameters: serde_json::Map::new(),
         actor: "bench".to_owned(),
+        sudo_user: None,
         trigger: TriggerKind::Api,
         reason: None,
         target: None,

@@ -11,5 +11,6 @@ pub(crate) mod memory;
 pub(crate) mod patience;
 pub(crate) mod proxy;
 pub(crate) mod service;
+pub(crate) mod socket;
 pub(crate) mod translator;
 pub(crate) mod vault;

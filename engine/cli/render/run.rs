@@ -128,16 +128,13 @@ impl Told<'_> {
         }
         for step in &self.view.steps {
             if let Some(question) = &step.waiting {
-                let who = if question.who.is_empty() {
-                    String::new()
-                } else {
-                    format!(" ({})", question.who.join(", "))
-                };
+                let who = crate::error::printable(&question.answerers_in_words());
                 let asked = crate::error::printable(&question.text);
                 text.push_str(&format!(
-                    "{} {}{who}: {asked}\n",
+                    "{} {}: {asked}\n  {} {who}\n",
                     paint.yellow("asked:"),
-                    paint.bold(&step.path.to_string())
+                    paint.bold(&step.path.to_string()),
+                    paint.dim("may answer:")
                 ));
             }
         }
@@ -257,7 +254,10 @@ fn failed(step: &StepView, paint: Paint) -> String {
 pub(crate) fn what(step: &StepView) -> String {
     let failure =
         step.failure.as_ref().filter(|_| step.status == "failed").map(|failure| failure.message.clone());
-    let question = step.waiting.as_ref().map(|question| question.text.clone());
+    let question = step.waiting.as_ref().map(|question| match question.answerers() {
+        None => question.text.clone(),
+        Some(_) => format!("{} (may answer: {})", question.text, question.answerers_in_words()),
+    });
     let words = failure.or_else(|| step.skipped.clone()).or(question).or_else(|| step.summary.clone());
     crate::error::printable(&words.unwrap_or_else(|| step.uses.clone()))
 }
@@ -268,7 +268,7 @@ pub(crate) mod tests {
     use crate::model::effect::{Failure, FailureKind};
     use crate::model::ids::RunbookName;
     use crate::run::differences::{Difference, What};
-    use crate::run::event::Question;
+    use crate::run::question::Question;
     use expect_test::expect;
 
     pub(crate) fn step(path: &str, status: &str) -> StepView {
@@ -305,6 +305,7 @@ pub(crate) mod tests {
             locks: Vec::new(),
             locks_taken_by: None,
             in_doubt: Vec::new(),
+            asked: Vec::new(),
             not_as_before: Vec::new(),
             steps,
         }
@@ -375,16 +376,17 @@ pub(crate) mod tests {
     fn who_waits_is_told_how_to_answer() {
         let question = Question {
             text: "Go on?".to_owned(),
-            who: vec!["alice".to_owned()],
-            evidence: false,
-            deadline_ms: None,
+            who: vec!["alice".to_owned(), "bob".to_owned()],
+            not_by: Some("bob".to_owned()),
+            ..Question::default()
         };
         let asked =
             StepView { waiting: Some(question), uses: "ask.person".to_owned(), ..step("ask", "waiting") };
         let view = RunView { finished_ms: None, ..run("waiting", vec![asked]) };
         let parameters = json!({});
         expect![[r"
-            asked: ask (alice): Go on?
+            asked: ask: Go on?
+              may answer: alice, not bob, who asked for the run
             next:
               runbook runs approve 0mabc000000001  let it go on
               runbook runs reject 0mabc000000001   do not

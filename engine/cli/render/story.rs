@@ -185,7 +185,9 @@ fn skipped(reason: &SkipReason) -> String {
 fn waits(wait: &Wait) -> String {
     match wait {
         Wait::Until(ms) => format!("until {}", time::of_day(*ms)),
-        Wait::Approval(question) | Wait::Manual(question) | Wait::Confirm(question) => question.text.clone(),
+        Wait::Approval(question) | Wait::Manual(question) | Wait::Confirm(question) => {
+            format!("{} (may answer: {})", question.text, question.answerers_in_words())
+        }
     }
 }
 

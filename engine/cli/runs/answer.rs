@@ -8,7 +8,7 @@ use super::command;
 use crate::error::Error;
 use crate::executor::request::Command;
 use crate::model::ids::StepPath;
-use crate::run::event;
+use crate::run::question;
 
 /// What every answer needs.
 #[derive(Debug, Args)]
@@ -83,6 +83,6 @@ fn answer(context: &Context, whom: Whom, yes: bool, word: &str) -> Ended {
     let path = whom.step.map(|step| step.parse::<StepPath>()).transpose();
     let path = path.map_err(|error| Error::usage(error.to_string()))?;
     let by = context.settings()?.actor.clone();
-    let answer = event::Answer { yes, text: whom.text, by };
+    let answer = question::Answer { yes, text: whom.text, by };
     command(context, &whom.run, Command::Answer { path, answer }, word)
 }

@@ -69,6 +69,7 @@ fn request(text: &str, parameters: &serde_json::Value) -> Request {
         runbook: Source { file: "hello.yaml".to_owned(), text: text.to_owned(), others: Vec::new() },
         parameters,
         actor: "tester".to_owned(),
+        sudo_user: None,
         trigger: TriggerKind::Manual,
         reason: None,
         target: None,

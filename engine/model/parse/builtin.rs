@@ -19,11 +19,15 @@ pub(super) fn step_type(uses: &Uses) -> Option<StepType> {
     let duration = json!({ "type": "string", "format": DURATION_FORMAT });
     let text = |about: &str| json!({ "type": "string", "minLength": 1, "description": about });
     let who = json!({
-        "description": "Login names or roles that may answer; anyone if left out.",
+        "description": "Login names that may answer; anyone if left out. The person who asked for the run is not among them, unless `self` is true.",
         "anyOf": [
             { "type": "array", "items": { "type": "string", "minLength": 1 }, "minItems": 1 },
             { "type": "string", "minLength": 1 },
         ],
+    });
+    let own = json!({
+        "type": "boolean",
+        "description": "With `who`: whether the person who asked for the run may answer, if `who` names them; no if left out.",
     });
     let answer = object(&json!({ "by": { "type": "string" }, "text": { "type": ["string", "null"] } }), &[]);
     let (name, summary, input, output) = match uses {
@@ -37,7 +41,7 @@ pub(super) fn step_type(uses: &Uses) -> Option<StepType> {
             "person",
             "Ask a person to approve or reject what comes next.",
             object(
-                &json!({ "question": text("What is asked."), "who": who, "timeout": duration }),
+                &json!({ "question": text("What is asked."), "who": who, "self": own, "timeout": duration }),
                 &["question"],
             ),
             answer,
@@ -46,7 +50,7 @@ pub(super) fn step_type(uses: &Uses) -> Option<StepType> {
             "step",
             "Show an instruction and wait until a person says that it is done.",
             object(
-                &json!({ "instruction": text("What to do."), "who": who, "evidence": { "type": "boolean" } }),
+                &json!({ "instruction": text("What to do."), "who": who, "self": own, "evidence": { "type": "boolean" } }),
                 &["instruction"],
             ),
             answer,

@@ -14,7 +14,8 @@ use crate::model::effect::{Failure, FailureKind};
 use crate::model::expression::{EvaluationError, Expression, Scope};
 use crate::model::ids::{Section, StepId, StepPath};
 use crate::model::runbook::{ForEach, Step};
-use crate::run::event::{Event, Question, SkipReason, Wait};
+use crate::run::event::{Event, SkipReason, Wait};
+use crate::run::question::Question;
 
 /// The most items of a `for_each`.
 pub const MAX_ITEMS: usize = 1000;
@@ -127,7 +128,7 @@ fn names(moment: &Moment<'_>, section: Section, expression: &Expression) -> Scop
 
 fn confirmation(step: &Step) -> Wait {
     let text = format!("run step `{}` ({})? {}", step.id, step.uses, step.summary);
-    Wait::Confirm(Question { text, who: Vec::new(), evidence: false, deadline_ms: None })
+    Wait::Confirm(Question { text, ..Question::default() })
 }
 
 /// Evaluates the items of a step, once.

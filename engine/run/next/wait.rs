@@ -12,7 +12,8 @@ use crate::model::duration::parse_duration;
 use crate::model::effect::{Failure, FailureKind};
 use crate::model::ids::{RunId, RunbookName};
 use crate::model::runbook::Uses;
-use crate::run::event::{Event, Outcome, Question, Wait};
+use crate::run::event::{Event, Outcome, Wait};
+use crate::run::question::Question;
 use crate::run::state::{Asked, Attempt, Waiting};
 
 /// An attempt under way that is decided here.
@@ -123,9 +124,13 @@ fn question(moment: &Moment<'_>, here: &UnderWay<'_>) -> Result<Wait, String> {
     let timeout_ms = duration(with, "timeout")?;
     let limit_ms = here.deadline_ms(moment);
     let deadline_ms = timeout_ms.map_or(limit_ms, |ms| moment.now_ms.saturating_add(ms).min(limit_ms));
+    let who = who(with)?;
+    let may_self = with.get("self").and_then(Value::as_bool).unwrap_or(false);
+    let asked_by = moment.state.accepted().and_then(|accepted| accepted.asked_by.clone());
     let question = Question {
         text: text.to_owned(),
-        who: who(with)?,
+        not_by: asked_by.filter(|_| !may_self && !who.is_empty()),
+        who,
         evidence: with.get("evidence").and_then(Value::as_bool).unwrap_or(false),
         deadline_ms: Some(deadline_ms),
     };

@@ -116,6 +116,8 @@ pub(crate) fn accepted(runbook: &Runbook) -> Accepted {
         trigger: TriggerKind::Manual,
         trigger_data: Value::Null,
         reason: Some("because".to_owned()),
+        asked_by: None,
+        sudo_user: None,
         dedupe: None,
         target: TargetName::new("local").unwrap(),
         grants: RunGrants::default(),

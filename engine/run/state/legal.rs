@@ -3,7 +3,8 @@
 use super::State;
 use super::progress::{Attempt, Progress, RecordedCall};
 use crate::model::ids::{Section, StepPath};
-use crate::run::event::{Answer, CallId, EndStatus, Event, Outcome, Wait};
+use crate::run::event::{CallId, EndStatus, Event, Outcome, Wait};
+use crate::run::question::Answer;
 
 type Legal = Result<(), String>;
 
@@ -238,10 +239,11 @@ fn wait_started(state: &State, path: &StepPath, attempt: u32, wait: &Wait) -> Le
 fn answered(state: &State, path: &StepPath, answer: &Answer) -> Legal {
     let progress = state.progress(path);
     let asked = progress.and_then(Progress::question).ok_or_else(|| format!("`{path}` asks nothing"))?;
-    let who = &asked.question.who;
-    ensure(who.is_empty() || who.contains(&answer.by), || {
-        format!("`{}` may not answer for `{path}`, only {}", answer.by, who.join(", "))
-    })?;
+    // In a plan nobody answers.
+    let refusal = if state.supposing { None } else { asked.question.refusal(&answer.by) };
+    if let Some(why) = refusal {
+        return Err(format!("`{path}`: {why}"));
+    }
     let evidence = answer.text.as_ref().is_some_and(|text| !text.trim().is_empty());
     ensure(!answer.yes || !asked.question.evidence || evidence, || {
         format!("`{path}` asks for evidence with the answer")

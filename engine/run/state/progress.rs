@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use crate::model::effect::Effect;
 use crate::model::ids::{Digest, RunId};
-use crate::run::event::{Answer, Outcome, Question, Settlement, SkipReason, Wait};
+use crate::run::event::{Outcome, Settlement, SkipReason, Wait};
+use crate::run::question::{Answer, Question};
 
 /// What is known of one step or item.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::{INTERRUPTED, State};
 use crate::model::effect::{Effect, Failure, FailureKind};
-use crate::run::event::{Answer, CallId, EndStatus, Event, Outcome, Question, Settlement, SkipReason, Wait};
+use crate::run::event::{CallId, EndStatus, Event, Outcome, Settlement, SkipReason, Wait};
+use crate::run::question::{Answer, Question};
 use crate::run::simulator::{accepted, answer, book, cancel, path, run_id};
 
 fn started(name: &str, attempt: u32) -> Event {
@@ -86,7 +87,7 @@ fn finished(status: EndStatus) -> Event {
 
 fn asks(name: &str) -> Event {
     let question =
-        Question { text: "?".to_owned(), who: vec!["kim".to_owned()], evidence: true, deadline_ms: None };
+        Question { text: "?".to_owned(), who: vec!["kim".to_owned()], evidence: true, ..Question::default() };
     Event::WaitStarted { path: path(name), attempt: 1, wait: Wait::Approval(question) }
 }
 
@@ -215,13 +216,13 @@ fn only_who_is_asked_may_answer() {
         path: path("a"),
         answer: Answer { yes: true, text: text.map(str::to_owned), by: by.to_owned() },
     };
-    asked_and(by("lee", Some("x")), "`lee` may not answer for `a`, only kim");
+    asked_and(by("lee", Some("x")), "`a`: kim must answer, not `lee`");
     asked_and(by("kim", Some(" ")), "`a` asks for evidence with the answer");
     asked_and(asks("a"), "`a` waits already");
     asked_and(intended("a", 0), "`a` waits");
     after_begin(&[started("a", 1), answer("a", true)], "`a` asks nothing");
     after_begin(&[&asked[..], &[answer("a", true), answer("a", true)]].concat(), "`a` asks nothing");
-    let question = Question { text: "?".to_owned(), who: Vec::new(), evidence: false, deadline_ms: None };
+    let question = Question { text: "?".to_owned(), ..Question::default() };
     let confirm = Event::WaitStarted { path: path("a"), attempt: 1, wait: Wait::Confirm(question) };
     after_begin(&[confirm.clone(), started("a", 1)], "nobody has confirmed `a`");
     after_begin(&[confirm.clone(), answer("a", false), started("a", 1)], "nobody has confirmed `a`");

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::model::ids::{Digest, Section, StepPath};
-use crate::run::event::{Answer, CallId, EndStatus, Event, Outcome, Question, Settlement, SkipReason, Wait};
+use crate::run::event::{CallId, EndStatus, Event, Outcome, Settlement, SkipReason, Wait};
+use crate::run::question::{Answer, Question};
 use crate::run::simulator::{accepted, book, path, run_id};
 use crate::run::state::State;
 
@@ -54,7 +55,7 @@ fn of_the_run() -> impl Strategy<Value = Event> {
 }
 
 fn of_a_step() -> impl Strategy<Value = Event> {
-    let question = || Question { text: "?".to_owned(), who: Vec::new(), evidence: false, deadline_ms: None };
+    let question = || Question { text: "?".to_owned(), ..Question::default() };
     let wait = prop_oneof![
         Just(Wait::Until(5)),
         Just(Wait::Approval(question())),

@@ -6,8 +6,9 @@ use serde_json::json;
 
 use crate::model::ids::RunbookName;
 use crate::model::runbook::{Step, Template, Uses};
-use crate::run::event::{Answer, EndStatus, Event, Outcome};
-use crate::run::simulator::{Simulator, answer, book, broken, cancel, child_of, ok, path};
+use crate::run::event::{EndStatus, Event, Outcome};
+use crate::run::question::Answer;
+use crate::run::simulator::{Simulator, accepted, answer, book, broken, cancel, child_of, ok, path};
 use crate::run::state::RunStatus;
 
 fn uses(step: &mut Step, uses: Uses, with: serde_json::Value) {
@@ -47,6 +48,29 @@ fn a_sleep_ends_with_its_time_or_its_run() {
     run.script("b", [broken()]);
     assert_eq!(run.run(), Some(EndStatus::Failed));
     assert_eq!(run.now_ms, crate::run::simulator::EPOCH_MS + 10);
+}
+
+#[test]
+fn who_asked_for_the_run_does_not_answer_unless_the_runbook_says_so() {
+    let ended = |asked_by: Option<&str>, ask: &serde_json::Value| {
+        let runbook = book(|book| {
+            uses(book.step("ask"), Uses::AskPerson, ask.clone());
+        });
+        let asked_by = asked_by.map(str::to_owned);
+        let accepted = crate::run::event::Accepted { asked_by, ..accepted(&runbook) };
+        let mut run = Simulator::accepted(runbook, accepted);
+        let answer = Answer { yes: true, text: None, by: "kim".to_owned() };
+        run.person(1000, Event::Answered { path: path("ask"), answer });
+        run.run()
+    };
+    let ask = |own: bool| json!({ "question": "?", "who": ["kim", "lee"], "self": own, "timeout": "10m" });
+    let anyone = json!({ "question": "?", "timeout": "10m" });
+    let (yes, no) = (Some(EndStatus::Succeeded), Some(EndStatus::Failed));
+    assert_eq!(ended(Some("kim"), &ask(false)), no, "nobody else answers");
+    assert_eq!(ended(Some("lee"), &ask(false)), yes);
+    assert_eq!(ended(Some("kim"), &ask(true)), yes);
+    assert_eq!(ended(Some("kim"), &anyone), yes, "without `who` anyone may answer");
+    assert_eq!(ended(None, &ask(false)), yes, "a run of an older version keeps its rule");
 }
 
 #[test]
