@@ -14,6 +14,7 @@ use crate::executor::emergency::{self, Emergency};
 /// Fences the engine of the data directory, then runs with a segment of the audit log of its own.
 pub(super) fn carry_out(context: &Context, wish: &Wish, reason: &str) -> Ended {
     let settings = context.settings()?;
+    settings.data.refuse_of_another()?;
     let main = settings.data.path.clone();
     let answers = context.wait(async { Ok(matches!(Client::new(&main).health().await, Ok(Some(_)))) })?;
     let begun = emergency::begin(&main, &settings.temporary(), answers)?;

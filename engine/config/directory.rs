@@ -86,11 +86,9 @@ impl DataDirectory {
     }
 
     /// Root may write anywhere, but what root writes into a directory of somebody else they could not read or change: their
-    /// next command would fail.
-    fn refuse_of_another(&self) -> Result<(), Error> {
-        let owner = std::fs::metadata(&self.path)
-            .map_err(|error| Error::file(&self.path, "look at the data directory", &error))?
-            .uid();
+    /// next command would fail. A directory that is not there is nobody's.
+    pub fn refuse_of_another(&self) -> Result<(), Error> {
+        let owner = std::fs::metadata(&self.path).map_or(0, |found| found.uid());
         if owner == 0 || !rustix::process::geteuid().is_root() {
             return Ok(());
         }

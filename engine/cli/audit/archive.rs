@@ -56,6 +56,7 @@ impl Archive {
     pub(super) fn run(self, context: &Context) -> Ended {
         let settings = context.settings()?;
         let dir = &settings.data.path;
+        settings.data.refuse_of_another()?;
         let _lock = alone(dir)?;
         let now_ms = clock::now_ms();
         let to = self.to.unwrap_or_else(|| {

@@ -38,6 +38,7 @@ pub(in crate::cli) struct Join {
 impl Join {
     pub(super) fn run(self, context: &Context) -> Ended {
         let settings = context.settings()?;
+        settings.data.refuse_of_another()?;
         let dir = &settings.data.path;
         let left = unjoined(settings);
         let segments = if self.segments.is_empty() {

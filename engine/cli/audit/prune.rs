@@ -30,6 +30,7 @@ impl Prune {
     pub(super) fn run(self, context: &Context) -> Ended {
         let settings = context.settings()?;
         let dir = &settings.data.path;
+        settings.data.refuse_of_another()?;
         let _lock = alone(dir)?;
         let before_ms = before_ms(clock::now_ms(), self.older_than);
         let pruned = audit::prune(dir, &settings.actor, before_ms)?;
