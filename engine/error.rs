@@ -31,6 +31,8 @@ pub enum Kind {
     Halted,
     /// Interrupted by a person.
     Interrupted,
+    /// The command was told to end (`TERM`, `HUP`) before the run it followed did.
+    Terminated,
 }
 
 impl Kind {
@@ -46,6 +48,7 @@ impl Kind {
             Self::Denied => exit::DENIED,
             Self::Halted => exit::HALTED,
             Self::Interrupted => exit::CANCELLED,
+            Self::Terminated => exit::TERMINATED,
         }
     }
 
@@ -55,7 +58,7 @@ impl Kind {
             Self::Internal => 500,
             Self::Usage | Self::Invalid => 400,
             Self::NotFound => 404,
-            Self::Conflict | Self::Interrupted => 409,
+            Self::Conflict | Self::Interrupted | Self::Terminated => 409,
             Self::Environment | Self::Directory | Self::Halted => 503,
             Self::Denied => 403,
         }
@@ -92,6 +95,8 @@ pub mod exit {
     pub const SKIPPED: u8 = 15;
     /// Cancelled, or left by its person.
     pub const CANCELLED: u8 = 130;
+    /// The command was told to end before its run did, which goes on without it: 128 and the number of `TERM`.
+    pub const TERMINATED: u8 = 143;
 
     /// Of a run that ended; `denied` and `halted` refine a failure whose cause they were.
     pub fn of_end(status: EndStatus, cause: Cause) -> u8 {
@@ -238,6 +243,7 @@ mod tests {
             (Kind::Denied, 13),
             (Kind::Halted, 14),
             (Kind::Interrupted, 130),
+            (Kind::Terminated, 143),
         ];
         for (kind, code) in codes {
             assert_eq!(kind.exit_code(), code, "{kind:?}");

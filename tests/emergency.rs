@@ -93,7 +93,7 @@ fn with_an_engine_that_hangs() {
     let book = engine.write("asks.yaml", &books::steps("read, restart", asks));
     let hangs = engine.spawn(&["run", &book, "-p", &service.parameter(), "--yes"]);
     engine.until_status("waiting");
-    hangs.signal("STOP");
+    hangs.signal_engine("STOP");
 
     let usual = engine.run(&["run", &book, "-p", &service.parameter(), "--yes", "--no-wait"]);
     assert_eq!(usual.code, 5, "{usual:?}");
@@ -101,7 +101,10 @@ fn with_an_engine_that_hangs() {
 
     let ended = restarts(&service, &engine);
     ended.says(&["was killed"]);
-    assert_eq!(hangs.wait().code, 128 + 9);
+    // Whoever followed a run of that engine is told why nobody carries it on.
+    let left = hangs.wait();
+    assert_eq!(left.code, 5, "{left:?}");
+    left.says(&["fenced", "audit join"]);
     joins(&engine, &engine.write("hello.yaml", HELLO));
 }
 
@@ -115,7 +118,7 @@ fn with_an_engine_that_hangs_between_stop_and_start() {
     let parameter = service.parameter();
     let hangs = engine.spawn(&["run", &book, "-p", &parameter, "--yes"]);
     proxy.wait();
-    hangs.signal("STOP");
+    hangs.signal_engine("STOP");
     engine.set("DOCKER_HOST", "");
     assert!(!service.is_running(1));
     let mark = service.events.mark();
@@ -123,7 +126,10 @@ fn with_an_engine_that_hangs_between_stop_and_start() {
     assert!(service.is_healthy(1) && service.is_healthy(2));
     let once = service.replicas().into_iter().map(|name| (name, 1)).collect();
     assert_eq!(service.events.count(mark, "start"), once);
-    assert_eq!(hangs.wait().code, 128 + 9);
+    // Whoever followed a run of that engine is told why nobody carries it on.
+    let left = hangs.wait();
+    assert_eq!(left.code, 5, "{left:?}");
+    left.says(&["fenced", "audit join"]);
 }
 
 /// One emergency run of `hello`; gives its segment.

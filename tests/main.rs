@@ -17,6 +17,7 @@ mod dependents;
 mod disk;
 mod docs;
 mod emergency;
+mod endings;
 mod forged;
 mod grants;
 mod handles;

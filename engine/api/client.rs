@@ -14,8 +14,9 @@ use serde_json::Value;
 use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 
+use super::patience::patiently;
 use super::socket::SocketPath;
-use super::wire::{Claimed, Commanded, Done, Fact, Halted, Health, Refused, Submitted};
+use super::wire::{Claimed, Commanded, Done, Fact, Halted, Health, News, Refused, Submitted};
 use crate::audit::StateChange;
 use crate::error::{Error, Kind};
 use crate::executor::request::{Command, Plan, Request};
@@ -97,19 +98,17 @@ impl Client {
 
     async fn connect(&self, patience: Duration) -> Result<Conversation, Silence> {
         let at = SocketPath::of(&self.data_dir).map_err(|_| Silence::Nobody)?;
-        let connecting = tokio::time::timeout(patience, UnixStream::connect(at.as_path()));
-        let stream = match connecting.await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(unconnected(&error)),
-            Err(_) => return Err(Silence::Hanging(None)),
+        let stream = match patiently(patience, UnixStream::connect(at.as_path())).await {
+            Some(Ok(stream)) => stream,
+            Some(Err(error)) => return Err(unconnected(&error)),
+            None => return Err(Silence::Hanging(None)),
         };
         let pid = stream.peer_cred().ok().and_then(|peer| peer.pid());
-        let greeting = Conversation::begin(stream, pid);
-        tokio::time::timeout(patience, greeting).await.unwrap_or(Err(Silence::Hanging(pid)))
+        patiently(patience, Conversation::begin(stream, pid)).await.unwrap_or(Err(Silence::Hanging(pid)))
     }
 }
 
-/// A connection to an engine that is well, for one question.
+/// A connection to an engine that is well, for one question, or for its news.
 pub struct Conversation {
     /// What it said of itself.
     pub health: Health,
@@ -159,6 +158,18 @@ impl Conversation {
         self.post::<Done>("/v1/facts", &document).await.map(drop)
     }
 
+    /// Waits until something later than `after` was written down, or the engine has nothing to tell for a while; how far its
+    /// log reaches then.
+    pub async fn news(&mut self, after: u64) -> Result<u64, Unanswered> {
+        let asked = exchange(
+            &mut self.sender,
+            request(&Method::GET, &format!("/v1/news?after={after}"), Bytes::new()),
+        );
+        let answer = patiently(ANSWER_TIMEOUT, asked).await.unwrap_or(Err(Silence::Hanging(self.pid)));
+        let answer = answer.map_err(|silence| Unanswered::Broken(silence.into()))?;
+        understood::<News>(&answer).map(|news| news.last)
+    }
+
     async fn post<T: DeserializeOwned>(
         mut self,
         path: &str,
@@ -167,8 +178,7 @@ impl Conversation {
         let body = serde_json::to_vec(document)
             .map_err(|error| Unanswered::Refused(Error::internal(error.to_string())))?;
         let asked = exchange(&mut self.sender, request(&Method::POST, path, body.into()));
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, asked).await;
-        let answer = answer.unwrap_or(Err(Silence::Hanging(self.pid)));
+        let answer = patiently(ANSWER_TIMEOUT, asked).await.unwrap_or(Err(Silence::Hanging(self.pid)));
         understood(&answer.map_err(|silence| Unanswered::Broken(silence.into()))?)
     }
 }

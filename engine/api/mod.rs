@@ -2,6 +2,7 @@
 //! nothing.
 
 pub mod client;
+pub mod patience;
 mod routes;
 pub mod server;
 mod socket;

@@ -1,10 +1,11 @@
 //! The routes: each translates one document into one call of the engine, and its answer back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, FromRequest, Path, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, Path, Query, State};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
@@ -13,7 +14,7 @@ use axum::{Extension, Json, Router};
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
-use super::wire::{Commanded, Done, Fact, Halted, Health, Refused, Submitted};
+use super::wire::{Commanded, Done, Fact, Halted, Health, Known, News, Refused, Submitted};
 use crate::error::{Error, Kind};
 use crate::executor::request::{Plan, Request};
 use crate::executor::{Engine, Refusal};
@@ -29,9 +30,23 @@ const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
 /// What a request puts around the values that are given with it, in levels: each value is held to its own limit later.
 const ENVELOPE_LEVELS: usize = 8;
 
+/// Those who follow a run and are told at once; the others look from time to time. Each takes one of the connections.
+const MAX_WATCHERS: usize = 64;
+
+/// Whoever waits for news for so long is told that there is none, and asks again.
+const NO_NEWS: Duration = Duration::from_secs(20);
+
 /// All of them. An engine with much to do still says that it is well.
 pub(super) fn router(engine: Engine) -> Router {
     let turns = Arc::new(Semaphore::new(MAX_AT_WORK));
+    let watchers = Arc::new(Semaphore::new(MAX_WATCHERS));
+    let news = move |State(engine): State<Engine>, Query(known): Query<Known>| {
+        let place = Arc::clone(&watchers).try_acquire_owned();
+        async move {
+            let _place = place.map_err(|_| Error::new(Kind::Conflict, "too many follow runs already"))?;
+            tell_news(&engine, known.after).await
+        }
+    };
     let one_of_few = move |request: axum::extract::Request, next: Next| {
         let turns = Arc::clone(&turns);
         async move {
@@ -48,6 +63,7 @@ pub(super) fn router(engine: Engine) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .route_layer(from_fn(one_of_few))
         .route("/v1/health", get(health))
+        .route("/v1/news", get(news))
         .fallback(nowhere)
         .with_state(engine)
 }
@@ -128,6 +144,25 @@ async fn fact(
 ) -> Answer<Done> {
     engine.fact(&actor, &fact.kind, fact.data, fact.state).await?;
     Ok(Json(Done {}))
+}
+
+/// As soon as there is something later. Why the log takes nothing more is news, too.
+async fn tell_news(engine: &Engine, after: u64) -> Answer<News> {
+    let mut committed = engine.audit().committed();
+    let later = async {
+        if *committed.borrow_and_update() <= after && engine.audit().failure().is_none() {
+            tokio::select! {
+                _ = committed.changed() => {}
+                () = engine.leaving() => {}
+            }
+        }
+    };
+    let _ = tokio::time::timeout(NO_NEWS, later).await;
+    match engine.audit().failure() {
+        Some(failure) => Err(Refusal::Audit(failure).into()),
+        None if engine.is_leaving() => Err(Refusal::Leaving.into()),
+        None => Ok(Json(News { last: *committed.borrow() })),
+    }
 }
 
 async fn nowhere() -> Refused {

@@ -72,6 +72,18 @@ pub struct Health {
     pub leaving: bool,
 }
 
+/// What one has read who asks for news.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Known {
+    pub(super) after: u64,
+}
+
+/// How far the audit log reaches.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct News {
+    pub(super) last: u64,
+}
+
 /// Nothing to tell but that it was done.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Done {}

@@ -1,11 +1,12 @@
 //! What every command is given: settings, output, a runtime if it needs one. Knows no command.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::future::Future;
 use std::path::PathBuf;
 
 use tokio::runtime::Builder;
 
+use crate::cli::launch::Launched;
 use crate::cli::output::Output;
 use crate::config::{Flags, Settings};
 use crate::error::Error;
@@ -24,6 +25,8 @@ pub(crate) struct Context {
     flags: Flags,
     settings: OnceCell<Settings>,
     keeper: OnceCell<Keeper>,
+    /// An engine that starts beside this command.
+    early: RefCell<Option<Launched>>,
     /// Where everything is written.
     pub(crate) out: Output,
 }
@@ -31,7 +34,7 @@ pub(crate) struct Context {
 impl Context {
     /// Reads nothing yet.
     pub(crate) fn new(flags: Flags, out: Output) -> Self {
-        Self { flags, settings: OnceCell::new(), keeper: OnceCell::new(), out }
+        Self { flags, settings: OnceCell::new(), keeper: OnceCell::new(), early: RefCell::default(), out }
     }
 
     /// Flags, environment and file, read once.
@@ -45,7 +48,8 @@ impl Context {
 
     /// The same with another data directory, but with the secrets of this one: an emergency needs them, too.
     pub(crate) fn at(&self, data_dir: PathBuf) -> Self {
-        let flags = Flags { data_dir: Some(data_dir), ..self.flags.clone() };
+        let main = self.settings().ok().map(|settings| settings.data.path.clone());
+        let flags = Flags { data_dir: Some(data_dir), secrets_of: main, ..self.flags.clone() };
         let keeper = self.keeper().map(OnceCell::from).unwrap_or_default();
         Self { keeper, ..Self::new(flags, self.out.again()) }
     }
@@ -53,8 +57,19 @@ impl Context {
     /// The secrets; what was decrypted for one part of a command need not be for the next.
     pub(crate) fn keeper(&self) -> Result<Keeper, Error> {
         let settings = self.settings()?;
-        let made = || Keeper::new(&settings.data.path, settings.secrets.clone());
+        let data_dir = self.flags.secrets_of.as_ref().unwrap_or(&settings.data.path);
+        let made = || Keeper::new(data_dir, settings.secrets.clone());
         Ok(self.keeper.get_or_init(made).clone())
+    }
+
+    /// Keeps an engine that starts beside this command until somebody asks for one.
+    pub(crate) fn keep(&self, early: Launched) {
+        self.early.replace(Some(early));
+    }
+
+    /// The engine that started beside this command, if nobody has asked for it yet.
+    pub(crate) fn early(&self) -> Option<Launched> {
+        self.early.take()
     }
 
     /// What the flags said.
@@ -94,7 +109,7 @@ impl Context {
         on(Builder::new_current_thread(), future)
     }
 
-    /// Runs a future beside an engine, which works on as many threads as there are cores.
+    /// Runs an engine, which works on as many threads as there are cores.
     #[expect(clippy::unused_self, reason = "only a command may start a runtime")]
     pub(crate) fn wait_many<T>(&self, future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         on(Builder::new_multi_thread(), future)

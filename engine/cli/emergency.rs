@@ -25,7 +25,7 @@ pub(super) fn carry_out(context: &Context, wish: &Wish, reason: &str) -> Ended {
         "reason": reason, "data_dir": main, "fenced": begun.fenced, "killed": begun.killed, "engine_answered": answers,
         "announced": begun.announced,
     });
-    let ended = there.wait_many(async {
+    let ended = there.wait(async {
         let session = Session::open(&there).await?;
         let ended = async {
             session.fact("emergency.begun", fact, Vec::new()).await?;

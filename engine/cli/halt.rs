@@ -69,7 +69,7 @@ fn some_words(text: &str) -> Result<String, &'static str> {
 }
 
 fn set(context: &Context, on: bool, reason: &str) -> Ended {
-    context.wait_many(async {
+    context.wait(async {
         let session = Session::open(context).await?;
         let result = session.halt(on, reason).await;
         session.close().await;

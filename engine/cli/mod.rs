@@ -8,9 +8,12 @@ mod context;
 mod doctor;
 mod emergency;
 mod engine;
+mod feed;
 mod follow;
 mod guard;
 mod halt;
+mod launch;
+mod line;
 mod list;
 mod new;
 mod output;
@@ -27,7 +30,6 @@ mod session;
 mod show;
 mod signals;
 mod state;
-mod successor;
 mod validate;
 mod watching;
 mod wish;
@@ -61,7 +63,7 @@ Examples:
 Exit codes:
   0 succeeded · 1 internal · 2 usage · 3 invalid runbook or input · 4 environment (Docker, disk, permissions)
   5 data directory busy or damaged · 10 failed · 11 rolled back · 12 in doubt or stuck · 13 denied · 14 halted
-  15 skipped (nothing applied) · 130 cancelled";
+  15 skipped (nothing applied) · 130 cancelled · 143 told to end before its run did";
 
 /// Runbooks whose every effect is granted, written down before it acts, and verifiable afterwards.
 #[derive(Debug, Parser)]
@@ -148,6 +150,14 @@ impl Command {
         )
     }
 
+    /// Whose secrets it uses, if not those of its own data directory.
+    fn secrets_of(&self) -> Option<PathBuf> {
+        match self {
+            Self::Engine(engine) => engine.secrets_of.clone(),
+            _ => None,
+        }
+    }
+
     fn run(self, context: &Context) -> Ended {
         match self {
             Self::Run(command) => command.run(context),
@@ -182,7 +192,13 @@ pub fn main() -> ExitCode {
         Err(error) => return ExitCode::from(misunderstood(&error, &arguments, &environment)),
     };
     trace(cli.global.verbose);
-    let flags = Flags { data_dir: cli.global.data_dir, config: cli.global.config, target: cli.global.target };
+    let flags = Flags {
+        data_dir: cli.global.data_dir,
+        config: cli.global.config,
+        target: cli.global.target,
+        verbose: cli.global.verbose,
+        secrets_of: cli.command.secrets_of(),
+    };
     let context = Context::new(flags, Output::new(cli.global.output, cli.global.color, &environment));
     if cli.command.tells_of_the_world() {
         guard::learn(&context);

@@ -3,8 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
+use crate::api::patience::Ran;
 use crate::error::{Error, Kind};
 use crate::executor::lock_file;
 
@@ -14,37 +13,45 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(12);
 /// How long a command waits in all while engines follow each other, or one ends that says so.
 const LONGEST_PATIENCE: Duration = Duration::from_mins(2);
 
+/// How often a command that waits for the engine looks whether that one is stopped.
+pub(super) const LOOK: Duration = Duration::from_millis(300);
+
+/// What remains where the engine is of no use.
+pub(super) const EMERGENCY: &str = "if it cannot wait: `runbook run … --emergency --reason WHY`";
+
 /// Between two looks, at first and at most.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(160);
 
 /// Waits for one's turn. Many short-lived engines may follow each other; only one that stays silent is given up.
 pub(super) struct Wait<'d> {
     data_dir: &'d Path,
     holder: Option<u32>,
-    since: Instant,
-    began: Instant,
+    silent: Ran,
+    waited: Ran,
     pause: Duration,
 }
 
 impl<'d> Wait<'d> {
     pub(super) fn new(data_dir: &'d Path) -> Self {
-        let now = Instant::now();
-        Self { data_dir, holder: None, since: now, began: now, pause: PAUSE }
+        Self { data_dir, holder: None, silent: Ran::default(), waited: Ran::default(), pause: PAUSE }
     }
 
     /// The engine has said that it ends, or something else shows that it is well.
     pub(super) fn heard(&mut self) {
-        self.since = Instant::now();
+        self.silent = Ran::default();
     }
 
     pub(super) async fn pause(&mut self) -> Result<(), Error> {
         let holder = lock_file::holder(self.data_dir);
         if holder != self.holder {
-            (self.holder, self.since) = (holder, Instant::now());
+            self.holder = holder;
+            self.heard();
             self.pause = PAUSE;
         }
-        if self.since.elapsed() >= PATIENCE || self.began.elapsed() >= LONGEST_PATIENCE {
+        self.silent.look();
+        self.waited.look();
+        if self.silent.so_far() >= PATIENCE || self.waited.so_far() >= LONGEST_PATIENCE {
             return Err(self.busy());
         }
         tokio::time::sleep(self.pause).await;
@@ -58,7 +65,6 @@ impl<'d> Wait<'d> {
             "the data directory `{}` is held{holder}, which takes no requests",
             self.data_dir.display()
         );
-        Error::new(Kind::Directory, message)
-            .hint("try again in a moment; if it cannot wait: `runbook run … --emergency --reason WHY`")
+        Error::new(Kind::Directory, message).hint(format!("try again in a moment; {EMERGENCY}"))
     }
 }

@@ -1,19 +1,24 @@
 //! `runbook run`: does what a runbook says, now, and shows it.
 
+use std::time::Duration;
+
 use clap::Args;
 use serde_json::json;
 
 use super::Ended;
 use super::context::Context;
-use super::emergency;
 use super::render::{self, value};
 use super::session::Session;
+use super::signals::Signals;
 use super::watching::{Display, Watching};
 use super::wish::{Given, Manner, Wish};
+use super::{emergency, launch};
+use crate::api::patience::patiently;
 use crate::error::{Error, Kind, exit};
 use crate::executor::request::Plan;
 use crate::host::STALE;
 use crate::model::grant::Grants;
+use crate::model::ids::RunId;
 use crate::model::runbook::Risk;
 
 /// Do what a runbook says
@@ -27,7 +32,8 @@ use crate::model::runbook::Risk;
 
 On a terminal a run that writes shows its plan and asks; elsewhere it goes ahead, unless its risk is high: then it
 needs --yes. The run does exactly what you confirmed; if something changed while you read the plan, you are shown what,
-and asked again. Ctrl-C stops it at the next safe point and asks what is to become of it.")]
+and asked again. Ctrl-C stops it at the next safe point and asks what is to become of it. TERM, HUP, Ctrl-Z and a closed
+terminal end or stop this command, not the run: told to end, it waits 8 s, says where the run goes on, and exits with 143.")]
 pub(super) struct Run {
     /// A name of the library or of the folder `runbooks`, or a file
     #[arg(value_name = "NAME|FILE")]
@@ -40,6 +46,9 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn run(self, context: &Context) -> Ended {
+        if !self.manner.emergency {
+            launch::early(context);
+        }
         let wish = Wish::new(context, &self.runbook, &self.given, &self.manner)?;
         carry_out(context, &wish, &self.manner)
     }
@@ -51,28 +60,22 @@ pub(super) fn carry_out(context: &Context, wish: &Wish, manner: &Manner) -> Ende
         return emergency::carry_out(context, wish, emergency::reason(manner.reason.as_ref())?);
     }
     let asks = must_ask(context, wish, manner)?;
-    context.wait_many(async {
-        let session = if manner.detach {
-            Session::open_elsewhere(context).await?
-        } else {
-            Session::open(context).await?
-        };
+    context.wait(async {
+        let session = Session::open(context).await?;
         let ended = on(context, &session, wish, (asks, manner.detach)).await;
         session.close().await;
         ended
     })
 }
 
-async fn on(context: &Context, session: &Session, wish: &Wish, (asks, detach): (bool, bool)) -> Ended {
+async fn on(context: &Context, session: &Session<'_>, wish: &Wish, (asks, detach): (bool, bool)) -> Ended {
     if !asks {
         return begin(context, session, wish, detach).await.map(|begun| begun.exit_code);
     }
     let mut plan = session.plan(&wish.request).await?;
     let mut left = "nothing was done";
     loop {
-        if !confirmed(context, wish, &plan) {
-            return Err(Error::new(Kind::Interrupted, left));
-        }
+        confirmed(context, wish, &plan, left).await?;
         match turn(context, session, wish, (&plan, detach)).await? {
             Turn::Over(exit_code) => return Ok(exit_code),
             Turn::Moved { now, begun } => {
@@ -94,13 +97,16 @@ enum Turn {
     Moved { now: Box<Plan>, begun: bool },
 }
 
+/// A command that is told to end while it asks for a run waits so long for the answer.
+const LAST_WORD: Duration = Duration::from_secs(5);
+
 /// How often a request is sent again because containers crash and start in between by themselves.
 const MAX_TRIES: u32 = 5;
 
 /// Carries out what a person said yes to, unless the world has moved.
 async fn turn(
     context: &Context,
-    session: &Session,
+    session: &Session<'_>,
     wish: &Wish,
     (plan, detach): (&Plan, bool),
 ) -> Result<Turn, Error> {
@@ -159,11 +165,12 @@ pub(super) struct Begun {
 
 pub(super) async fn begin(
     context: &Context,
-    session: &Session,
+    session: &Session<'_>,
     wish: &Wish,
     detach: bool,
 ) -> Result<Begun, Error> {
-    let run = session.submit(&wish.request).await?;
+    let mut signals = Signals::listen()?;
+    let run = accepted(session, wish, &mut signals).await?;
     if detach {
         if context.out.is_json() {
             context
@@ -176,12 +183,38 @@ pub(super) async fn begin(
         return Ok(Begun { exit_code: exit::SUCCEEDED, moved: false });
     }
     let watching = Watching::new(context, session, run.clone(), Display::of(context))?;
-    let follower = watching.until_rest(&run).await?;
+    let follower = watching.until_rest(&run, &mut signals).await?;
     conclude(context, &follower);
     let view = follower.view();
     let failures = view.steps.iter().filter_map(|step| step.failure.as_ref());
     let moved = view.status == "failed" && failures.into_iter().any(|failure| failure.code == STALE);
     Ok(Begun { exit_code: follower.exit_code(), moved })
+}
+
+/// Asks for the run. Whoever interrupts this command meanwhile is not left to wonder whether it was accepted.
+async fn accepted(session: &Session<'_>, wish: &Wish, signals: &mut Signals) -> Result<RunId, Error> {
+    let asked = session.submit(&wish.request);
+    tokio::pin!(asked);
+    tokio::select! {
+        run = &mut asked => return run,
+        told = signals.next() => {
+            session.hurry();
+            let answer = tokio::select! {
+                answer = patiently(LAST_WORD, &mut asked) => answer,
+                _ = signals.next() => None,
+            };
+            let kind = told.kind();
+            Err(match answer {
+                Some(Ok(run)) => {
+                    Error::new(kind, format!("run `{run}` was accepted and goes on without this command"))
+                        .hint(format!("`runbook runs watch {run}` follows it, `runbook runs cancel {run}` ends it"))
+                }
+                Some(Err(error)) => error,
+                None => Error::new(kind, "the engine has not said whether it accepts the run")
+                    .hint("`runbook runs list` shows it if it does"),
+            })
+        }
+    }
 }
 
 /// Whether nothing in the plan rests on what cannot be known before.
@@ -227,7 +260,8 @@ fn writes(grants: &Grants) -> bool {
         || !grants.http.is_empty()
 }
 
-fn confirmed(context: &Context, wish: &Wish, plan: &Plan) -> bool {
+/// Shows the plan and asks; whoever interrupts or ends this command meanwhile says no.
+async fn confirmed(context: &Context, wish: &Wish, plan: &Plan, left: &str) -> Result<(), Error> {
     let out = &context.out;
     out.talk_raw(&render::plan::plan(plan, out.talk_paint, out.table_width()));
     let environment =
@@ -235,9 +269,19 @@ fn confirmed(context: &Context, wish: &Wish, plan: &Plan) -> bool {
     if let Some(environment) = environment {
         out.talk(format!("\n{} {environment}", out.talk_paint.yellow("environment:")));
     }
-    if wish.runbook.risk != Risk::High {
-        return out.confirm("\ngo ahead?");
-    }
+    let (out, high) = (out.again(), wish.runbook.risk == Risk::High);
     let name = wish.parameters.get("service").map_or_else(|| wish.runbook.name.to_string(), value::short);
-    out.ask(&format!("\nthe risk is high: type `{name}` to go ahead:")).is_some_and(|answer| answer == name)
+    let asked = tokio::task::spawn_blocking(move || {
+        if !high {
+            return out.confirm("\ngo ahead?");
+        }
+        out.ask(&format!("\nthe risk is high: type `{name}` to go ahead:"))
+            .is_some_and(|answer| answer == name)
+    });
+    let mut signals = Signals::listen()?;
+    let kind = tokio::select! {
+        yes = asked => if yes.unwrap_or(false) { return Ok(()) } else { Kind::Interrupted },
+        told = signals.next() => told.kind(),
+    };
+    Err(Error::new(kind, left))
 }

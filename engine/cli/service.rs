@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::Ended;
 use super::context::Context;
+use super::launch;
 use super::run::carry_out;
 use super::wish::{Given, Manner, Wish};
 
@@ -291,6 +292,9 @@ fn split(texts: Vec<String>) -> (Map<String, Value>, Vec<String>) {
 
 fn shorthand(context: &Context, runbook: &str, whom: &Whom, mut pairs: Vec<(&str, String)>) -> Ended {
     pairs.push(("service", whom.service.clone()));
+    if !whom.manner.emergency {
+        launch::early(context);
+    }
     let wish = Wish::new(context, runbook, &Given::of(pairs), &whom.manner)?;
     carry_out(context, &wish, &whom.manner)
 }

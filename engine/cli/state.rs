@@ -173,7 +173,7 @@ fn value_of(text: String) -> Result<Value, Error> {
 }
 
 fn change(context: &Context, kind: &str, data: &Value, change: StateChange) -> Ended {
-    context.wait_many(async {
+    context.wait(async {
         let session = Session::open(context).await?;
         let result = session.fact(kind, data.clone(), vec![change]).await;
         session.close().await;

@@ -1,5 +1,6 @@
 //! Watching a run until it rests: shows it, passes on a person's answers, and what their Ctrl-C means.
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -10,6 +11,7 @@ use super::follow::{Follower, Happening, Standing};
 use super::render::{story, tree};
 use super::session::Session;
 use super::signals::{Signals, Told};
+use crate::api::patience::Ran;
 use crate::clock;
 use crate::error::{Error, Kind};
 use crate::executor::request::Command;
@@ -26,6 +28,12 @@ const FRAME: Duration = Duration::from_millis(100);
 
 /// Between two looks whether there still is an engine.
 const REVIVE_EVERY: Duration = Duration::from_secs(2);
+
+/// A command that was told to end (`TERM`, `HUP`) waits so long for its run to rest. Those who run it tend to kill it after ten.
+const TERMINATE_PATIENCE: Duration = Duration::from_secs(8);
+
+/// A command that was interrupted, with nobody to ask what is to become of the run, waits so long for it to come to a safe point.
+const INTERRUPT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A run queued for longer is told to wait.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(1);
@@ -59,7 +67,7 @@ impl Display {
 /// One run, one watcher.
 pub(crate) struct Watching<'a> {
     context: &'a Context,
-    session: &'a Session,
+    session: &'a Session<'a>,
     follower: Follower,
     catalogue: Catalogue,
     display: Display,
@@ -72,7 +80,9 @@ pub(crate) struct Watching<'a> {
     asked: Asked,
     /// Whether Ctrl-C is about the run or only about watching it.
     owner: bool,
-    interrupted: bool,
+    interrupted: Option<Ran>,
+    /// Since when this command is to end.
+    terminated: Option<Ran>,
     since: Instant,
     told_of_queue: bool,
 }
@@ -89,7 +99,7 @@ enum Asked {
 impl<'a> Watching<'a> {
     pub(crate) fn new(
         context: &'a Context,
-        session: &'a Session,
+        session: &'a Session<'a>,
         run: RunId,
         display: Display,
     ) -> Result<Self, Error> {
@@ -106,7 +116,8 @@ impl<'a> Watching<'a> {
             typing: JoinSet::new(),
             asked: Asked::Nothing,
             owner: true,
-            interrupted: false,
+            interrupted: None,
+            terminated: None,
             since: Instant::now(),
             told_of_queue: false,
         })
@@ -118,9 +129,8 @@ impl<'a> Watching<'a> {
     }
 
     /// Until it is over, left, or only a person's decision helps.
-    pub(crate) async fn until_rest(mut self, run: &RunId) -> Result<Follower, Error> {
-        let mut signals = Signals::listen(self.session.is_here())?;
-        let mut committed = None;
+    pub(crate) async fn until_rest(mut self, run: &RunId, signals: &mut Signals) -> Result<Follower, Error> {
+        let feed = self.session.feed();
         let mut revived = Instant::now();
         loop {
             let happenings = self.follower.read(&self.catalogue)?;
@@ -129,26 +139,53 @@ impl<'a> Watching<'a> {
             self.draw(fresh);
             if self.rests() {
                 self.draw(true);
-                self.session.rested(run).await;
+                self.session.followed(run);
                 return Ok(self.follower);
             }
             if let Some(failure) = self.session.failure() {
                 return Err(failure);
             }
+            self.give_up(run)?;
             self.tell_of_queue();
             self.ask();
             tokio::select! {
-                () = self.session.news(&mut committed, PAUSE) => {}
+                () = feed.next(PAUSE) => {}
                 Some(line) = self.typing.join_next() => self.answered(run, line.ok().flatten()).await?,
-                told = signals.next() => self.told(run, told).await?,
+                told = signals.next() => self.told(run, told, signals).await?,
             }
             if revived.elapsed() >= REVIVE_EVERY {
                 revived = Instant::now();
-                if self.follower.standing() == Standing::Moving {
-                    self.session.revive().await?;
-                }
+                self.revive(run, signals).await?;
             }
         }
+    }
+
+    /// Sees to it that somebody carries the run on. Not once this command was told to end: whoever ends them all means the engine.
+    async fn revive(&mut self, run: &RunId, signals: &mut Signals) -> Result<(), Error> {
+        if self.terminated.is_some() || self.follower.standing() != Standing::Moving {
+            return Ok(());
+        }
+        tokio::select! {
+            revived = self.session.revive() => revived,
+            told = signals.next() => self.told(run, told, signals).await,
+        }
+    }
+
+    /// Waits no longer once it was asked to stop, and nothing has come of it.
+    fn give_up(&mut self, run: &RunId) -> Result<(), Error> {
+        let over = |since: &mut Option<Ran>, patience: Duration| {
+            since.as_mut().is_some_and(|ran| {
+                ran.look();
+                ran.so_far() >= patience
+            })
+        };
+        if over(&mut self.terminated, TERMINATE_PATIENCE) {
+            return Err(self.goes_on(run));
+        }
+        if self.asked != Asked::Interrupted && over(&mut self.interrupted, INTERRUPT_PATIENCE) {
+            return Err(self.stops_later(run));
+        }
+        Ok(())
     }
 
     fn rests(&self) -> bool {
@@ -214,6 +251,7 @@ impl<'a> Watching<'a> {
     fn ask(&mut self) {
         if !self.context.out.can_ask()
             || self.asked == Asked::Interrupted
+            || self.terminated.is_some()
             || self.display == Display::Documents
         {
             return;
@@ -263,8 +301,13 @@ impl<'a> Watching<'a> {
         match std::mem::replace(&mut self.asked, Asked::Nothing) {
             Asked::Nothing => Ok(()),
             Asked::Step(step) => {
-                // The terminal is gone: whoever may answer does so from elsewhere.
-                let Some(line) = line else { return Ok(()) };
+                let Some(line) = line else {
+                    // The terminal is gone: whoever may answer does so from elsewhere.
+                    if !std::io::stdin().is_terminal() {
+                        self.terminated = Some(Ran::default());
+                    }
+                    return Ok(());
+                };
                 let evidence = step.waiting.as_ref().is_some_and(|question| question.evidence);
                 let by = self.context.settings()?.actor.clone();
                 let answer = if evidence {
@@ -281,7 +324,7 @@ impl<'a> Watching<'a> {
             }
             Asked::Interrupted => match line.as_deref().map(str::to_lowercase).as_deref() {
                 Some("c" | "continue") => {
-                    self.interrupted = false;
+                    self.interrupted = None;
                     self.command(run, Command::Resume).await
                 }
                 Some("u" | "undo") => {
@@ -304,25 +347,70 @@ impl<'a> Watching<'a> {
         }
     }
 
-    async fn told(&mut self, run: &RunId, told: Told) -> Result<(), Error> {
-        let only_watching = !self.owner || (told == Told::Terminate && !self.session.is_here());
-        if only_watching || self.interrupted {
-            return Err(gone(run));
+    async fn told(&mut self, run: &RunId, told: Told, signals: &mut Signals) -> Result<(), Error> {
+        if self.interrupted.is_some() || told == Told::Terminate {
+            self.session.hurry();
         }
-        self.interrupted = true;
-        let reason = match told {
-            Told::Interrupt => "interrupted by a person",
-            Told::Terminate => "its process was asked to end",
-        };
-        self.command(run, Command::Leave { reason: reason.to_owned() }).await?;
-        if told == Told::Interrupt && self.context.out.can_ask() {
+        match told {
+            Told::Terminate if self.owner && self.terminated.is_none() => {
+                self.terminated = Some(Ran::default());
+                Ok(())
+            }
+            Told::Terminate => Err(self.goes_on(run)),
+            Told::Interrupt if !self.owner => Err(left(run)),
+            Told::Interrupt if self.interrupted.is_some() => Err(self.stops_later(run)),
+            Told::Interrupt => {
+                self.interrupted = Some(Ran::default());
+                let leave = Command::Leave { reason: "interrupted by a person".to_owned() };
+                tokio::select! {
+                    sent = self.command(run, leave) => sent?,
+                    told = signals.next() => return Err(match told {
+                        Told::Interrupt => unheard(run),
+                        Told::Terminate => self.goes_on(run),
+                    }),
+                }
+                self.ask_what_becomes_of_it();
+                Ok(())
+            }
+        }
+    }
+
+    fn ask_what_becomes_of_it(&mut self) {
+        if self.context.out.can_ask() {
             self.context.out.talk("\nIt stops at the next safe point.");
             self.put("[c]ontinue, [u]ndo what was done and end, or [L]eave it to be resumed?");
             self.asked = Asked::Interrupted;
         } else {
             self.context.out.talk("it stops at the next safe point; once more leaves it at once");
         }
-        Ok(())
+    }
+
+    /// This command ends before its run does.
+    fn goes_on(&self, run: &RunId) -> Error {
+        match (self.session.engine(), &self.interrupted) {
+            (Some(_), Some(_)) => Error { kind: Kind::Terminated, ..self.stops_later(run) },
+            (Some(engine), None) => Error::new(
+                Kind::Terminated,
+                format!("run `{run}` goes on without this command, in the engine, process {engine}"),
+            )
+            .hint(format!("`runbook runs watch {run}` follows it, `runbook runs cancel {run}` ends it")),
+            (None, _) => Error::new(
+                Kind::Terminated,
+                format!("run `{run}` is not over, and its engine has ended"),
+            )
+            .hint(format!(
+                "`runbook runs resume {run}` carries it on, and so does the next command that needs an engine"
+            )),
+        }
+    }
+
+    /// The run was asked to stop, and this command does not wait for it.
+    fn stops_later(&self, run: &RunId) -> Error {
+        Error::new(
+            Kind::Interrupted,
+            format!("run `{run}` stops at its next safe point; this command does not wait for it"),
+        )
+        .hint(format!("`runbook runs watch {run}` follows it, `runbook runs resume {run}` carries it on"))
     }
 
     /// A tree of a run that waits for its lock looks as if nothing happened: say so, once.
@@ -349,9 +437,15 @@ fn understood(line: &str) -> Option<bool> {
     }
 }
 
-fn gone(run: &RunId) -> Error {
+fn left(run: &RunId) -> Error {
     Error::new(Kind::Interrupted, format!("left run `{run}` as it is"))
         .hint(format!("`runbook runs watch {run}` attaches again"))
+}
+
+/// The engine was asked to stop the run, and had not answered.
+fn unheard(run: &RunId) -> Error {
+    Error::new(Kind::Interrupted, format!("the engine did not say that run `{run}` stops"))
+        .hint(format!("`runbook runs show {run}` tells how it is, `runbook runs cancel {run}` ends it"))
 }
 
 /// Whether no step is under way. One with items is so as long as one of them is in doubt: then the items tell.

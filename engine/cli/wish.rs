@@ -55,7 +55,7 @@ pub(super) struct Manner {
     /// Take the lock away from the run that holds it, which then writes nothing more
     #[arg(long, requires = "reason")]
     take_lock: bool,
-    /// Hand it to an engine in the background and return at once
+    /// Return as soon as it is accepted; it goes on by itself
     #[arg(long)]
     pub(super) detach: bool,
     /// The data directory is full, damaged, or its engine hangs: fence it, and write to a segment of its own

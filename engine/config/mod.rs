@@ -42,6 +42,10 @@ pub struct Flags {
     pub config: Option<PathBuf>,
     /// `--target`
     pub target: Option<String>,
+    /// `-v`, how often
+    pub verbose: u8,
+    /// Of an emergency: the data directory whose secrets are used, which is not where everything is kept.
+    pub secrets_of: Option<PathBuf>,
 }
 
 /// Everything that was set, and by whom.

@@ -255,6 +255,16 @@ impl Engine {
         self.inner.leaving.load(Ordering::SeqCst)
     }
 
+    /// Waits until it ends.
+    pub async fn leaving(&self) {
+        let mut changed = self.inner.changed();
+        while !self.is_leaving() {
+            if changed.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Takes nothing further from outside, answers what was asked before for at most [`FAREWELL`], and stops every run at its
     /// next safe point, leaving it to be carried on by another engine.
     pub async fn leave(&self) {

@@ -1,7 +1,8 @@
 //! The lock on a data directory: its holder is the engine. Held by the operating system for as long as the process lives.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
@@ -11,10 +12,25 @@ use crate::own_file;
 /// Name of the lock file in the data directory.
 const FILE: &str = "engine.lock";
 
+/// How the name of every engine's process begins. A number that another namespace of processes wrote down may be anybody's here.
+const PROGRAM: &str = "runbook";
+
 /// A lock that is held.
 #[derive(Debug)]
 pub struct LockFile {
-    _file: File,
+    file: File,
+}
+
+impl LockFile {
+    /// Whether the data directory is still the one that was locked: it, or the lock in it, may be gone or another by now.
+    pub fn is_in_place(&self, data_dir: &Path) -> bool {
+        let same = |own: Metadata, there: Metadata| (own.dev(), own.ino()) == (there.dev(), there.ino());
+        match (self.file.metadata(), std::fs::metadata(data_dir.join(FILE))) {
+            (Ok(own), Ok(there)) => same(own, there),
+            (_, Err(error)) => error.kind() != std::io::ErrorKind::NotFound,
+            (Err(_), _) => true,
+        }
+    }
 }
 
 /// Tries to become the engine of a data directory; none if another process is.
@@ -30,7 +46,7 @@ pub fn try_lock(data_dir: &Path) -> std::io::Result<Option<LockFile>> {
     // For people and for messages only; that a full disk refuses it does no harm.
     let _ =
         file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id()));
-    Ok(Some(LockFile { _file: file }))
+    Ok(Some(LockFile { file }))
 }
 
 /// Whether some process is the engine of a data directory, as far as can be told.
@@ -45,4 +61,14 @@ pub fn holder(data_dir: &Path) -> Option<u32> {
     let mut text = String::new();
     own_file::open(&data_dir.join(FILE)).ok()?.take(32).read_to_string(&mut text).ok()?;
     text.trim().parse().ok()
+}
+
+/// The process that holds the lock, if it is stopped (`SIGSTOP`, a debugger): then it does nothing until someone lets it go on.
+pub fn stopped_holder(data_dir: &Path) -> Option<u32> {
+    let pid = holder(data_dir).filter(|_| is_held(data_dir))?;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // `4711 (name) T …`: the name may hold anything, parentheses too.
+    let (head, state) = stat.rsplit_once(')')?;
+    let ours = head.split_once('(').is_some_and(|(_, name)| name.starts_with(PROGRAM));
+    (ours && matches!(state.trim_start().chars().next(), Some('T' | 't'))).then_some(pid)
 }

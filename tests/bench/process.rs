@@ -31,14 +31,17 @@ fn time(dir: &Path, arguments: &[&str]) -> Duration {
     took
 }
 
-/// The most memory of a process while it lives.
+/// The most memory of a command and of its engine while they live, added up.
 fn peak_mib(dir: &Path, arguments: &[&str]) -> f64 {
     let mut child = begin(dir, arguments);
-    let mut peak = 0.0;
+    let (mut peak, mut of_engine) = (0.0, 0.0);
     while child.try_wait().unwrap().is_none() {
         peak = held_mib(child.id(), Held::Most).max(peak);
+        // Until there is an engine, the number of the last one, which is gone.
+        let engine = fs::read_to_string(dir.join("engine.lock")).unwrap_or_default();
+        of_engine = engine.trim().parse().map_or(0.0, |id| held_mib(id, Held::Most)).max(of_engine);
     }
-    peak
+    peak + of_engine
 }
 
 /// From the start of the process to the word that the run is durable.

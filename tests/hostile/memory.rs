@@ -45,8 +45,8 @@ fn forty_that_want_50_mib_each_share_512() {
     let items: Vec<String> = (0..40).map(|item| item.to_string()).collect();
     let book = engine.write("forty.yaml", &BOOK.replace("ITEMS", &format!("[{}]", items.join(", "))));
     let run = engine.spawn(&["run", &book, "--yes"]);
-    let process = run.id();
     engine.until_status("running");
+    let process = engine.process();
     let hello = engine.spawn(&["run", "hello.yaml"]);
     let mut highest_kib = 0;
     while run.runs() {

@@ -34,11 +34,11 @@ show runbook run service-restart -p service=shop/web --yes --reason 'demo'
 tell 'Again, and kill the engine (kill -9) in the middle.'
 watch_starts
 runbook run service-restart -p service=shop/web --yes --reason 'demo, to be killed' &
-engine=$!
+command=$!
 sleep "${KILL_AFTER_S:-2}"
-pkill -9 -P "$engine" 2>/dev/null || true
-kill -9 "$engine" 2>/dev/null || true
-wait "$engine" 2>/dev/null || true
+# The command as well: it would begin another engine.
+kill -9 "$command" "$(cat "$RUNBOOK_DATA_DIR/engine.lock")" 2>/dev/null || true
+wait "$command" 2>/dev/null || true
 echo "killed; the run is unfinished"
 
 tell 'Carry on where it stopped.'

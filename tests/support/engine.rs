@@ -21,6 +21,10 @@ pub(crate) struct Engine {
     env: Vec<(String, String)>,
 }
 
+/// Where an engine's home and data are: in the command line of its process.
+#[derive(Debug, Clone)]
+struct Places(Vec<String>);
+
 /// What a command left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ended {
@@ -33,6 +37,7 @@ pub(crate) struct Ended {
 /// A command under way.
 pub(crate) struct Running {
     child: Child,
+    places: Places,
     stdout: PathBuf,
     stderr: PathBuf,
 }
@@ -128,7 +133,7 @@ impl Engine {
             .stderr(File::create(&stderr).expect("a file"))
             .spawn()
             .expect("the built binary");
-        Running { child, stdout, stderr }
+        Running { child, places: self.places(), stdout, stderr }
     }
 
     /// The newest run as a document.
@@ -161,23 +166,45 @@ impl Engine {
 
     /// Processes that work with this data directory in the background.
     pub(crate) fn background(&self) -> Vec<u32> {
-        let home = self.home.path().to_string_lossy().into_owned();
+        self.places().engines()
+    }
+
+    /// The process that is the engine, once there is one.
+    pub(crate) fn process(&self) -> u32 {
+        until("an engine", || self.background().first().copied())
+    }
+
+    fn places(&self) -> Places {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        Places(vec![text(self.home.path()), text(&self.data)])
+    }
+}
+
+impl Places {
+    fn engines(&self) -> Vec<u32> {
         let processes = std::fs::read_dir("/proc").expect("/proc").flatten();
         let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
         ids.filter(|id| {
             let line = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
             let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            line.contains(&home) && line.contains(" engine ")
+            line.contains(" engine ") && self.0.iter().any(|place| line.contains(place))
         })
         .collect()
+    }
+
+    /// Ends them all; none is left when it returns.
+    fn kill(&self) {
+        until("the engines to be gone", || {
+            let engines = self.engines();
+            engines.iter().for_each(|id| signal(*id, "KILL"));
+            engines.is_empty().then_some(())
+        });
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        for id in self.background() {
-            signal(id, "KILL");
-        }
+        self.places().kill();
     }
 }
 
@@ -186,14 +213,28 @@ impl Running {
         self.child.id()
     }
 
-    /// `kill -9`; gives what it had said.
-    pub(crate) fn kill(mut self) -> Ended {
+    /// `kill -9` of the command and of the engine, so that nobody carries on what it did; gives what it had said.
+    pub(crate) fn kill(self) -> Ended {
+        let places = self.places.clone();
+        let ended = self.kill_alone();
+        places.kill();
+        ended
+    }
+
+    /// `kill -9` of the command; the engine lives.
+    pub(crate) fn kill_alone(mut self) -> Ended {
         let _ = self.child.kill();
         self.wait()
     }
 
+    /// Sends the command a signal, not the engine.
     pub(crate) fn signal(&self, name: &str) {
         signal(self.id(), name);
+    }
+
+    /// Sends the engine a signal, not the command.
+    pub(crate) fn signal_engine(&self, name: &str) {
+        signal(until("an engine", || self.places.engines().first().copied()), name);
     }
 
     /// What it has said on stdout so far.

@@ -1,6 +1,7 @@
 //! Where and how a run is disturbed.
 
 use std::fmt;
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::Duration;
 
@@ -11,6 +12,9 @@ use crate::support::proxy::{Proxy, Trap, Trick};
 
 /// How long a run is stopped before it may go on.
 const STOPPED: Duration = Duration::from_secs(1);
+
+/// An engine that nobody waits for stays so long.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// A system call that writes the audit log down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +93,7 @@ impl Cut {
         matches!(self, Self::Call(..) | Self::Request(..) | Self::Twice(..))
     }
 
-    /// Runs and disturbs; returns once the process has ended.
+    /// Runs and disturbs; returns once the command and, if it was killed, its engine have ended.
     pub(crate) fn inflict(self, bed: &mut Bed, arguments: &[String]) {
         match self {
             Self::Call(call, nth) => {
@@ -98,9 +102,7 @@ impl Cut {
                     Call::Sync => "fsync,fdatasync",
                 };
                 let inject = format!("inject={names}:signal=SIGKILL:when={nth}");
-                let traced =
-                    traced(bed, &["-e", &format!("trace={names}"), "-e", &inject], "/dev/null", arguments);
-                traced.wait();
+                traced(bed, &["-e", &format!("trace={names}"), "-e", &inject], "/dev/null", arguments);
             }
             Self::Request(when, nth) => {
                 let trick = match when {
@@ -119,9 +121,17 @@ impl Cut {
             Self::Answer(trick, nth) => behind(bed, trick, nth, arguments, |run, _| drop(run.wait())),
             Self::Stopped(nth) => behind(bed, Trick::Pass, nth, arguments, |run, sprung| {
                 if sprung {
-                    run.signal("STOP");
+                    // Every other time with the command that watches it.
+                    let both = nth.is_multiple_of(2);
+                    let tell = |name: &str| {
+                        run.signal_engine(name);
+                        if both {
+                            run.signal(name);
+                        }
+                    };
+                    tell("STOP");
                     std::thread::sleep(STOPPED);
-                    run.signal("CONT");
+                    tell("CONT");
                 }
                 run.wait();
             }),
@@ -143,8 +153,8 @@ impl Cut {
         bed.engine.set("DOCKER_HOST", proxy.address());
         let began = std::time::Instant::now();
         let file = trace.display().to_string();
-        traced(bed, &["-e", "trace=pwrite64,fsync,fdatasync"], &file, arguments).wait();
-        let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        traced(bed, &["-e", "trace=pwrite64,fsync,fdatasync"], &file, arguments);
+        let millis = u64::try_from((began.elapsed() - LINGER).as_millis()).unwrap_or(u64::MAX);
         bed.engine.set("DOCKER_HOST", "");
         let text = std::fs::read_to_string(&trace).expect("what strace wrote");
         // A place is counted thread by thread.
@@ -170,10 +180,30 @@ fn spawn(bed: &Bed, arguments: &[String]) -> Running {
     bed.engine.spawn(&all)
 }
 
-fn traced(bed: &Bed, options: &[&str], output: &str, arguments: &[String]) -> Running {
+/// Runs with an engine whose system calls are looked at, until both have ended. The command does not outlive its engine: it would
+/// begin another.
+fn traced(bed: &Bed, options: &[&str], output: &str, arguments: &[String]) {
     let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-o", output]).args(options).args([BINARY, "run"]).args(arguments);
-    bed.engine.begin(&mut command)
+    command.args(["-f", "-qq", "-o", output]).args(options).args([BINARY, "engine", "--data-dir"]);
+    let engine = bed.engine.begin(command.arg(bed.engine.data()));
+    let socket = bed.engine.data().join("engine.sock");
+    while UnixStream::connect(&socket).is_err() {
+        if !engine.runs() {
+            engine.wait();
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let run = spawn(bed, arguments);
+    while run.runs() && engine.runs() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    if run.runs() {
+        run.kill();
+    } else {
+        run.wait();
+    }
+    engine.wait();
 }
 
 /// Runs with a proxy before Docker, and tells whether its trap sprang.

@@ -185,7 +185,7 @@ impl Add {
         let name = PluginName::new(self.name.unwrap_or(stem))
             .map_err(|error| Error::usage(error.to_string()).hint("name it with --name"))?;
         let bytes = component(&self.file)?;
-        let description = context.wait_many(async {
+        let description = context.wait(async {
             let settings = context.settings()?;
             settings.data.ensure()?;
             let session = Session::open(context).await?;
@@ -230,7 +230,7 @@ fn component(file: &Path) -> Result<Vec<u8>, Error> {
 impl Remove {
     fn run(self, context: &Context) -> Ended {
         let name = PluginName::new(self.name).map_err(|error| Error::usage(error.to_string()))?;
-        context.wait_many(async {
+        context.wait(async {
             let session = Session::open(context).await?;
             let removed = plugins::remove(&context.settings()?.data.path, &name).map_err(Error::from);
             let result = match removed {

@@ -106,7 +106,7 @@ fn addressee(reader: &Reader, text: &str, command: &Command) -> Result<RunId, Er
 /// Gives a run a command and says that it was taken.
 fn command(context: &Context, run: &str, command: Command, done: &str) -> Ended {
     let run = addressee(&reader(context)?, run, &command)?;
-    context.wait_many(async {
+    context.wait(async {
         let session = Session::open(context).await?;
         let result = session.command(&run, command).await;
         session.close().await;

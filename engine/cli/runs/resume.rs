@@ -7,6 +7,7 @@ use super::super::context::Context;
 use super::super::output::time;
 use super::super::run::conclude;
 use super::super::session::Session;
+use super::super::signals::Signals;
 use super::super::watching::{Display, Watching};
 use super::{aside, find, reader};
 use crate::audit::{RunRow, examine};
@@ -65,7 +66,7 @@ impl Resume {
 }
 
 fn carry_all_on(context: &Context, runs: &[RunId]) -> Ended {
-    context.wait_many(async {
+    context.wait(async {
         let session = Session::open(context).await?;
         let ended = carry_on(context, &session, runs).await;
         session.close().await;
@@ -74,18 +75,19 @@ fn carry_all_on(context: &Context, runs: &[RunId]) -> Ended {
 }
 
 /// All at once; each is then shown in turn.
-async fn carry_on(context: &Context, session: &Session, runs: &[RunId]) -> Ended {
+async fn carry_on(context: &Context, session: &Session<'_>, runs: &[RunId]) -> Ended {
     for run in runs {
         match session.command(run, Command::Resume).await {
-            // The engine that this command became may have carried it to its end already.
+            // The engine that this command began may have carried it to its end already.
             Err(error) if error.kind == Kind::NotFound => {}
             answered => answered?,
         }
     }
     let mut code = exit::SUCCEEDED;
+    let mut signals = Signals::listen()?;
     for run in runs {
         let watching = Watching::new(context, session, run.clone(), Display::of(context))?;
-        let follower = watching.until_rest(run).await?;
+        let follower = watching.until_rest(run, &mut signals).await?;
         conclude(context, &follower);
         if code == exit::SUCCEEDED {
             code = follower.exit_code();

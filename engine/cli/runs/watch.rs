@@ -6,6 +6,7 @@ use super::super::Ended;
 use super::super::context::Context;
 use super::super::run::conclude;
 use super::super::session::Session;
+use super::super::signals::Signals;
 use super::super::watching::{Display, Watching};
 use super::{find, reader};
 
@@ -26,10 +27,12 @@ impl Watch {
     pub(super) fn run(self, context: &Context) -> Ended {
         let run = find(&reader(context)?, &self.run)?;
         let display = if context.out.is_json() { Display::Documents } else { Display::of(context) };
-        let follower = context.wait_many(async {
+        let follower = context.wait(async {
             let session = Session::onlooker(context)?;
             let watching = Watching::new(context, &session, run.clone(), display)?.looking_on();
-            watching.until_rest(&run).await
+            let follower = watching.until_rest(&run, &mut Signals::listen()?).await;
+            session.close().await;
+            follower
         })?;
         if display != Display::Documents {
             conclude(context, &follower);

@@ -19,7 +19,7 @@ pub(super) fn entry(context: &Context, kind: &str, data: Value) -> Result<(), Er
 }
 
 fn entries(context: &Context, all: Vec<(&str, Value)>) -> Result<(), Error> {
-    context.wait_many(async {
+    context.wait(async {
         let session = Session::open(context).await?;
         let mut written = Ok(());
         for (kind, data) in all {

@@ -152,7 +152,7 @@ def killed(recorder, name, trap, *words):
     proxy = Proxy(path, [trap])
     process, _ = engine.begin("run", *words, "--yes", daemon=path)
     proxy.wait()
-    kill(process)
+    kill(process, engine)
     book = words[0].removesuffix(".yaml")
     recorder.names[name] = engine.newest(book)["run"]
 

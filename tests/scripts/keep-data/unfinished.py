@@ -65,7 +65,7 @@ def record(recorder, server):
     until("the request to the server", lambda: server.held.is_set())
     # What a lost request was about may still be on its way to the log.
     time.sleep(1)
-    kill(owner)
+    kill(owner, engine)
 
 
 def many(recorder, names, stack):

@@ -124,6 +124,13 @@ class Engine:
         until("the engine in the background to end", idle)
 
 
-def kill(process):
+def kill(process, engine):
+    """The command, and the engine if that is a process of its own."""
     process.send_signal(signal.SIGKILL)
     process.wait()
+    lock = engine.data / "engine.lock"
+    for number in lock.read_text().split() if lock.exists() else []:
+        try:
+            os.kill(int(number), signal.SIGKILL)
+        except ProcessLookupError:
+            pass
