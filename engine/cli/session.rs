@@ -134,9 +134,8 @@ impl<'c> Session<'c> {
         lock_file::is_held(&self.launch.data_dir).then(|| lock_file::holder(&self.launch.data_dir)).flatten()
     }
 
-    /// If nobody is the engine any more, begins one that carries on what is unfinished. Says once if the engine is stopped.
+    /// If nobody is the engine any more, begins one that carries on what is unfinished.
     pub(crate) async fn revive(&self) -> Result<(), Error> {
-        self.look_whether_stopped();
         if lock_file::is_held(&self.launch.data_dir) { Ok(()) } else { self.begin().await.map(drop) }
     }
 
@@ -256,7 +255,8 @@ impl<'c> Session<'c> {
         }
     }
 
-    fn look_whether_stopped(&self) {
+    /// Says once if the engine is stopped.
+    pub(crate) fn look_whether_stopped(&self) {
         let stopped = lock_file::stopped_holder(&self.launch.data_dir);
         if let Some(pid) = stopped
             && !self.told_stopped.get()

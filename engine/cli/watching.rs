@@ -7,7 +7,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::context::Context;
+use super::feed::Feed;
 use super::follow::{Follower, Happening, Standing};
+use super::patience::LOOK;
 use super::render::{story, tree};
 use super::session::Session;
 use super::signals::{Signals, Told};
@@ -68,6 +70,7 @@ impl Display {
 pub(crate) struct Watching<'a> {
     context: &'a Context,
     session: &'a Session<'a>,
+    feed: Feed,
     follower: Follower,
     catalogue: Catalogue,
     display: Display,
@@ -106,6 +109,7 @@ impl<'a> Watching<'a> {
         Ok(Self {
             context,
             session,
+            feed: session.feed(),
             follower: Follower::new(&context.settings()?.data.path, run)?,
             catalogue: context.catalogue()?,
             display,
@@ -130,8 +134,7 @@ impl<'a> Watching<'a> {
 
     /// Until it is over, left, or only a person's decision helps.
     pub(crate) async fn until_rest(mut self, run: &RunId, signals: &mut Signals) -> Result<Follower, Error> {
-        let feed = self.session.feed();
-        let mut revived = Instant::now();
+        let (mut revived, mut looked) = (Instant::now(), Instant::now());
         loop {
             let happenings = self.follower.read(&self.catalogue)?;
             let fresh = !happenings.is_empty();
@@ -149,9 +152,13 @@ impl<'a> Watching<'a> {
             self.tell_of_queue();
             self.ask();
             tokio::select! {
-                () = feed.next(PAUSE) => {}
+                () = self.feed.next(PAUSE) => {}
                 Some(line) = self.typing.join_next() => self.answered(run, line.ok().flatten()).await?,
                 told = signals.next() => self.told(run, told, signals).await?,
+            }
+            if looked.elapsed() >= LOOK {
+                looked = Instant::now();
+                self.session.look_whether_stopped();
             }
             if revived.elapsed() >= REVIVE_EVERY {
                 revived = Instant::now();
@@ -387,20 +394,22 @@ impl<'a> Watching<'a> {
 
     /// This command ends before its run does.
     fn goes_on(&self, run: &RunId) -> Error {
-        match (self.session.engine(), &self.interrupted) {
+        let engine = self.session.engine().filter(|_| !self.feed.is_leaving());
+        match (engine, &self.interrupted) {
             (Some(_), Some(_)) => Error { kind: Kind::Terminated, ..self.stops_later(run) },
-            (Some(engine), None) => Error::new(
-                Kind::Terminated,
-                format!("run `{run}` goes on without this command, in the engine, process {engine}"),
-            )
-            .hint(format!("`runbook runs watch {run}` follows it, `runbook runs cancel {run}` ends it")),
-            (None, _) => Error::new(
-                Kind::Terminated,
-                format!("run `{run}` is not over, and its engine has ended"),
-            )
-            .hint(format!(
-                "`runbook runs resume {run}` carries it on, and so does the next command that needs an engine"
-            )),
+            (Some(engine), None) => {
+                let words =
+                    format!("run `{run}` goes on without this command, in the engine, process {engine}");
+                Error::new(Kind::Terminated, words).hint(format!(
+                    "`runbook runs watch {run}` follows it, `runbook runs cancel {run}` ends it"
+                ))
+            }
+            (None, _) => {
+                let words = format!("run `{run}` is not over, and its engine does not carry it on");
+                Error::new(Kind::Terminated, words).hint(format!(
+                    "`runbook runs resume {run}` carries it on, and so does the next command that needs an engine"
+                ))
+            }
         }
     }
 
