@@ -19,10 +19,10 @@ const BUDGET: Duration = Duration::from_secs(75);
 const LONGEST_LIFE_MS: u64 = 3_500;
 
 /// A small generator (PCG's multiplier), so that a failing seed can be had again.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::crash::Dice;
 use crate::support::books::{self, HELLO, Restart};
 use crate::support::engine::{BINARY, Engine, Running, signal, until_idle};
 use crate::support::patience::{until, until_true};
@@ -144,6 +145,89 @@ fn whoever_ends_them_all_has_ended_them() {
     engine.must(0, &["runs", "resume", "--yes"]);
     assert_eq!(service.events.count(mark, "start"), once(&service));
     assert!(service.is_running(1) && service.is_running(2));
+}
+
+#[test]
+fn a_reader_of_stdout_that_is_gone_does_not_end_it() {
+    let it = Restarting::by(Service::of(1).up(), |book, parameter| {
+        let mut command = Command::new("sh");
+        command.args(["-c", r#""$0" run "$1" -p "$2" --yes | head -n 1"#, BINARY, book, parameter]);
+        command
+    });
+    it.engine.until_status("succeeded");
+    assert_eq!(it.service.events.count(it.mark, "start"), once(&it.service));
+    it.run.wait();
+}
+
+/// What may befall a command and its engine.
+const BLOWS: [fn(&Running); 8] = [
+    |run| run.signal("TERM"),
+    |run| run.signal("HUP"),
+    |run| run.signal("INT"),
+    |run| {
+        run.signal("STOP");
+        std::thread::sleep(Duration::from_secs(1));
+        run.signal("CONT");
+    },
+    |run| run.signal("KILL"),
+    |run| run.signal_engine("TERM"),
+    |run| run.signal_engine("KILL"),
+    |run| {
+        run.signal("TERM");
+        run.signal_engine("TERM");
+    },
+];
+
+/// Commands that were disturbed, unless time runs out.
+const BLOWS_TRIED: u64 = 16;
+
+/// How long the random test may go on beginning new trials.
+const BUDGET: Duration = Duration::from_secs(120);
+
+/// How long an undisturbed run takes, more or less.
+const LIFE_MS: u64 = 8_000;
+
+#[test]
+fn whatever_befalls_a_command_as_many_serve_afterwards() {
+    // Half of them are killed by every stop.
+    let service = Service::of(2).up();
+    let stubborn = Service::of(2).env("IGNORE_TERM=1").up();
+    let (mut dice, began) = (Dice(20_261), Instant::now());
+    for trial in 0..BLOWS_TRIED {
+        if began.elapsed() > BUDGET && trial > BLOWS.len() as u64 {
+            break;
+        }
+        let service = if trial % 2 == 0 { &service } else { &stubborn };
+        let engine = Engine::new();
+        let round = format!("env={{\"ROUND\":\"{trial}\"}}");
+        let what = match dice.below(3) {
+            0 => vec!["service-restart"],
+            1 => vec!["service-recreate", "-p", &round],
+            _ => vec!["service-scale", "-p", "replicas=2"],
+        };
+        let parameter = service.parameter();
+        let rest = ["-p", &parameter, "-p", "grace=1s", "--yes"];
+        let run = engine.spawn(&[&["run"], what.as_slice(), &rest].concat());
+        until_true("it to be accepted", || engine.status() != "" || !run.runs());
+        let blow = dice.below(BLOWS.len() as u64);
+        std::thread::sleep(Duration::from_millis(dice.below(LIFE_MS)));
+        if run.runs() {
+            BLOWS[usize::try_from(blow).expect("small")](&run);
+        }
+        let ended = run.wait();
+        let place = format!("trial {trial}, {what:?}, blow {blow}: {ended:?}");
+        assert!(matches!(ended.code, 0 | 130 | 137 | 143), "{place}");
+        until_true("it to be over", || {
+            if engine.background().is_empty() {
+                engine.run(&["runs", "resume", "--yes"]);
+            }
+            engine.json(&["runs", "list", "--unfinished"]) == serde_json::json!([])
+        });
+        assert_eq!(engine.status(), "succeeded", "{place}");
+        assert_eq!(service.containers(), service.replicas(), "{place}");
+        assert!((1..=2).all(|number| service.is_healthy(number)), "{place}");
+        engine.must(0, &["audit", "verify"]);
+    }
 }
 
 #[test]

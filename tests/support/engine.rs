@@ -232,9 +232,15 @@ impl Running {
         signal(self.id(), name);
     }
 
-    /// Sends the engine a signal, not the command.
+    /// Sends the engine a signal, not the command; nobody, if the command has ended and there is none.
     pub(crate) fn signal_engine(&self, name: &str) {
-        signal(until("an engine", || self.places.engines().first().copied()), name);
+        let found = || {
+            let engine = self.places.engines().first().copied();
+            (engine.is_some() || !self.runs()).then_some(engine)
+        };
+        if let Some(engine) = until("an engine", found) {
+            signal(engine, name);
+        }
     }
 
     /// What it has said on stdout so far.
