@@ -196,7 +196,7 @@ async fn accepted(session: &Session<'_>, wish: &Wish, signals: &mut Signals) -> 
     let asked = session.submit(&wish.request);
     tokio::pin!(asked);
     tokio::select! {
-        run = &mut asked => return run,
+        run = &mut asked => run,
         told = signals.next() => {
             session.hurry();
             let answer = tokio::select! {

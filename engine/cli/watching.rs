@@ -190,7 +190,7 @@ impl<'a> Watching<'a> {
             return Err(self.goes_on(run));
         }
         if self.asked != Asked::Interrupted && over(&mut self.interrupted, INTERRUPT_PATIENCE) {
-            return Err(self.stops_later(run));
+            return Err(stops_later(run));
         }
         Ok(())
     }
@@ -365,7 +365,7 @@ impl<'a> Watching<'a> {
             }
             Told::Terminate => Err(self.goes_on(run)),
             Told::Interrupt if !self.owner => Err(left(run)),
-            Told::Interrupt if self.interrupted.is_some() => Err(self.stops_later(run)),
+            Told::Interrupt if self.interrupted.is_some() => Err(stops_later(run)),
             Told::Interrupt => {
                 self.interrupted = Some(Ran::default());
                 let leave = Command::Leave { reason: "interrupted by a person".to_owned() };
@@ -396,7 +396,7 @@ impl<'a> Watching<'a> {
     fn goes_on(&self, run: &RunId) -> Error {
         let engine = self.session.engine().filter(|_| !self.feed.is_leaving());
         match (engine, &self.interrupted) {
-            (Some(_), Some(_)) => Error { kind: Kind::Terminated, ..self.stops_later(run) },
+            (Some(_), Some(_)) => Error { kind: Kind::Terminated, ..stops_later(run) },
             (Some(engine), None) => {
                 let words =
                     format!("run `{run}` goes on without this command, in the engine, process {engine}");
@@ -411,15 +411,6 @@ impl<'a> Watching<'a> {
                 ))
             }
         }
-    }
-
-    /// The run was asked to stop, and this command does not wait for it.
-    fn stops_later(&self, run: &RunId) -> Error {
-        Error::new(
-            Kind::Interrupted,
-            format!("run `{run}` stops at its next safe point; this command does not wait for it"),
-        )
-        .hint(format!("`runbook runs watch {run}` follows it, `runbook runs resume {run}` carries it on"))
     }
 
     /// A tree of a run that waits for its lock looks as if nothing happened: say so, once.
@@ -449,6 +440,15 @@ fn understood(line: &str) -> Option<bool> {
 fn left(run: &RunId) -> Error {
     Error::new(Kind::Interrupted, format!("left run `{run}` as it is"))
         .hint(format!("`runbook runs watch {run}` attaches again"))
+}
+
+/// The run was asked to stop, and this command does not wait for it.
+fn stops_later(run: &RunId) -> Error {
+    Error::new(
+        Kind::Interrupted,
+        format!("run `{run}` stops at its next safe point; this command does not wait for it"),
+    )
+    .hint(format!("`runbook runs watch {run}` follows it, `runbook runs resume {run}` carries it on"))
 }
 
 /// The engine was asked to stop the run, and had not answered.
