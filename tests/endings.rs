@@ -182,7 +182,7 @@ const BLOWS: [fn(&Running); 8] = [
 const BLOWS_TRIED: u64 = 16;
 
 /// How long the random test may go on beginning new trials.
-const BUDGET: Duration = Duration::from_secs(120);
+const BUDGET: Duration = Duration::from_mins(2);
 
 /// How long an undisturbed run takes, more or less.
 const LIFE_MS: u64 = 8_000;

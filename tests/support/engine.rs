@@ -196,7 +196,9 @@ impl Places {
     fn kill(&self) {
         until("the engines to be gone", || {
             let engines = self.engines();
-            engines.iter().for_each(|id| signal(*id, "KILL"));
+            for id in &engines {
+                signal(*id, "KILL");
+            }
             engines.is_empty().then_some(())
         });
     }

@@ -154,7 +154,7 @@ impl Cut {
         let began = std::time::Instant::now();
         let file = trace.display().to_string();
         traced(bed, &["-e", "trace=pwrite64,fsync,fdatasync"], &file, arguments);
-        let millis = u64::try_from((began.elapsed() - LINGER).as_millis()).unwrap_or(u64::MAX);
+        let millis = u64::try_from(began.elapsed().saturating_sub(LINGER).as_millis()).unwrap_or(u64::MAX);
         bed.engine.set("DOCKER_HOST", "");
         let text = std::fs::read_to_string(&trace).expect("what strace wrote");
         // A place is counted thread by thread.
