@@ -15,6 +15,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
+use crate::clock;
 use crate::containers::error::{Call, Error, unreachable_daemon};
 use crate::containers::wire::{Road, Wire};
 use crate::model::effect::FailureKind;
@@ -144,7 +145,7 @@ impl Connection {
             let version = theirs.as_deref().and_then(parse_version).map(|theirs| theirs.min(newest_known()));
             Link::new(road, version).map_err(|error| call.failed(self, &error))
         };
-        tokio::time::timeout(GREETING_DEADLINE, opening).await.unwrap_or_else(|_| Err(call.timed_out(self)))
+        clock::within(GREETING_DEADLINE, opening).await.unwrap_or_else(|_| Err(call.timed_out(self)))
     }
 
     /// How requests get there.

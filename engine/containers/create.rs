@@ -6,8 +6,8 @@ use bollard::Docker;
 use bollard::models::NetworkDisconnectRequest;
 use bollard::query_parameters::RemoveContainerOptionsBuilder;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
+use crate::clock::Deadline;
 use crate::containers::clone::{self, Image, Join, Kind, Mark, Networks, Object, Original};
 use crate::containers::daemon::{Daemon, read, write};
 use crate::containers::error::{Error, is_away};
@@ -142,7 +142,7 @@ impl Daemon {
     /// The container that has taken the name, if an earlier request of this very call is creating it. The daemon takes
     /// the name first and shows the container later.
     async fn created_by_call(&self, name: &str, call_key: &str) -> Result<Option<Container>, Error> {
-        let deadline = Instant::now() + CREATION;
+        let deadline = Deadline::after(CREATION);
         let mut seen = false;
         loop {
             let holder = self.inspect(name).await;
@@ -154,7 +154,7 @@ impl Daemon {
                 Ok(_) if seen => return Ok(None),
                 Ok(_) => seen = true,
                 Err(error) if !error.is_not_found() => return Err(error),
-                Err(_) if Instant::now() >= deadline => return Ok(None),
+                Err(_) if deadline.passed() => return Ok(None),
                 Err(_) => {}
             }
             tokio::time::sleep(PAUSE).await;

@@ -11,6 +11,7 @@ use bollard::models::ContainerInspectResponse;
 use serde::Serialize;
 use tokio::sync::OnceCell;
 
+use crate::clock;
 use crate::containers::connection::{ApiVersion, Connection, Link};
 use crate::containers::container::narrow;
 use crate::containers::crashes::Crashes;
@@ -141,7 +142,7 @@ impl Daemon {
             let docker = self.docker().await?;
             tries -= 1;
             let cut_off = Arc::new(OnceLock::new());
-            let asked = tokio::time::timeout(call.deadline, ask(docker));
+            let asked = clock::within(call.deadline, ask(docker));
             let error = match CUT_OFF.scope(Arc::clone(&cut_off), asked).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(error)) => match cut_off.get() {

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use bollard::models::{ExecConfig, ExecInspectResponse};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::Instant;
 
-use crate::clock;
+use crate::clock::{self, Deadline};
 use crate::containers::daemon::{Daemon, read, write};
 use crate::containers::error::Error;
 use crate::containers::frames::{Frames, Piece};
@@ -168,12 +167,12 @@ impl Daemon {
         self.refuse_started(exec).await?;
         // The daemon's clock may be a little behind.
         let began_ms = clock::now_ms().saturating_sub(CLOCK_SLACK_MS);
-        let deadline = Instant::now() + timeout;
+        let deadline = Deadline::after(timeout);
         let wire = self.wire().await?;
         let line = self.ask(write("start command", exec), async |_| wire.exec(exec).await).await?;
         let (output, stdin) = tokio::io::split(line);
         let talk = async { tokio::join!(feed(stdin, input), drain(output)).1 };
-        let printed = match tokio::time::timeout_at(deadline, talk).await {
+        let printed = match clock::until(deadline, talk).await {
             Ok(Ok(printed)) => printed,
             Ok(Err(err)) => {
                 let error = bollard::errors::Error::IOError { err };
@@ -196,7 +195,7 @@ impl Daemon {
                     return Ok(printed.end(exit_code.unwrap_or(-1)));
                 }
                 // It closed its output and goes on.
-                Some(_) if Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
+                Some(_) if !deadline.passed() => tokio::time::sleep(PAUSE).await,
                 Some(_) => return Err(self.overdue(exec, timeout).await),
                 None => {
                     let message = format!("the daemon has forgotten command `{exec}` while it ran");

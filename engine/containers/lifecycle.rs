@@ -9,9 +9,8 @@ use bollard::query_parameters::{
     KillContainerOptionsBuilder, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
     StopContainerOptionsBuilder,
 };
-use tokio::time::Instant;
 
-use crate::clock;
+use crate::clock::{self, Deadline};
 use crate::containers::daemon::{Daemon, WRITE_DEADLINE, write};
 use crate::containers::error::{Call, Error};
 use crate::containers::name::{check_container, signal};
@@ -151,10 +150,10 @@ impl Daemon {
 
     /// Waits for the end of a removal that is under way; whether the container is gone then.
     pub(crate) async fn vanished(&self, id: &str) -> Result<bool, Error> {
-        let deadline = Instant::now() + REMOVAL;
+        let deadline = Deadline::after(REMOVAL);
         loop {
             match self.inspect(id).await {
-                Ok(_) if Instant::now() >= deadline => return Ok(false),
+                Ok(_) if deadline.passed() => return Ok(false),
                 Ok(_) => tokio::time::sleep(PAUSE).await,
                 Err(error) if error.is_not_found() => return Ok(true),
                 Err(error) => return Err(error),

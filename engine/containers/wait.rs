@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::clock;
+use crate::clock::{self, Deadline};
 use crate::containers::crashes;
 use crate::containers::daemon::Daemon;
 use crate::containers::error::{Error, is_away, tidy};
@@ -123,23 +123,23 @@ impl Daemon {
             let most = MAX_WAIT.as_secs();
             return Err(Error::invalid("containers.wait", format!("a wait is at most {most} s")));
         }
-        let deadline = Instant::now() + timeout;
+        let deadline = Deadline::after(timeout);
         let mut streak = Streak::default();
         let mut steadiness: Option<Steadiness> = None;
         let mut pause = FIRST_PAUSE;
-        let mut last_answer = Instant::now();
+        let mut absence = Deadline::after(MAX_ABSENCE);
         loop {
             let looked = self.inspect(id).await;
             let now = Instant::now();
             let container = match looked {
                 Ok(container) => container,
-                Err(error) if now < deadline && only_away(&error, last_answer, now) => {
+                Err(error) if !deadline.passed() && !absence.passed() && is_away(&error.failure) => {
                     tokio::time::sleep(LONGEST_PAUSE).await;
                     continue;
                 }
                 Err(error) => return Err(error),
             };
-            last_answer = now;
+            absence = Deadline::after(MAX_ABSENCE);
             let steadiness = match &mut steadiness {
                 Some(known) => known,
                 unknown => unknown.insert(self.steadiness(&container, condition, timeout).await),
@@ -148,14 +148,14 @@ impl Daemon {
             match judge(&container, condition, &mut streak, now) {
                 Verdict::Holds if steadiness.held(&container) => return Ok(container),
                 Verdict::Never(why) => return Err(Error::conflict("containers.cannot-become", why)),
-                Verdict::Holds | Verdict::NotYet if now >= deadline => {
+                Verdict::Holds | Verdict::NotYet if deadline.passed() => {
                     let words = steadiness.words(&container);
                     return Err(self.too_late(&container, condition, timeout, &words).await);
                 }
                 Verdict::Holds | Verdict::NotYet => {}
             }
-            let next = wake(now, pause, &streak, condition).min(deadline);
-            tokio::time::sleep_until(next).await;
+            let next = wake(now, pause, &streak, condition).saturating_duration_since(Instant::now());
+            tokio::time::sleep(next.min(deadline.left())).await;
             pause = (pause * 5 / 4).min(LONGEST_PAUSE);
         }
     }
@@ -203,11 +203,6 @@ impl Daemon {
             format!("exit code {code}, {output}")
         })
     }
-}
-
-/// Whether the daemon may yet come back.
-fn only_away(error: &Error, last_answer: Instant, now: Instant) -> bool {
-    is_away(&error.failure) && now.duration_since(last_answer) < MAX_ABSENCE
 }
 
 /// When to look again: after the pause, or just when the streak may be long enough.

@@ -9,6 +9,7 @@ use super::journal::{Journal, failed};
 use super::refusal::Refusal;
 use super::request::{Command, Request};
 use super::runner::Rest;
+use crate::clock::Deadline;
 use crate::containers::is_away;
 use crate::host::limits::PATIENCE_MS;
 use crate::host::{Attempt, Performed, Plugin, RunContext, Site, perform as perform_attempt};
@@ -159,12 +160,12 @@ pub(super) async fn start_child(parts: Parts, action: StartChild) -> Done {
 
 /// A daemon that is away for a moment is no reason to refuse a child run: its services are asked for again.
 async fn accept_child(parts: &Parts, request: Request, parent: RunId) -> Result<RunId, Refusal> {
-    let give_up = tokio::time::Instant::now() + Duration::from_millis(PATIENCE_MS);
+    let give_up = Deadline::after_ms(PATIENCE_MS);
     let engine = Engine::of(Arc::clone(&parts.inner));
     loop {
         let accepted = Box::pin(engine.accept(request.clone(), Some(parent.clone()))).await;
         let away = matches!(&accepted, Err(Refusal::Target(failure)) if is_away(failure));
-        if !away || tokio::time::Instant::now() >= give_up || parts.context.control.is_stopped() {
+        if !away || give_up.passed() || parts.context.control.is_stopped() {
             return accepted;
         }
         tokio::time::sleep(CHILD_PAUSE).await;

@@ -9,6 +9,7 @@ use super::context::Stop;
 use super::door::{Answered, Door, cancelled};
 use super::limits;
 use super::patience::{Patience, silent};
+use crate::clock;
 use crate::containers::is_away;
 use crate::model::effect::Effect;
 use crate::run::event::{CallId, Established};
@@ -61,7 +62,7 @@ impl Door {
     async fn send(&self, call: &dyn Call, intent: &Intent) -> Result<Value, Trouble> {
         let limit = Duration::from_millis(call.time_ms().saturating_add(limits::CALL_MARGIN_MS));
         super::fault_point("door.before-act");
-        let answered = tokio::time::timeout(limit, call.perform(&self.context.world, &intent.key)).await;
+        let answered = clock::within(limit, call.perform(&self.context.world, &intent.key)).await;
         super::fault_point("door.after-act");
         answered.unwrap_or_else(|_| Err(Trouble { failure: silent(call, limit), certain: false }))
     }

@@ -14,7 +14,7 @@ use super::context::{LocalChanges, Mode, RunContext, Stop, lock};
 use super::limits;
 use super::losses::LastCommand;
 use super::patience::{Patience, silent};
-use crate::clock;
+use crate::clock::{self, Deadline};
 use crate::containers::types::Container;
 use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::model::ids::StepPath;
@@ -46,12 +46,15 @@ pub(super) struct Door {
     /// What the journal already holds of this attempt.
     cursor: Vec<RecordedCall>,
     ordinal: u32,
+    /// When this attempt must have ended.
+    pub(super) deadline: Deadline,
     pub(super) last_command: Mutex<Option<LastCommand>>,
 }
 
 impl Door {
     pub(super) fn new(context: Arc<RunContext>, site: Site, cursor: Vec<RecordedCall>) -> Self {
-        Self { context, site, cursor, ordinal: 0, last_command: Mutex::default() }
+        let deadline = Deadline::at_ms(site.deadline_ms);
+        Self { context, site, cursor, ordinal: 0, deadline, last_command: Mutex::default() }
     }
 
     /// How many recorded calls the plugin has not made again.
@@ -144,7 +147,7 @@ impl Door {
 
     fn time_left_ms(&self) -> u64 {
         match self.context.mode {
-            Mode::Live => self.site.deadline_ms.saturating_sub(clock::now_ms()),
+            Mode::Live => self.deadline.left_ms(),
             Mode::Plan | Mode::Replay => u64::MAX,
         }
     }
@@ -218,7 +221,7 @@ impl Door {
         let key = self.context.key(id);
         let (own_ms, left_ms) = (call.time_ms(), self.time_left_ms());
         let limit = Duration::from_millis(own_ms.min(left_ms));
-        let work = tokio::time::timeout(limit, call.perform(&self.context.world, &key));
+        let work = clock::within(limit, call.perform(&self.context.world, &key));
         tokio::pin!(work);
         loop {
             if let Some(stop) = self.context.control.stopped() {
@@ -362,7 +365,7 @@ impl Door {
 
     pub(super) async fn bounded<T>(&self, asked: super::call::Asked<'_, T>) -> Result<T, Trouble> {
         let limit = Duration::from_millis(limits::READ_DEADLINE_MS);
-        tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| {
+        clock::within(limit, asked).await.unwrap_or_else(|_| {
             Err(Trouble::certain(
                 FailureKind::TimedOut,
                 crate::containers::SILENT,

@@ -17,6 +17,7 @@ use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAlloc
 
 use super::limits;
 use super::memory::Pool;
+use crate::clock::{self, Deadline};
 use crate::model::ids::Digest;
 use crate::own_file;
 
@@ -114,9 +115,9 @@ impl Wasm {
         &self.memory
     }
 
-    /// Waits for a place among those that run, at most so long.
-    pub(super) async fn place(&self, patience: Duration) -> Option<SemaphorePermit<'_>> {
-        tokio::time::timeout(patience, self.places.acquire()).await.ok()?.ok()
+    /// Waits for a place among those that run, at most until then.
+    pub(super) async fn place(&self, deadline: Deadline) -> Option<SemaphorePermit<'_>> {
+        clock::until(deadline, self.places.acquire()).await.ok()?.ok()
     }
 
     /// Where compiled plugins are kept, if they are.

@@ -1,7 +1,6 @@
 //! One attempt of a plugin's step: a fresh store, bounded in every direction, dropped afterwards.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::Value;
 use wasmtime::component::ResourceTable;
@@ -17,7 +16,7 @@ use super::limits;
 use super::memory::{Pool, Share, UsedUp};
 use super::plugin::Plugin;
 use super::secret::SecretRef;
-use crate::clock;
+use crate::clock::{self, Deadline};
 use crate::model::effect::{Failure, FailureKind};
 use crate::model::json::{self, Unreadable};
 use crate::run::event::{MAX_KEPT_LINES, Outcome};
@@ -41,7 +40,7 @@ pub(super) struct Guest {
     lines: Vec<String>,
     lines_dropped: usize,
     reports: usize,
-    deadline_ms: u64,
+    deadline: Deadline,
     /// What the plugin's handles of secrets stand for.
     handles: ResourceTable,
 }
@@ -75,7 +74,7 @@ pub struct Attempt<'a> {
 }
 
 impl Guest {
-    fn new(door: Option<Door>, deadline_ms: u64, pool: &Pool) -> Self {
+    fn new(door: Option<Door>, deadline: Deadline, pool: &Pool) -> Self {
         let mut handles = ResourceTable::new();
         handles.set_max_capacity(limits::MAX_HANDLES);
         Self {
@@ -88,7 +87,7 @@ impl Guest {
             lines: Vec::new(),
             lines_dropped: 0,
             reports: 0,
-            deadline_ms,
+            deadline,
             handles,
         }
     }
@@ -156,9 +155,9 @@ impl Guest {
         }
     }
 
-    /// When this attempt must have ended, milliseconds since 1970.
-    pub(super) fn deadline_ms(&self) -> u64 {
-        self.deadline_ms
+    /// When this attempt must have ended.
+    pub(super) fn deadline(&self) -> Deadline {
+        self.deadline
     }
 
     /// Counts a call before it is made. One over the number of calls is refused as a value and recorded, so that it can be
@@ -256,7 +255,7 @@ fn store(wasm: &Wasm, guest: Guest) -> Result<Store<Guest>, String> {
     store.set_max_component_handles(limits::MAX_HANDLES);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|context| {
-        if clock::now_ms() > context.data().deadline_ms {
+        if context.data().deadline.passed() {
             return Ok(UpdateDeadline::Interrupt);
         }
         Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
@@ -269,13 +268,12 @@ pub async fn perform(wasm: &Wasm, plugin: &Plugin, attempt: Attempt<'_>) -> Perf
     let Attempt { context, site, cursor, step, input } = attempt;
     let mode = context.mode;
     let shared = Arc::clone(&context);
-    let deadline_ms = match context.mode {
-        Mode::Live => site.deadline_ms,
+    let deadline = match context.mode {
+        Mode::Live => Deadline::at_ms(site.deadline_ms),
         // Plans and replays run on other clocks; what they may take in real time has a limit of its own.
-        _ => clock::now_ms().saturating_add(limits::MAX_SIMULATION_MS),
+        _ => Deadline::after_ms(limits::MAX_SIMULATION_MS),
     };
-    let patience = Duration::from_millis(deadline_ms.saturating_sub(clock::now_ms()));
-    let Some(_place) = wasm.place(patience).await else {
+    let Some(_place) = wasm.place(deadline).await else {
         return ended(time_over(), Vec::new());
     };
     let step_context = Context {
@@ -284,7 +282,7 @@ pub async fn perform(wasm: &Wasm, plugin: &Plugin, attempt: Attempt<'_>) -> Perf
         attempt: site.attempt,
         first_started_ms: site.first_started_ms,
     };
-    let guest = Guest::new(Some(Door::new(context, site, cursor)), deadline_ms, wasm.memory());
+    let guest = Guest::new(Some(Door::new(context, site, cursor)), deadline, wasm.memory());
     let mut store = match store(wasm, guest) {
         Ok(store) => store,
         Err(why) => return ended(internal("host.store", why), Vec::new()),
@@ -321,12 +319,11 @@ pub async fn perform(wasm: &Wasm, plugin: &Plugin, attempt: Attempt<'_>) -> Perf
         Ok(Ok(output)) => ended_with_output(&output, lines, mode),
         Ok(Err(error)) => ended(from_wit(&error), lines),
         Err(error) => {
-            let failure =
-                if clock::now_ms() > deadline_ms && matches!(error.downcast_ref(), Some(Trap::Interrupt)) {
-                    time_over()
-                } else {
-                    trapped(&plugin.name.to_string(), &error, lines.last())
-                };
+            let failure = if deadline.passed() && matches!(error.downcast_ref(), Some(Trap::Interrupt)) {
+                time_over()
+            } else {
+                trapped(&plugin.name.to_string(), &error, lines.last())
+            };
             drop(shared);
             ended(failure, lines)
         }
@@ -404,13 +401,13 @@ fn trapped(plugin: &str, error: &wasmtime::Error, last_line: Option<&String>) ->
 
 /// Asks a plugin to describe itself; an error is one sentence.
 pub(super) async fn describe(wasm: &Wasm, plugin: &Plugin) -> Result<Vec<StepType>, String> {
-    let deadline_ms = clock::now_ms().saturating_add(limits::MAX_DESCRIBE_MS);
-    let mut store = store(wasm, Guest::new(None, deadline_ms, wasm.memory()))?;
+    let deadline = Deadline::after_ms(limits::MAX_DESCRIBE_MS);
+    let mut store = store(wasm, Guest::new(None, deadline, wasm.memory()))?;
     let described = async {
         let bindings = plugin.pre.instantiate_async(&mut store).await?;
         bindings.runbook_step_step().call_describe(&mut store).await
     };
-    tokio::time::timeout(Duration::from_millis(limits::MAX_DESCRIBE_MS), described)
+    clock::until(deadline, described)
         .await
         .map_err(|_| "it does not describe itself in time".to_owned())?
         .map_err(|e| format!("it cannot describe itself: {}", first_line(&e)))

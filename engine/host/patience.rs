@@ -9,7 +9,7 @@ use super::call::{Call, Need, Trouble};
 use super::context::{Mode, Stop, lock};
 use super::door::{Door, cancelled};
 use super::limits::{ANSWERED_PATIENCE_MS, PATIENCE_MS};
-use crate::clock;
+use crate::clock::Deadline;
 use crate::containers::{is_away, is_daemon_error};
 use crate::model::effect::{Failure, FailureKind};
 use crate::model::ids::Section;
@@ -20,10 +20,10 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// How long the daemon has been waited for on behalf of one call.
 #[derive(Debug, Default)]
 pub(super) struct Patience {
-    /// When it first gave no answer.
-    since_ms: Option<u64>,
-    /// Since when it answers other questions, but not this one.
-    answers_since_ms: Option<u64>,
+    /// Until when it is usually waited for, once it gave no answer.
+    usual: Option<Deadline>,
+    /// Until when it is asked again, once it answers other questions but not this one.
+    answers: Option<Deadline>,
 }
 
 impl Door {
@@ -68,13 +68,13 @@ impl Door {
         }
         self.note_absence(&failure, patience);
         if is_daemon_error(&failure) && self.daemon_answers().await {
-            let since_ms = *patience.answers_since_ms.get_or_insert_with(clock::now_ms);
-            if clock::now_ms() >= since_ms.saturating_add(ANSWERED_PATIENCE_MS) {
+            let answers = patience.answers.get_or_insert_with(|| Deadline::after_ms(ANSWERED_PATIENCE_MS));
+            if answers.passed() {
                 return Ok(Some(failure));
             }
         } else {
-            patience.answers_since_ms = None;
-            if clock::now_ms() >= self.gives_up_ms(call, patience) {
+            patience.answers = None;
+            if self.gives_up(call, patience) {
                 return match self.down() {
                     down if down.is_empty() => Ok(Some(failure)),
                     down => Err(Stop::Left(away_with(&down, &failure))),
@@ -91,8 +91,7 @@ impl Door {
             return false;
         }
         self.note_absence(failure, patience);
-        let since_ms = *patience.answers_since_ms.get_or_insert_with(clock::now_ms);
-        let again = clock::now_ms() < since_ms.saturating_add(PATIENCE_MS);
+        let again = !patience.answers.get_or_insert_with(|| Deadline::after_ms(PATIENCE_MS)).passed();
         if again {
             self.pause().await;
         }
@@ -110,8 +109,8 @@ impl Door {
             return Err(stop);
         }
         self.note_absence(&trouble.failure, patience);
-        patience.answers_since_ms = None;
-        if clock::now_ms() >= self.gives_up_ms(call, patience) {
+        patience.answers = None;
+        if self.gives_up(call, patience) {
             let down = self.down();
             let told = if down.is_empty() { String::new() } else { format!("; {}", told_down(&down)) };
             return Err(Stop::Left(format!(
@@ -124,17 +123,16 @@ impl Door {
         Ok(())
     }
 
-    /// When the daemon is given up.
-    fn gives_up_ms(&self, call: &dyn Call, patience: &mut Patience) -> u64 {
-        let since_ms = *patience.since_ms.get_or_insert_with(clock::now_ms);
-        let usual_ms = since_ms.saturating_add(PATIENCE_MS);
+    /// Whether the daemon is given up.
+    fn gives_up(&self, call: &dyn Call, patience: &mut Patience) -> bool {
+        let usual = patience.usual.get_or_insert_with(|| Deadline::after_ms(PATIENCE_MS)).passed();
         let takes_down = matches!(call.need(), Need::Container { takes_down: true, .. });
         if takes_down || !self.down().is_empty() {
-            usual_ms.max(self.site.deadline_ms)
+            usual && self.deadline.passed()
         } else if call.effect().writes() {
-            usual_ms
+            usual
         } else {
-            usual_ms.min(self.site.deadline_ms)
+            usual || self.deadline.passed()
         }
     }
 
@@ -152,8 +150,8 @@ impl Door {
 
     /// Tells people once what is being waited for.
     fn note_absence(&self, failure: &Failure, patience: &mut Patience) {
-        if patience.since_ms.is_none() {
-            patience.since_ms = Some(clock::now_ms());
+        if patience.usual.is_none() {
+            patience.usual = Some(Deadline::after_ms(PATIENCE_MS));
             let words = format!("waiting for the container daemon: {failure}");
             self.context.ledger.note(&self.site.path, self.site.attempt, "warn", words);
         }

@@ -10,7 +10,7 @@ use super::super::call::{Asked, Call, Found, Imagined, Intent, Need, Trouble};
 use super::super::limits;
 use super::super::overlay::Overlay;
 use super::super::world::World;
-use crate::clock;
+use crate::clock::{self, Deadline};
 use crate::containers::types::{Container, Health, Limits, State, Stopped};
 use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::model::grant::ContainerAction;
@@ -123,8 +123,8 @@ impl Change {
         if !signalled {
             return Ok(false);
         }
-        let give_up = intent.at_ms.max(clock::now_ms()).saturating_add(grace_ms + limits::STOP_SLACK_MS);
-        while clock::now_ms() < give_up {
+        let give_up = Deadline::after_ms(grace_ms + limits::STOP_SLACK_MS);
+        while !give_up.passed() {
             let now = world.inspect(id).await?;
             if self.reached(before, &now) {
                 return Ok(true);

@@ -13,7 +13,7 @@ use super::super::secret::{Placed, Use};
 use super::super::world::World;
 use super::container_changes::to_value;
 use super::secrets::{check_placed, check_variables};
-use crate::clock;
+use crate::clock::Deadline;
 use crate::containers::types::{Container, ExecOutput, Health, Overrides, State};
 use crate::containers::{ExecCommand, ExecTrace, NewSecrets, OVERRIDES, overrides};
 use crate::model::container_text::{check_file, check_label_name};
@@ -197,9 +197,9 @@ pub(in crate::host) struct Exec {
     /// The daemon's id, once created by this very engine.
     #[serde(skip)]
     pub(super) inert: std::sync::OnceLock<String>,
-    /// When the attempt must have ended, milliseconds since 1970: no command is waited for longer.
+    /// When the attempt must have ended: no command is waited for longer.
     #[serde(skip)]
-    pub(super) deadline_ms: u64,
+    pub(super) deadline: Deadline,
 }
 
 impl Exec {
@@ -213,8 +213,7 @@ impl Exec {
 
     /// How long this engine waits for a command that it starts.
     fn patience(&self) -> Duration {
-        let left_ms = self.deadline_ms.saturating_sub(clock::now_ms());
-        Duration::from_millis(self.time_ms().min(left_ms))
+        Duration::from_millis(self.time_ms().min(self.deadline.left_ms()))
     }
 
     /// The end of a command whose exit code the daemon replaced when its listener went away.
@@ -321,7 +320,7 @@ impl Call for Exec {
             // A command that an earlier engine started has all its time; one of ours has had it.
             let patience_ms =
                 if self.inert.get().is_some() { millis(self.patience()) } else { self.time_ms() };
-            let give_up = clock::now_ms().saturating_add(patience_ms);
+            let give_up = Deadline::after_ms(patience_ms);
             let (mut looked, mut seen_running) = (false, false);
             loop {
                 let Some(state) = world.daemon()?.exec_state(exec).await? else {
@@ -349,7 +348,7 @@ impl Call for Exec {
                                 .to_owned(),
                         ));
                     }
-                    End::NotYet if state.started() && clock::now_ms() >= give_up => {
+                    End::NotYet if state.started() && give_up.passed() => {
                         return Ok(Found::Doubt("the command is still running".to_owned()));
                     }
                     End::NotYet => tokio::time::sleep(SECOND_LOOK).await,

@@ -115,9 +115,8 @@ impl wit::Host for Guest {
     async fn exec(&mut self, id: String, request: wit::ExecRequest) -> Reply<wit::ExecOutput> {
         let secret_env = self.placed(&request.secret_env)?;
         let wit::ExecRequest { command, env, input, user, workdir, timeout_ms, .. } = request;
-        let (inert, deadline_ms) = (std::sync::OnceLock::new(), self.deadline_ms());
-        let exec =
-            Exec { id, command, env, secret_env, input, user, workdir, timeout_ms, inert, deadline_ms };
+        let (inert, deadline) = (std::sync::OnceLock::new(), self.deadline());
+        let exec = Exec { id, command, env, secret_env, input, user, workdir, timeout_ms, inert, deadline };
         Ok(self.pass::<ExecOutput>(exec).await?.map(|output| wit::ExecOutput {
             exit_code: output.exit_code,
             stdout: output.stdout,

@@ -19,7 +19,7 @@ use super::super::overlay::Overlay;
 use super::super::secret::Use;
 use super::super::world::World;
 use super::http_secrets::{self, Part};
-use crate::clock;
+use crate::clock::{self, Deadline};
 use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::model::grant::{ContainerAction, Selector};
 use crate::model::http_request::{Place, check_header, is_reserved};
@@ -40,7 +40,7 @@ struct Send {
     address: Option<Address>,
     /// When the attempt must have ended, milliseconds since 1970: no answer is waited for longer.
     #[serde(skip)]
-    deadline_ms: u64,
+    deadline: Deadline,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -154,7 +154,7 @@ impl Send {
     }
 
     fn patience(&self) -> Duration {
-        let left_ms = self.deadline_ms.saturating_sub(clock::now_ms());
+        let left_ms = self.deadline.left_ms();
         Duration::from_millis(self.timeout_ms.min(left_ms))
     }
 
@@ -352,7 +352,7 @@ impl Call for Connect {
             let at = resolve(address).await?;
             let started = Instant::now();
             let limit = Duration::from_millis(self.timeout_ms.min(limits::MAX_SLEEP_MS));
-            match tokio::time::timeout(limit, tokio::net::TcpStream::connect(at)).await {
+            match clock::within(limit, tokio::net::TcpStream::connect(at)).await {
                 Ok(Ok(_)) => {
                     Ok(Value::from(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)))
                 }
@@ -391,8 +391,8 @@ impl wit::Host for Guest {
         let secrets = secrets.into_iter().map(part).collect::<wasmtime::Result<_>>()?;
         let wit::Request { method, url, headers, body, timeout_ms, repeatable } = request;
         let address = Address::of_url(&url).ok();
-        let deadline_ms = self.deadline_ms();
-        let call = Send { method, url, headers, body, timeout_ms, repeatable, secrets, address, deadline_ms };
+        let deadline = self.deadline();
+        let call = Send { method, url, headers, body, timeout_ms, repeatable, secrets, address, deadline };
         Ok(self.pass::<Response>(call).await?.map(|r| wit::Response {
             status: r.status,
             headers: r.headers,
