@@ -21,7 +21,7 @@ pub(super) async fn obey(
 ) -> Result<(), Refusal> {
     match command {
         Command::Cancel { reason, undo } => {
-            if journal.with(|state| state.left().is_some()) {
+            if journal.with(|state| state.left().is_some() || state.leaving().is_some()) {
                 resume(journal, control, actor).await?;
             }
             append(journal, Event::CancelRequested { reason, undo }, actor).await?;
@@ -29,14 +29,20 @@ pub(super) async fn obey(
             Ok(())
         }
         Command::Leave { reason } => {
-            if journal.with(|state| state.left().is_none()) {
-                append(journal, Event::Left { reason: reason.clone() }, actor).await?;
+            // An attempt may have something down: it is left once all of them are at their safe points.
+            let (left, busy) = journal.with(|state| {
+                (state.left().is_some() || state.leaving().is_some(), !state.performing().is_empty())
+            });
+            if !left {
+                let reason = reason.clone();
+                let event = if busy { Event::LeaveRequested { reason } } else { Event::Left { reason } };
+                append(journal, event, actor).await?;
             }
             control.stop(Stop::Left(reason));
             Ok(())
         }
-        Command::Resume => match journal.with(crate::run::state::State::status) {
-            RunStatus::Left => resume(journal, control, actor).await,
+        Command::Resume => match journal.with(|state| (state.status(), state.leaving().is_some())) {
+            (RunStatus::Left, _) | (_, true) => resume(journal, control, actor).await,
             // It is under way already, or in doubt: then it rests, and whoever follows it is told how to decide.
             _ => Ok(()),
         },
@@ -113,7 +119,7 @@ async fn settle(
     for call in doubts {
         append(journal, Event::CallSettled { call, decision: decision.clone() }, actor).await?;
     }
-    if journal.with(|state| state.left().is_some()) {
+    if journal.with(|state| state.left().is_some() || state.leaving().is_some()) {
         resume(journal, control, actor).await?;
     }
     Ok(())

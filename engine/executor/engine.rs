@@ -33,6 +33,8 @@ use crate::secrets::Keeper;
 pub const MAX_UNFINISHED: usize = 20_000;
 /// For so long an engine that ends answers what it was asked before.
 const FAREWELL: Duration = Duration::from_secs(10);
+/// For so long an engine that ends lets steps bring back what they took down.
+const BRINGING_BACK: Duration = Duration::from_secs(30);
 /// Commands that may wait for one run.
 const INBOX: usize = 64;
 /// Bucket of what the engine itself keeps.
@@ -266,7 +268,7 @@ impl Engine {
     }
 
     /// Takes nothing further from outside, answers what was asked before for at most [`FAREWELL`], and stops every run at its
-    /// next safe point, leaving it to be carried on by another engine.
+    /// next safe point, where nothing is down that a step took down, or after [`BRINGING_BACK`]. Another engine carries it on.
     pub async fn leave(&self) {
         self.inner.leaving.store(true, Ordering::SeqCst);
         self.inner.aside.close();
@@ -305,8 +307,11 @@ impl Engine {
         for handle in &handles {
             let _ = handle.inbox.send(Message::Drain).await;
         }
-        for mut handle in handles {
-            while handle.rest.changed().await.is_ok() {}
+        if clock::within(BRINGING_BACK, at_rest(handles.clone())).await.is_err() {
+            for handle in &handles {
+                let _ = handle.inbox.send(Message::StopAtOnce).await;
+            }
+            at_rest(handles).await;
         }
     }
 
@@ -396,5 +401,12 @@ impl Inner {
             tracing::error!(%run, "the run rests until an engine starts again");
             engine.tell();
         });
+    }
+}
+
+/// Ends when the tasks of all these runs have ended.
+async fn at_rest(handles: Vec<Handle>) {
+    for mut handle in handles {
+        while handle.rest.changed().await.is_ok() {}
     }
 }

@@ -11,6 +11,7 @@ mod dependents;
 pub mod emergency;
 mod engine;
 mod journal;
+mod leaving;
 pub mod library;
 mod loading;
 pub mod lock_file;

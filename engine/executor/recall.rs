@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::engine::Inner;
 use super::journal::Journal;
-use crate::host::{Mode, RunContext, RunParts};
+use crate::host::{Mode, RunContext, RunParts, Stop};
 use crate::run::event::{CallId, Outcome};
 use crate::run::state::{RecordedCall, State};
 
@@ -33,6 +33,9 @@ pub(super) fn context(inner: &Arc<Inner>, journal: &Journal) -> RunContext {
         recall(&context, state);
         if state.cancel().is_some() {
             context.control.cancel();
+        }
+        if let Some(reason) = state.leaving() {
+            context.control.stop(Stop::Left(reason.to_owned()));
         }
         if state.lock_loss().is_some() {
             context.control.cancel_writes();

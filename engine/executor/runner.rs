@@ -50,6 +50,7 @@ pub(super) enum Message {
     Command { command: Command, actor: String, reply: oneshot::Sender<Result<(), Refusal>> },
     LockTaken { by: RunId, reason: String, actor: String },
     Drain,
+    StopAtOnce,
 }
 
 /// See the module.
@@ -65,6 +66,10 @@ pub(super) struct Runner {
     /// Which attempt a piece of work is, should it die.
     workers: HashMap<tokio::task::Id, (StepPath, u32)>,
     pub(super) draining: bool,
+    /// Why an attempt stopped before its safe point while the run was being left.
+    pub(super) short_of_it: Option<String>,
+    /// How much time this process had missed when that was last recorded.
+    pub(super) missed_ms: u64,
 }
 
 /// What ends a run's task before the run has ended.
@@ -103,6 +108,8 @@ impl Runner {
             work: JoinSet::new(),
             workers: HashMap::new(),
             draining: false,
+            short_of_it: None,
+            missed_ms: clock::missed_ms(),
         }
     }
 
@@ -133,17 +140,18 @@ impl Runner {
             if let Some(status) = self.journal.with(|state| state.end().map(|end| end.status)) {
                 return Ok(status);
             }
-            if self.draining && self.work.is_empty() {
-                return Err(Quit::Drained);
+            self.note_missed_time()?;
+            let mut actions = self.journal.with(|state| {
+                self.in_flight.over = over(&self.reading.runbook, state, self.in_flight.over);
+                next(&self.reading.runbook, state, clock::now_ms(), &self.in_flight)
+            });
+            if self.draining {
+                // Nothing new is begun or decided; what a person wants to leave, and is at rest, is left.
+                actions.retain(|action| matches!(action, Action::Append(Event::Left { .. })));
+                if actions.is_empty() && self.work.is_empty() {
+                    return Err(Quit::Drained);
+                }
             }
-            let actions = if self.draining {
-                Vec::new()
-            } else {
-                self.journal.with(|state| {
-                    self.in_flight.over = over(&self.reading.runbook, state, self.in_flight.over);
-                    next(&self.reading.runbook, state, clock::now_ms(), &self.in_flight)
-                })
-            };
             if matches!(actions.first(), Some(Action::Append(_))) {
                 match self.append_all(actions).await {
                     Err(Quit::Unwritable(why)) => self.end_at_once(EndStatus::Failed, why).await?,
@@ -158,14 +166,13 @@ impl Runner {
     }
 
     /// Appends decisions in order; only the end must be durable before anyone hears of it.
-    async fn append_all(&self, actions: Vec<Action>) -> Result<(), Quit> {
+    async fn append_all(&mut self, actions: Vec<Action>) -> Result<(), Quit> {
         for action in actions {
-            if let Action::Append(event) = action {
-                if matches!(event, Event::Finished { .. }) {
-                    self.journal.append(&event, None).await?;
-                } else {
-                    self.journal.record(&event)?;
-                }
+            match action {
+                Action::Append(event @ Event::Finished { .. }) => self.journal.append(&event, None).await?,
+                Action::Append(Event::Left { reason }) => self.left_at_rest(reason).await?,
+                Action::Append(event) => self.journal.record(&event)?,
+                _ => {}
             }
         }
         Ok(())
@@ -206,6 +213,7 @@ impl Runner {
     }
 
     fn begin_work(&mut self, place: (StepPath, u32), work: impl Future<Output = Done> + Send + 'static) {
+        self.in_flight.rested.remove(&place);
         self.in_flight.attempts.insert(place.clone());
         self.workers.insert(self.work.spawn(work).id(), place);
     }
@@ -249,7 +257,10 @@ impl Runner {
                         let outcome = failed("host.unwritable", why);
                         self.finish(Ended { path, attempt, outcome, lines: Vec::new() })?;
                     }
-                    Performed::Stopped(stop) => self.rested(&path.to_string(), stop).await?,
+                    Performed::Stopped(stop) => {
+                        self.in_flight.rested.insert((path.clone(), attempt));
+                        self.rested(&path.to_string(), stop).await?;
+                    }
                 }
             }
             Done::Child { path, attempt, started } => {
@@ -307,7 +318,10 @@ impl Runner {
         match why {
             Stop::Drained | Stop::InDoubt(_) => Ok(()),
             Stop::Left(reason) => self.leave(reason).await,
-            Stop::Halted(reason) => self.leave(format!("halted: {reason}")).await,
+            Stop::Halted(reason) => {
+                let reason = self.with_what_is_down(format!("halted: {reason}"));
+                self.leave(reason).await
+            }
             Stop::Diverged(what) => {
                 let message = format!("replay of step `{step}` diverged from the journal: {what}");
                 self.end_at_once(EndStatus::Stuck, message).await
@@ -327,18 +341,15 @@ impl Runner {
             .await
     }
 
-    async fn leave(&self, reason: String) -> Result<(), Quit> {
-        if self.journal.with(|state| state.left().is_some()) {
-            return Ok(());
-        }
-        Ok(self.journal.append(&Event::Left { reason }, None).await?)
-    }
-
     pub(super) async fn hear(&mut self, message: Message) -> Result<(), Quit> {
         match message {
             Message::Drain => {
                 self.draining = true;
                 self.context.control.stop(Stop::Drained);
+                Ok(())
+            }
+            Message::StopAtOnce => {
+                self.context.control.stop_at_once();
                 Ok(())
             }
             Message::LockTaken { by, reason, actor } => {

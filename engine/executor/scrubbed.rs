@@ -70,7 +70,10 @@ fn clean(event: &mut Event) {
             scrub::json(trigger_data);
             reason.iter_mut().for_each(text);
         }
-        Event::Left { reason } | Event::CancelRequested { reason, .. } | Event::LockTaken { reason, .. } => {
+        Event::Left { reason }
+        | Event::LeaveRequested { reason }
+        | Event::CancelRequested { reason, .. }
+        | Event::LockTaken { reason, .. } => {
             text(reason);
         }
         Event::Items { items, .. } => items.iter_mut().for_each(scrub::json),
@@ -105,6 +108,7 @@ fn clean(event: &mut Event) {
         }
         Event::Started { .. }
         | Event::Resumed { .. }
+        | Event::Paused { .. }
         | Event::Skipped { .. }
         | Event::CallSettled { .. }
         | Event::ChildStarted { .. }

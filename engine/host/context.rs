@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use super::halt::HaltSwitch;
 use super::held::Held;
@@ -97,26 +97,33 @@ pub struct Control {
     cancelled: AtomicU8,
     failed: AtomicBool,
     left: Mutex<Option<Stop>>,
-    changed: Notify,
+    at_once: AtomicBool,
+    changed: watch::Sender<()>,
 }
 
 impl Control {
     /// The next call of a step is answered `cancelled`, and so is a read under way; undo and `finally` go on.
     pub fn cancel(&self) {
         self.cancelled.fetch_max(STEPS, Ordering::SeqCst);
-        self.changed.notify_waiters();
+        self.changed.send_replace(());
     }
 
     /// The run has lost its locks: undo is over as well.
     pub fn cancel_writes(&self) {
         self.cancelled.fetch_max(STEPS_AND_UNDO, Ordering::SeqCst);
-        self.changed.notify_waiters();
+        self.changed.send_replace(());
     }
 
-    /// The next call stops the attempt, and so does a read under way.
+    /// The next call stops the attempt, and so does a read under way, as soon as nothing is down that its step took down.
     pub fn stop(&self, why: Stop) {
         *lock(&self.left) = Some(why);
-        self.changed.notify_waiters();
+        self.changed.send_replace(());
+    }
+
+    /// What is to stop stops now, whatever is down.
+    pub fn stop_at_once(&self) {
+        self.at_once.store(true, Ordering::SeqCst);
+        self.changed.send_replace(());
     }
 
     /// Takes the wish to stop back, for a run that is carried on.
@@ -153,18 +160,19 @@ impl Control {
         self.stopped().is_some()
     }
 
+    /// Why attempts are to stop at their safe point.
     pub(super) fn stopped(&self) -> Option<Stop> {
         lock(&self.left).clone()
     }
 
-    /// Ends when there may be a new wish.
-    pub(super) async fn changed(&self) {
-        let changed = self.changed.notified();
-        tokio::pin!(changed);
-        changed.as_mut().enable();
-        if self.stopped().is_none() {
-            changed.await;
-        }
+    /// Whether they are to stop before it.
+    pub(super) fn stops_at_once(&self) -> bool {
+        self.at_once.load(Ordering::SeqCst)
+    }
+
+    /// Tells of every wish from now on.
+    pub(super) fn wishes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 }
 
@@ -252,6 +260,11 @@ impl RunContext {
         }
     }
 
+    /// What its steps took down and have not brought back, in words; none if that is nothing.
+    pub fn down(&self) -> Option<String> {
+        told_down(&lock(&self.memory).way_back.down(None))
+    }
+
     /// A person has looked at it and decided: it is as they want it.
     pub fn trust(&self, before: &Value) {
         for container in containers_in(before) {
@@ -336,6 +349,17 @@ impl Memory {
             self.created.insert(container.id.clone(), place);
         }
     }
+}
+
+/// `web-1` is down until the run is resumed.
+pub(super) fn told_down(down: &[String]) -> Option<String> {
+    let names: Vec<String> = down.iter().map(|name| format!("`{name}`")).collect();
+    let is = match names.len() {
+        0 => return None,
+        1 => "is",
+        _ => "are",
+    };
+    Some(format!("{} {is} down until the run is resumed", names.join(", ")))
 }
 
 /// Where a call stands, in whatever run.

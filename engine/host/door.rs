@@ -87,7 +87,7 @@ impl Door {
         if self.context.mode == Mode::Replay {
             return Err(Stop::JournalEnds);
         }
-        if let Some(stop) = self.context.control.stopped() {
+        if let Some(stop) = self.stopped() {
             return Err(stop);
         }
         if let Err(failure) = self.admit(call, id.ordinal) {
@@ -223,8 +223,9 @@ impl Door {
         let limit = Duration::from_millis(own_ms.min(left_ms));
         let work = clock::within(limit, call.perform(&self.context.world, &key));
         tokio::pin!(work);
+        let mut wishes = self.context.control.wishes();
         loop {
-            if let Some(stop) = self.context.control.stopped() {
+            if let Some(stop) = self.stopped() {
                 return Err(stop);
             }
             if call.refusable() && self.cancelled() {
@@ -236,7 +237,7 @@ impl Door {
                     Err(_) if own_ms < left_ms => Err(silent(call, limit)),
                     Err(_) => Err(too_slow(call, limit)),
                 }),
-                () = self.context.control.changed() => {}
+                Ok(()) = wishes.changed() => {}
             }
         }
     }
@@ -364,7 +365,14 @@ impl Door {
     }
 
     pub(super) async fn bounded<T>(&self, asked: super::call::Asked<'_, T>) -> Result<T, Trouble> {
-        let limit = Duration::from_millis(limits::READ_DEADLINE_MS);
+        self.bounded_by(Duration::from_millis(limits::READ_DEADLINE_MS), asked).await
+    }
+
+    pub(super) async fn bounded_by<T>(
+        &self,
+        limit: Duration,
+        asked: super::call::Asked<'_, T>,
+    ) -> Result<T, Trouble> {
         clock::within(limit, asked).await.unwrap_or_else(|_| {
             Err(Trouble::certain(
                 FailureKind::TimedOut,

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use super::call::{Call, Need, Trouble};
-use super::context::{Mode, Stop, lock};
+use super::context::{Mode, Stop, lock, told_down};
 use super::door::{Door, cancelled};
 use super::limits::{ANSWERED_PATIENCE_MS, PATIENCE_MS};
 use crate::clock::Deadline;
@@ -60,7 +60,7 @@ impl Door {
         if self.context.mode != Mode::Live || !is_away(&failure) {
             return Ok(Some(failure));
         }
-        if let Some(stop) = self.context.control.stopped() {
+        if let Some(stop) = self.stopped() {
             return Err(stop);
         }
         if self.held_back(call) {
@@ -75,9 +75,9 @@ impl Door {
         } else {
             patience.answers = None;
             if self.gives_up(call, patience) {
-                return match self.down() {
-                    down if down.is_empty() => Ok(Some(failure)),
-                    down => Err(Stop::Left(away_with(&down, &failure))),
+                return match told_down(&self.down()) {
+                    None => Ok(Some(failure)),
+                    Some(down) => Err(Stop::Left(format!("the container daemon is away: {failure}; {down}"))),
                 };
             }
         }
@@ -105,14 +105,13 @@ impl Door {
         trouble: &Trouble,
         patience: &mut Patience,
     ) -> Result<(), Stop> {
-        if let Some(stop) = self.context.control.stopped() {
+        if let Some(stop) = self.stops_establishing(call) {
             return Err(stop);
         }
         self.note_absence(&trouble.failure, patience);
         patience.answers = None;
         if self.gives_up(call, patience) {
-            let down = self.down();
-            let told = if down.is_empty() { String::new() } else { format!("; {}", told_down(&down)) };
+            let told = told_down(&self.down()).map(|down| format!("; {down}")).unwrap_or_default();
             return Err(Stop::Left(format!(
                 "cannot establish whether `{}` happened: {}{told}",
                 call.function(),
@@ -142,6 +141,27 @@ impl Door {
         lock(&self.context.memory).way_back.down(step)
     }
 
+    /// Why the attempt stops before its safe point.
+    pub(super) fn stopped_at_once(&self) -> Option<Stop> {
+        if self.context.control.stops_at_once() { self.context.control.stopped() } else { None }
+    }
+
+    /// Why it is not found out now whether a call happened. What may have taken something down is not left open.
+    pub(super) fn stops_establishing(&self, call: &dyn Call) -> Option<Stop> {
+        match call.need() {
+            Need::Container { takes_down: true, .. } => self.stopped_at_once(),
+            _ => self.stopped(),
+        }
+    }
+
+    /// Why the attempt stops here: at its safe point, where nothing is down that its step took down.
+    pub(super) fn stopped(&self) -> Option<Stop> {
+        let why = self.context.control.stopped()?;
+        let step = (self.site.path.section == Section::Steps).then_some(&self.site.path);
+        let safe = !lock(&self.context.memory).way_back.open(step);
+        (safe || self.context.control.stops_at_once()).then_some(why)
+    }
+
     async fn daemon_answers(&self) -> bool {
         let Ok(daemon) = self.context.world.daemon() else { return false };
         let asked = Box::pin(async move { Ok(daemon.ping().await?) });
@@ -158,21 +178,12 @@ impl Door {
     }
 
     async fn pause(&self) {
+        let mut wishes = self.context.control.wishes();
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => {}
-            () = self.context.control.changed() => {}
+            Ok(()) = wishes.changed() => {}
         }
     }
-}
-
-fn away_with(down: &[String], failure: &Failure) -> String {
-    format!("the container daemon is away: {failure}; {}", told_down(down))
-}
-
-fn told_down(down: &[String]) -> String {
-    let names: Vec<String> = down.iter().map(|name| format!("`{name}`")).collect();
-    let is = if names.len() == 1 { "is" } else { "are" };
-    format!("{} {is} down until the run is resumed", names.join(", "))
 }
 
 /// A look that took too long: of the daemon that it hangs, of anything else that it is slow.

@@ -23,6 +23,8 @@ pub(super) struct WayBack {
     names: HashMap<String, String>,
     /// Those of the stopped that were up again when they were last looked at: a restart policy, or a person.
     up: HashSet<String>,
+    /// Started again, and not yet seen to serve; by whom.
+    coming: HashMap<String, StepPath>,
 }
 
 impl WayBack {
@@ -36,8 +38,14 @@ impl WayBack {
         } else {
             self.up.remove(id);
         }
+        // What the start itself answers is too early to tell.
+        if function != START && (container.available() || container.state != State::Running) {
+            self.coming.remove(id);
+        }
         match function {
-            START => drop(self.stopped.remove(id)),
+            START if self.stopped.remove(id).is_some() => {
+                self.coming.insert(id.clone(), path.clone());
+            }
             "containers.create" => drop(self.made.insert(id.clone(), path.clone())),
             "containers.rename" => self.renamed(container, path, earlier),
             end if ENDS.contains(&end) => drop(self.stopped.insert(id.clone(), path.clone())),
@@ -49,7 +57,13 @@ impl WayBack {
     pub(super) fn removed(&mut self, function: &str, arguments: &Value) {
         if let ("containers.remove", Some(id)) = (function, arguments["id"].as_str()) {
             self.stopped.remove(id);
+            self.coming.remove(id);
         }
+    }
+
+    /// Whether this step, or any, has something to bring back: what it stopped is down, or does not serve again yet.
+    pub(super) fn open(&self, step: Option<&StepPath>) -> bool {
+        !self.down(step).is_empty() || self.coming.values().any(|by| step.is_none_or(|step| step == by))
     }
 
     /// The names of what this step, or any, has stopped and not started again.
@@ -95,6 +109,7 @@ mod tests {
 
     use super::super::context::tests::container;
     use super::*;
+    use crate::containers::types::Health;
 
     fn named(id: &str, name: &str) -> Container {
         Container { name: name.to_owned(), ..container(id) }
@@ -132,6 +147,27 @@ mod tests {
         assert_eq!(way.down(Some(&b)), Vec::<String>::new(), "it came back by itself");
         way.removed("containers.remove", &json!({ "id": "1" }));
         assert_eq!(way.down(None), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_way_is_open_until_what_was_stopped_serves_again() {
+        let ((a, b), mut way) = (paths(), WayBack::default());
+        let running = |health| Container { state: State::Running, health, ..named("1", "web") };
+        way.mark(&named("1", "web"), &a, "containers.stop");
+        assert!(way.open(Some(&a)) && way.open(None) && !way.open(Some(&b)));
+        way.mark(&running(Health::Starting), &a, START);
+        assert!(way.open(Some(&a)), "it is up, and does not serve yet");
+        way.mark(&running(Health::Starting), &a, "containers.inspect");
+        assert!(way.open(Some(&a)));
+        way.mark(&running(Health::Healthy), &a, "containers.wait-until");
+        assert!(!way.open(None));
+        way.mark(&named("1", "web"), &a, "containers.stop");
+        way.mark(&running(Health::None), &a, START);
+        way.mark(&named("1", "web"), &a, "containers.inspect");
+        assert!(!way.open(None), "it ended again: nobody waits for it");
+        way.mark(&named("1", "web"), &a, "containers.stop");
+        way.removed("containers.remove", &json!({ "id": "1" }));
+        assert!(!way.open(None), "it was meant to go");
     }
 
     #[test]

@@ -8,6 +8,8 @@ use crate::model::effect::{Effect, Failure};
 use crate::model::grant::RunGrants;
 use crate::model::ids::{Digest, PluginName, RunId, RunbookName, StepPath, TargetName};
 
+pub use super::end::EndStatus;
+
 /// One thing that happened to a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "data")]
@@ -28,6 +30,20 @@ pub enum Event {
         engine: String,
         /// Asked for by a person rather than by the engine itself.
         by_person: bool,
+    },
+    /// The engine did not run for a while and goes on with what it had under way: its process was stopped, or the machine
+    /// slept. That time does not count against deadlines.
+    #[serde(rename = "run.paused")]
+    Paused {
+        /// For how long, up to now, in milliseconds.
+        missed_ms: u64,
+    },
+    /// A person wants to leave it unfinished: each attempt goes on until nothing is down that it took down, then the run is
+    /// left.
+    #[serde(rename = "run.leave-requested")]
+    LeaveRequested {
+        /// Why.
+        reason: String,
     },
     /// A person left it unfinished on purpose: only a person resumes it.
     #[serde(rename = "run.left")]
@@ -226,6 +242,8 @@ impl Event {
             Self::Accepted(_)
             | Self::Started { .. }
             | Self::Resumed { .. }
+            | Self::Paused { .. }
+            | Self::LeaveRequested { .. }
             | Self::Left { .. }
             | Self::CancelRequested { .. }
             | Self::LockTaken { .. }
@@ -240,6 +258,8 @@ impl Event {
             Self::Accepted(_) => "run.accepted",
             Self::Started { .. } => "run.started",
             Self::Resumed { .. } => "run.resumed",
+            Self::Paused { .. } => "run.paused",
+            Self::LeaveRequested { .. } => "run.leave-requested",
             Self::Left { .. } => "run.left",
             Self::CancelRequested { .. } => "run.cancel-requested",
             Self::LockTaken { .. } => "run.lock-taken",
@@ -442,40 +462,4 @@ pub enum Wait {
     Manual(Question),
     /// A person's confirmation of the next step (`--step`).
     Confirm(Question),
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EndStatus {
-    /// Every step that applied did its work.
-    Succeeded,
-    /// A step failed, and what was written was not all undone.
-    Failed,
-    /// A step failed or a person chose it, and every write was undone.
-    RolledBack,
-    /// A person ended it.
-    Cancelled,
-    /// No step applied; nothing was done.
-    Skipped,
-    /// An undo failed or replay diverged: a person is needed.
-    Stuck,
-}
-
-impl EndStatus {
-    /// All there are.
-    pub const ALL: [Self; 6] =
-        [Self::Succeeded, Self::Failed, Self::RolledBack, Self::Cancelled, Self::Skipped, Self::Stuck];
-
-    /// The word people see.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::RolledBack => "rolled-back",
-            Self::Cancelled => "cancelled",
-            Self::Skipped => "skipped",
-            Self::Stuck => "stuck",
-        }
-    }
 }

@@ -2,6 +2,7 @@
 //! Pure: no I/O, no clock, no tokio.
 
 pub mod differences;
+mod end;
 pub mod event;
 pub mod next;
 pub mod question;

@@ -1,12 +1,14 @@
 //! A run as lines, one per thing that happened, where nothing can be redrawn.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use crate::cli::output::paint::Paint;
 use crate::cli::output::table::cut;
 use crate::cli::output::time;
+use crate::model::duration::format_duration;
 use crate::model::ids::StepPath;
 use crate::run::event::{CallId, Event, Outcome, Settlement, SkipReason, Wait};
 
@@ -77,6 +79,13 @@ fn words(event: &Event) -> Option<Words> {
         Event::Accepted(accepted) => (run(), "queued", accepted.runbook.to_string()),
         Event::Started { engine } => (run(), "running", format!("on {engine}")),
         Event::Resumed { engine, .. } => (run(), "running", format!("again, on {engine}")),
+        Event::Paused { missed_ms } => {
+            let missed = format_duration(Duration::from_secs(missed_ms.div_ceil(1_000)));
+            (run(), "running", format!("again; the engine was stopped or the machine slept for {missed}"))
+        }
+        Event::LeaveRequested { reason } => {
+            (run(), "running", format!("stops at the next safe point: {reason}"))
+        }
         Event::Left { reason } => (run(), "left", reason.clone()),
         Event::CancelRequested { reason, undo } => {
             let undoing = if *undo { "with undo: " } else { "" };

@@ -6,6 +6,7 @@ mod attempt;
 pub(super) mod fate;
 mod finish;
 mod items;
+mod leave;
 mod moment;
 mod scope;
 mod section;
@@ -38,6 +39,8 @@ pub use unknown::{Resting, resting};
 pub struct InFlight {
     /// Attempts being performed, children being started or awaited: step or item, and the attempt from 1.
     pub attempts: BTreeSet<(StepPath, u32)>,
+    /// Attempts that stopped at their safe point, since a person leaves the run.
+    pub rested: BTreeSet<(StepPath, u32)>,
     /// Children that were told to end.
     pub told: BTreeSet<RunId>,
     /// What is known to be over, so that it is not looked at again; see [`over`].
@@ -158,6 +161,10 @@ pub fn next(runbook: &Runbook, state: &State, now_ms: u64, in_flight: &InFlight)
             Some(cancel) => agenda.decide(verdict::never_started(&cancel.reason)),
             None => agenda.busy(),
         }
+        return agenda.into_actions();
+    }
+    if let Some(reason) = state.leaving().filter(|_| state.lock_loss().is_none()) {
+        leave::drive(state, in_flight, reason, &mut agenda);
         return agenda.into_actions();
     }
     if state.left().is_some() {

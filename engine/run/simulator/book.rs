@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::model::expression::Expression;
 use crate::model::grant::RunGrants;
-use crate::model::ids::{Digest, RunbookName, StepId, StepPath, TargetName};
+use crate::model::ids::{Digest, PluginName, RunbookName, StepId, StepPath, TargetName};
 use crate::model::runbook::{OnFailure, Retry, Risk, Runbook, Step, Template, Uses};
 use crate::run::event::{Accepted, TriggerKind};
 
@@ -110,7 +110,7 @@ pub(crate) fn accepted(runbook: &Runbook) -> Accepted {
         runbook: runbook.name.clone(),
         file: String::new(),
         texts: Vec::new(),
-        plugins: Vec::new(),
+        plugins: vec![(PluginName::new("test").unwrap(), Digest::of("test"))],
         plugins_of_children: false,
         parameters: json!({ "service": "shop/web" }),
         trigger: TriggerKind::Manual,

@@ -12,7 +12,9 @@ pub(super) fn fold(state: &mut State, at_ms: u64, event: &Event) {
     match event {
         Event::Accepted(accepted) => state.accepted = Some((at_ms, accepted.clone())),
         Event::Started { .. } => state.started_ms = Some(at_ms),
-        Event::Resumed { .. } => resumed(state, at_ms),
+        Event::Resumed { by_person, .. } => resumed(state, at_ms, *by_person),
+        Event::Paused { missed_ms } => state.pauses.missed(at_ms, *missed_ms),
+        Event::LeaveRequested { reason } => state.leaving = Some(reason.clone()),
         Event::Left { reason } => left(state, at_ms, reason),
         Event::CancelRequested { reason, undo } => {
             state.cancel = Some(Cancel { at_ms, reason: reason.clone(), undo: *undo });
@@ -59,12 +61,16 @@ fn reopen_or_close(state: &mut State, path: &StepPath) {
 fn left(state: &mut State, at_ms: u64, reason: &str) {
     let interrupted = reason.starts_with(INTERRUPTED);
     state.left = Some(reason.to_owned());
+    state.leaving = None;
     state.pauses.begin(if interrupted { state.last_ms } else { at_ms });
 }
 
 /// The time since the last sign of life does not count against deadlines.
-fn resumed(state: &mut State, at_ms: u64) {
+fn resumed(state: &mut State, at_ms: u64, by_person: bool) {
     state.left = None;
+    if by_person {
+        state.leaving = None;
+    }
     let last_ms = state.last_ms;
     state.pauses.begin(last_ms);
     state.pauses.end(at_ms);

@@ -29,6 +29,11 @@ pub(super) fn check(state: &State, event: &Event) -> Legal {
             "a person left it, so a person resumes it".to_owned()
         }),
         Event::Left { .. } => ensure(state.left.is_none(), || "it was left already".to_owned()),
+        Event::LeaveRequested { .. } => {
+            ensure(state.started_ms.is_some(), || "it was not started".to_owned())?;
+            ensure(state.left.is_none(), || "it was left already".to_owned())?;
+            ensure(state.leaving.is_none(), || "it is being left already".to_owned())
+        }
         Event::CancelRequested { .. } => cancel(state),
         Event::Finished { status, .. } => finished(state, *status),
         _ => {
@@ -40,6 +45,7 @@ pub(super) fn check(state: &State, event: &Event) -> Legal {
 
 fn under_way(state: &State, event: &Event) -> Legal {
     match event {
+        Event::Paused { .. } => Ok(()),
         Event::LockTaken { .. } => {
             ensure(state.lock_loss.is_none(), || "its locks were taken already".to_owned())
         }
@@ -50,6 +56,7 @@ fn under_way(state: &State, event: &Event) -> Legal {
             confirmed(state, path)?;
             ensure(state.stopping(path).is_none(), || format!("no attempt of `{path}` may begin any more"))?;
             ensure(state.left.is_none(), || "a person left it".to_owned())?;
+            ensure(state.leaving.is_none(), || "a person leaves it".to_owned())?;
             ensure(!state.has_doubt(), || "a call is in doubt".to_owned())
         }
         Event::CallIntended { call, effect, .. } => {

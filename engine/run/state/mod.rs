@@ -116,6 +116,7 @@ pub struct State {
     accepted: Option<(u64, Box<Accepted>)>,
     started_ms: Option<u64>,
     left: Option<String>,
+    leaving: Option<String>,
     cancel: Option<Cancel>,
     lock_loss: Option<LockLoss>,
     undoing: Option<Undoing>,
@@ -196,6 +197,21 @@ impl State {
     /// Why a person left it unfinished; none once it was resumed.
     pub fn left(&self) -> Option<&str> {
         self.left.as_deref()
+    }
+
+    /// Why a person wants to leave it, while attempts still bring back what they took down.
+    pub fn leaving(&self) -> Option<&str> {
+        self.leaving.as_deref()
+    }
+
+    /// The attempts of plugins that are under way, those left out in which a person has to decide about a call.
+    pub fn performing(&self) -> Vec<(&StepPath, u32, &Attempt)> {
+        self.open()
+            .filter_map(|(path, progress)| {
+                let (number, attempt) = progress.unfinished()?;
+                (attempt.plugin.is_some() && !attempt.in_doubt()).then_some((path, number, attempt))
+            })
+            .collect()
     }
 
     /// The wish that it end.

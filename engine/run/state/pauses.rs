@@ -21,6 +21,13 @@ impl Pauses {
         }
     }
 
+    /// One that ends now and lasted so long, unless it lies in one that is under way.
+    pub(super) fn missed(&mut self, at_ms: u64, missed_ms: u64) {
+        if self.since_ms.is_none() {
+            self.over.push((at_ms.saturating_sub(missed_ms), at_ms));
+        }
+    }
+
     /// How much of them lies after this time.
     pub(super) fn since(&self, ms: u64) -> u64 {
         let after = self.over.iter().map(|(from, to)| to.saturating_sub(*from.max(&ms)));
@@ -45,6 +52,17 @@ mod tests {
         assert_eq!(pauses.since(15), 10);
         assert_eq!(pauses.since(42), 3);
         assert_eq!(pauses.since(50), 0);
+    }
+
+    #[test]
+    fn what_was_missed_is_a_pause_that_is_over() {
+        let mut pauses = Pauses::default();
+        pauses.missed(100, 30);
+        assert_eq!((pauses.since(0), pauses.since(90)), (30, 10));
+        pauses.begin(200);
+        pauses.missed(300, 50);
+        pauses.end(300);
+        assert_eq!(pauses.since(150), 100, "it is not counted twice");
     }
 
     #[test]

@@ -45,6 +45,8 @@ fn of_the_run() -> impl Strategy<Value = Event> {
         2 => Just(Event::Started { engine: engine() }),
         20 => any::<bool>().prop_map(move |by_person| Event::Resumed { engine: engine(), by_person }),
         1 => Just(Event::Left { reason: reason() }),
+        1 => Just(Event::LeaveRequested { reason: reason() }),
+        1 => (0..9_u64).prop_map(|missed_ms| Event::Paused { missed_ms }),
         1 => any::<bool>().prop_map(move |undo| Event::CancelRequested { reason: reason(), undo }),
         1 => Just(Event::LockTaken { by: run_id(9), reason: reason() }),
         40 => vec(a_path(), 0..3).prop_map(|paths| Event::UndoStarted {
@@ -118,6 +120,7 @@ enum Phase {
 struct Rules {
     phase: Phase,
     left: bool,
+    leaving: bool,
     /// `None`: under way.
     attempts: BTreeMap<(StepPath, u32), Option<Outcome>>,
     /// The function that was announced, and whether there is an outcome.
@@ -156,8 +159,14 @@ impl Rules {
             Event::Resumed { by_person, .. } => {
                 assert!(*by_person || !self.left, "what a person left a person resumes");
                 self.left = false;
+                self.leaving &= !by_person;
             }
-            Event::Left { .. } => self.left = true,
+            Event::Left { .. } => (self.left, self.leaving) = (true, false),
+            Event::LeaveRequested { .. } => {
+                assert_eq!(self.phase, Phase::Started, "what has not begun is left at once");
+                assert!(!self.left, "what is left need not be asked to be");
+                assert!(!std::mem::replace(&mut self.leaving, true), "asked once");
+            }
             Event::UndoStarted { paths } => {
                 assert!(
                     self.attempts.values().all(Option::is_some),
@@ -188,7 +197,8 @@ impl Rules {
     }
 
     fn begins(&mut self, path: &StepPath, attempt: u32) {
-        assert!(self.doubted.is_empty() && !self.left, "nothing begins while a person has to decide");
+        let waits = self.left || self.leaving || !self.doubted.is_empty();
+        assert!(!waits, "nothing begins while a person has to decide");
         assert!(!self.skipped.contains(path), "what is skipped does not begin");
         assert!(!self.asked.contains(path), "a person confirms first");
         assert!(
@@ -314,5 +324,5 @@ fn enough_is_taken_in_to_tell() {
             }
         }
     }
-    assert_eq!(kinds.len(), 20, "every kind of event is taken in somewhere: {kinds:?}");
+    assert_eq!(kinds.len(), 22, "every kind of event is taken in somewhere: {kinds:?}");
 }

@@ -6,6 +6,7 @@ mod differences;
 mod doubt;
 mod history;
 mod items;
+mod leave;
 mod order;
 mod repeat;
 mod undo;

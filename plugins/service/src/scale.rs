@@ -230,7 +230,15 @@ fn scale_in(
         if container.alive() {
             stop(host, container, input.grace)?;
         }
-        host.remove(&container.id, false)?;
+        if let Err(error) = host.remove(&container.id, false) {
+            // Refused, for example by a cancel: a replica that stays must serve as before.
+            if container.alive()
+                && let Err(error) = host.start(&container.id)
+            {
+                host.error(&format!("`{}` stays stopped: {}", container.name, error.message));
+            }
+            return Err(error);
+        }
         removed.push(container.name.clone());
         host.progress(count(removed.len()), count(surplus), &container.name);
     }
@@ -295,6 +303,16 @@ mod tests {
         let error = scale(&world, &world.context(), &input(2)).expect_err("it never heals");
         assert!(error.message.starts_with("new replica `shop-web-2` did not come up and was removed"));
         assert_eq!(world.names(), ["shop-web-1"]);
+    }
+
+    #[test]
+    fn one_that_cannot_be_removed_serves_again() {
+        let world = World::new().with_service("shop/web", 3);
+        world.refuse("remove shop-web-3", 0, ErrorKind::Cancelled);
+        let error = scale(&world, &world.context(), &input(2)).expect_err("it is cancelled");
+        assert_eq!(error.kind, ErrorKind::Cancelled);
+        assert!(world.look("shop-web-3").available());
+        assert_eq!(world.writes(), ["stop shop-web-3", "start shop-web-3"]);
     }
 
     #[test]
