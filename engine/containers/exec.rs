@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use bollard::models::{ExecConfig, ExecInspectResponse};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::watch;
 
 use crate::clock::{self, Deadline};
 use crate::containers::daemon::{Daemon, read, write};
+use crate::containers::ending::{Ended, StaysBehind};
 use crate::containers::error::Error;
 use crate::containers::frames::{Frames, Piece};
 use crate::containers::name::check_exec;
@@ -26,6 +28,11 @@ const PORTION_BYTES: usize = 8 << 10;
 const MAX_COMMAND_BYTES: usize = 1 << 20;
 /// The longest a command may take.
 const MAX_TIMEOUT: Duration = Duration::from_hours(1);
+/// The code of a command that was ended in its container.
+pub const EXEC_ENDED: &str = "containers.exec-ended";
+const EXEC_TIMED_OUT: &str = "containers.exec-timed-out";
+/// How long the last output of a command that has ended is waited for.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// What Docker takes for the exit code of a command whose listener went away while it printed.
 const LISTENER_LOST: i32 = 126;
 /// By how much the clocks of the daemon and of this machine may differ, in milliseconds.
@@ -152,14 +159,17 @@ impl Daemon {
             .map(|made| made.id)
     }
 
-    /// Starts an inert exec and waits for its end. After a timeout it still runs: Docker cannot end it.
+    /// Starts an inert exec and waits for its end. One that outlives its time, or is to end before, is ended in its container
+    /// where that can be done.
     pub async fn exec_start(
         &self,
         exec: &str,
         input: Option<&str>,
-        timeout: Duration,
+        limit: impl Into<ExecLimit>,
     ) -> Result<ExecOutput, Error> {
+        let limit = limit.into();
         check_exec(exec)?;
+        let timeout = limit.time;
         if timeout > MAX_TIMEOUT {
             let most = MAX_TIMEOUT.as_secs();
             return Err(Error::invalid("containers.exec", format!("a command takes at most {most} s")));
@@ -170,15 +180,68 @@ impl Daemon {
         let deadline = Deadline::after(timeout);
         let wire = self.wire().await?;
         let line = self.ask(write("start command", exec), async |_| wire.exec(exec).await).await?;
+        let mut attended = Box::pin(self.attend(exec, line, input, began_ms));
+        let mut ends = limit.ends;
+        loop {
+            let why = tokio::select! {
+                biased;
+                ended = &mut attended => return ended,
+                why = over(deadline, ends.take()) => why,
+            };
+            // It is attended to until then, or it might wait for a reader rather than end.
+            let (mut done, mut cut) = (None, Box::pin(self.end_exec(exec)));
+            let cut = loop {
+                tokio::select! {
+                    biased;
+                    cut = &mut cut => break cut,
+                    ended = &mut attended, if done.is_none() => done = Some(ended),
+                }
+            };
+            match (cut, why) {
+                (Ok(Ended::By(signal)), why) => return Err(ended_by(exec, signal, &why, timeout)),
+                (Ok(Ended::ByItself), _) => {
+                    let last = async { clock::within(LAST_WORDS, &mut attended).await.ok() };
+                    let Some(ended) = (if done.is_some() { done } else { last.await }) else {
+                        return Err(self.overdue(exec, timeout, "its output is still open").await);
+                    };
+                    return ended;
+                }
+                // It has its time then.
+                (Err(_), Over::Wish) => {}
+                (Err(StaysBehind(words)), Over::Time) => {
+                    return Err(self.overdue(exec, timeout, &words).await);
+                }
+            }
+        }
+    }
+
+    /// The same for a command that ends at once by itself.
+    pub(super) async fn exec_short(&self, exec: &str, time: Duration) -> Result<ExecOutput, Error> {
+        let began_ms = clock::now_ms().saturating_sub(CLOCK_SLACK_MS);
+        let wire = self.wire().await?;
+        let line = self.ask(write("start command", exec), async |_| wire.exec(exec).await).await?;
+        let ended = clock::within(time, Box::pin(self.attend(exec, line, None, began_ms))).await;
+        ended.unwrap_or_else(|_| {
+            let message = format!("command `{exec}` has not ended after {} s", time.as_secs_f64());
+            Err(Error::uncertain(FailureKind::TimedOut, EXEC_TIMED_OUT, message))
+        })
+    }
+
+    /// Feeds a command its input, reads what it prints, and waits for its end.
+    async fn attend(
+        &self,
+        exec: &str,
+        line: impl AsyncRead + AsyncWrite,
+        input: Option<&str>,
+        began_ms: u64,
+    ) -> Result<ExecOutput, Error> {
         let (output, stdin) = tokio::io::split(line);
-        let talk = async { tokio::join!(feed(stdin, input), drain(output)).1 };
-        let printed = match clock::until(deadline, talk).await {
-            Ok(Ok(printed)) => printed,
-            Ok(Err(err)) => {
+        let printed = match tokio::join!(feed(stdin, input), drain(output)).1 {
+            Ok(printed) => printed,
+            Err(err) => {
                 let error = bollard::errors::Error::IOError { err };
                 return Err(write("read command", exec).failed(self.connection(), &error));
             }
-            Err(_) => return Err(self.overdue(exec, timeout).await),
         };
         loop {
             match self.exec_state(exec).await.map_err(Error::after_change)? {
@@ -195,8 +258,7 @@ impl Daemon {
                     return Ok(printed.end(exit_code.unwrap_or(-1)));
                 }
                 // It closed its output and goes on.
-                Some(_) if !deadline.passed() => tokio::time::sleep(PAUSE).await,
-                Some(_) => return Err(self.overdue(exec, timeout).await),
+                Some(_) => tokio::time::sleep(PAUSE).await,
                 None => {
                     let message = format!("the daemon has forgotten command `{exec}` while it ran");
                     return Err(Error::uncertain(
@@ -253,14 +315,63 @@ impl Daemon {
         }
     }
 
-    async fn overdue(&self, exec: &str, timeout: Duration) -> Error {
+    async fn overdue(&self, exec: &str, timeout: Duration, why: &str) -> Error {
         let pid = self.exec_state(exec).await.ok().flatten().map_or(0, |state| state.pid);
         let message = format!(
-            "command `{exec}` has not ended after {} s and still runs as process {pid} of the daemon's machine; end it \
-             there, or restart the container",
+            "command `{exec}` has not ended after {} s and cannot be ended from here ({why}): end process {pid} of the \
+             daemon's machine there, or restart the container",
             timeout.as_secs_f64()
         );
-        Error::uncertain(FailureKind::TimedOut, "containers.exec-timed-out", message)
+        Error::uncertain(FailureKind::TimedOut, EXEC_TIMED_OUT, message)
+    }
+}
+
+/// How long a command may take, and who may want it to end before.
+#[derive(Debug)]
+pub struct ExecLimit {
+    /// From its start.
+    pub time: Duration,
+    /// Becomes true when it is to end at once.
+    pub ends: Option<watch::Receiver<bool>>,
+}
+
+impl From<Duration> for ExecLimit {
+    fn from(time: Duration) -> Self {
+        Self { time, ends: None }
+    }
+}
+
+/// Why a command is to end.
+enum Over {
+    Time,
+    Wish,
+}
+
+async fn over(deadline: Deadline, ends: Option<watch::Receiver<bool>>) -> Over {
+    let wish = async {
+        let wished = match ends {
+            Some(mut ends) => ends.wait_for(|ends| *ends).await.is_ok(),
+            None => false,
+        };
+        if !wished {
+            std::future::pending::<()>().await;
+        }
+    };
+    clock::until(deadline, wish).await.map_or(Over::Time, |()| Over::Wish)
+}
+
+/// It is known that the command failed: it is gone.
+fn ended_by(exec: &str, signal: &str, why: &Over, timeout: Duration) -> Error {
+    match why {
+        Over::Time => {
+            let time = timeout.as_secs_f64();
+            let message = format!("command `{exec}` did not end within {time} s and was ended with {signal}");
+            Error::certain(FailureKind::TimedOut, EXEC_ENDED, message)
+        }
+        Over::Wish => {
+            let message = format!("the run is being cancelled: command `{exec}` was ended with {signal}");
+            Error::certain(FailureKind::Cancelled, EXEC_ENDED, message)
+        }
     }
 }
 

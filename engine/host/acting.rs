@@ -10,8 +10,8 @@ use super::door::{Answered, Door, cancelled};
 use super::limits;
 use super::patience::{Patience, silent};
 use crate::clock;
-use crate::containers::is_away;
-use crate::model::effect::Effect;
+use crate::containers::{EXEC_ENDED, is_away};
+use crate::model::effect::{Effect, Failure};
 use crate::run::event::{CallId, Established};
 
 impl Door {
@@ -26,7 +26,7 @@ impl Door {
     ) -> Answered {
         let mut patience = Patience::default();
         loop {
-            let (failure, certain) = match self.send(call, intent).await {
+            let (failure, certain) = match self.send(call, intent).await? {
                 Ok(answer) => {
                     let outcome = self.after_command(call, intent, answer).await;
                     return self.finish(call, id, outcome, how);
@@ -37,7 +37,7 @@ impl Door {
                 // Nothing was sent, so that nothing need be established either.
                 match self.bear(call, failure, &mut patience).await? {
                     None => continue,
-                    Some(failure) => return self.finish(call, id, Err(failure), how),
+                    Some(failure) => return self.failed(call, id, intent, (failure, how)),
                 }
             }
             match self.establish(call, intent, &mut patience).await? {
@@ -46,6 +46,9 @@ impl Door {
                     return self.finish(call, id, outcome, Some(Established::Adopted));
                 }
                 Found::Doubt(message) => return self.doubt(id, message).await,
+                Found::Failed(failure) => {
+                    return self.failed(call, id, intent, (failure, Some(Established::Adopted)));
+                }
                 Found::NotDone => {}
             }
             if !self.sends_again(&failure, &mut patience).await {
@@ -59,17 +62,64 @@ impl Door {
         }
     }
 
-    async fn send(&self, call: &dyn Call, intent: &Intent) -> Result<Value, Trouble> {
+    /// Sends the request and waits for its answer. A cancel lets it end early, if it can. An engine that must end at once does
+    /// not wait: another one establishes what came of it.
+    async fn send(&self, call: &dyn Call, intent: &Intent) -> Result<Result<Value, Trouble>, Stop> {
         let limit = Duration::from_millis(call.time_ms().saturating_add(limits::CALL_MARGIN_MS));
         super::fault_point("door.before-act");
-        let answered = clock::within(limit, call.perform(&self.context.world, &intent.key)).await;
+        let answered = self
+            .attended(
+                call,
+                || self.stopped_at_once(),
+                clock::within(limit, call.perform(&self.context.world, &intent.key)),
+            )
+            .await?
+            .unwrap_or_else(|_| Err(Trouble { failure: silent(call, limit), certain: false }));
         super::fault_point("door.after-act");
-        answered.unwrap_or_else(|_| Err(Trouble { failure: silent(call, limit), certain: false }))
+        Ok(answered)
+    }
+
+    /// Waits for what is under way and hears the wishes of people meanwhile.
+    async fn attended<T>(
+        &self,
+        call: &dyn Call,
+        stops: impl Fn() -> Option<Stop>,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Stop> {
+        let mut wishes = self.context.control.wishes();
+        tokio::pin!(work);
+        loop {
+            if self.held_back(call) {
+                call.end_early();
+            }
+            if let Some(stop) = stops() {
+                return Err(stop);
+            }
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                Ok(()) = wishes.changed() => {}
+            }
+        }
+    }
+
+    /// A call that was made and failed; a command has run all the same.
+    fn failed(
+        &self,
+        call: &dyn Call,
+        id: CallId,
+        intent: &Intent,
+        (failure, how): (Failure, Option<Established>),
+    ) -> Answered {
+        if failure.code == EXEC_ENDED {
+            self.recall_command(call, &intent.before);
+        }
+        self.finish(call, id, Err(failure), how)
     }
 
     /// Whether nothing forbids to act on what was announced: it stays announced, and is established later.
     fn may_act(&self) -> Result<(), Stop> {
-        if let Some(stop) = self.context.control.stopped() {
+        if let Some(stop) = self.stopped() {
             return Err(stop);
         }
         self.context.halt.reason().map_or(Ok(()), |reason| Err(Stop::Halted(reason)))
@@ -83,7 +133,9 @@ impl Door {
         patience: &mut Patience,
     ) -> Result<Found, Stop> {
         loop {
-            match self.bounded(call.establish(&self.context.world, intent)).await {
+            let limit = Duration::from_millis(call.establish_ms());
+            let looked = self.bounded_by(limit, call.establish(&self.context.world, intent));
+            match self.attended(call, || self.stops_establishing(call), looked).await? {
                 Ok(found) => return Ok(found),
                 Err(trouble) => self.bear_blindness(call, &trouble, patience).await?,
             }
@@ -98,6 +150,7 @@ impl Door {
                 self.finish(call, id, outcome, Some(Established::Adopted))
             }
             Found::Doubt(message) => self.doubt(id, message).await,
+            Found::Failed(failure) => self.failed(call, id, intent, (failure, Some(Established::Adopted))),
             Found::NotDone if self.held_back(call) => self.finish(call, id, Err(cancelled()), None),
             Found::NotDone => {
                 self.may_act()?;

@@ -90,6 +90,8 @@ pub(super) enum Found {
     Done(Value),
     /// It did not.
     NotDone,
+    /// It was begun, and is known to have failed.
+    Failed(Failure),
     /// It cannot be told, or someone else changed the target: what was expected and what was seen.
     Doubt(String),
 }
@@ -135,6 +137,14 @@ pub(super) trait Call: Send + Sync {
     /// Refuses arguments that make no sense, before anything else.
     fn check(&self) -> Result<(), Failure> {
         Ok(())
+    }
+
+    /// Lets what is under way end before its time, if it can: the run is being cancelled.
+    fn end_early(&self) {}
+
+    /// How long looking whether it happened may take, milliseconds.
+    fn establish_ms(&self) -> u64 {
+        limits::READ_DEADLINE_MS
     }
 
     /// The secrets it puts somewhere.

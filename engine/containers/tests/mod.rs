@@ -4,6 +4,7 @@ mod bed;
 mod clone;
 mod copies;
 mod doubt;
+mod ending;
 mod evidence;
 mod exec;
 mod files;

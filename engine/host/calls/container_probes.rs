@@ -5,6 +5,8 @@ use std::time::Duration;
 use futures_util::future::FutureExt as _;
 use serde::Serialize;
 use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::super::call::{Asked, Call, Found, Imagined, Intent, Need, Trouble};
 use super::super::limits;
@@ -15,8 +17,12 @@ use super::container_changes::to_value;
 use super::secrets::{check_placed, check_variables};
 use crate::clock::Deadline;
 use crate::containers::types::{Container, ExecOutput, Health, Overrides, State};
-use crate::containers::{ExecCommand, ExecTrace, NewSecrets, OVERRIDES, overrides};
+use crate::containers::{
+    ENDING, EXEC_ENDED, Ended, ExecCommand, ExecLimit, ExecTrace, NewSecrets, OVERRIDES, StaysBehind,
+    overrides,
+};
 use crate::model::container_text::{check_file, check_label_name};
+use crate::model::duration::format_duration;
 use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::model::grant::ContainerAction;
 use crate::model::ids::Digest;
@@ -200,6 +206,9 @@ pub(in crate::host) struct Exec {
     /// When the attempt must have ended: no command is waited for longer.
     #[serde(skip)]
     pub(super) deadline: Deadline,
+    /// True once the command is to end before its time.
+    #[serde(skip)]
+    pub(super) ends: watch::Sender<bool>,
 }
 
 impl Exec {
@@ -213,7 +222,47 @@ impl Exec {
 
     /// How long this engine waits for a command that it starts.
     fn patience(&self) -> Duration {
-        Duration::from_millis(self.time_ms().min(self.deadline.left_ms()))
+        Duration::from_millis(self.limit_ms().min(self.deadline.left_ms()))
+    }
+
+    fn limit_ms(&self) -> u64 {
+        self.timeout_ms.min(limits::MAX_WAIT_MS)
+    }
+
+    /// Until when this command, which was announced then, may run. One that an earlier engine started has had its time since
+    /// it was announced; one of ours has had it.
+    fn last_moment(&self, intent: &Intent) -> Deadline {
+        if self.inert.get().is_some() {
+            return Deadline::after(self.patience());
+        }
+        Deadline::at_ms(intent.at_ms.saturating_add(self.limit_ms()))
+    }
+
+    /// Ends a command that runs and that nobody listens to.
+    async fn end(&self, world: &World, exec: &str) -> Result<Option<Found>, Trouble> {
+        let wished = *self.ends.borrow();
+        let (kind, why) = if wished {
+            (FailureKind::Cancelled, "the run is being cancelled".to_owned())
+        } else {
+            let time = Duration::from_millis(self.limit_ms()).as_secs_f64();
+            (FailureKind::TimedOut, format!("the command did not end within {time} s"))
+        };
+        let (daemon, exec) = (world.daemon()?.clone(), exec.to_owned());
+        match apart(async move { daemon.end_exec(&exec).await }).await {
+            Ok(Ended::ByItself) => Ok(None),
+            Ok(Ended::By(signal)) => {
+                let message = format!("{why}; it was ended with {signal}");
+                Ok(Some(Found::Failed(Failure::new(kind, EXEC_ENDED, message))))
+            }
+            // It has its time then.
+            Err(_) if wished => {
+                self.ends.send_replace(false);
+                Ok(None)
+            }
+            Err(StaysBehind(behind)) => Ok(Some(Found::Doubt(format!(
+                "the command is still running and cannot be ended from here: {behind}"
+            )))),
+        }
     }
 
     /// The end of a command whose exit code the daemon replaced when its listener went away.
@@ -268,7 +317,15 @@ impl Call for Exec {
     }
 
     fn time_ms(&self) -> u64 {
-        self.timeout_ms.min(limits::MAX_WAIT_MS)
+        self.limit_ms().saturating_add(millis(ENDING))
+    }
+
+    fn establish_ms(&self) -> u64 {
+        self.time_ms().saturating_add(limits::READ_DEADLINE_MS)
+    }
+
+    fn end_early(&self) {
+        self.ends.send_if_modified(|ends| !std::mem::replace(ends, true));
     }
 
     fn check(&self) -> Result<(), Failure> {
@@ -291,10 +348,11 @@ impl Call for Exec {
                 ));
             }
             // In a plan nothing is created, not even an inert command.
-            let exec = match world.overlay() {
-                Some(_) => String::new(),
-                None => self.make(world).await?,
-            };
+            if world.overlay().is_some() {
+                let stays = !world.daemon()?.may_end_commands();
+                return Ok(json!({ "exec": "", "container": container, "stays": stays }));
+            }
+            let exec = self.make(world).await?;
             let _ = self.inert.set(exec.clone());
             Ok(json!({ "exec": exec, "container": container }))
         }
@@ -308,7 +366,10 @@ impl Call for Exec {
                 Some(exec) => exec.clone(),
                 None => self.make(world).await?,
             };
-            let output = daemon.exec_start(&exec, self.input.as_deref(), self.patience()).await?;
+            let limit = ExecLimit { time: self.patience(), ends: Some(self.ends.subscribe()) };
+            let (daemon, input) = (daemon.clone(), self.input.clone());
+            let output =
+                apart(async move { daemon.exec_start(&exec, input.as_deref(), limit).await }).await?;
             Ok(serde_json::to_value(output).unwrap_or(Value::Null))
         }
         .boxed()
@@ -317,10 +378,7 @@ impl Call for Exec {
     fn establish<'a>(&'a self, world: &'a World, intent: &'a Intent) -> Asked<'a, Found> {
         async move {
             let exec = intent.before["exec"].as_str().unwrap_or_default();
-            // A command that an earlier engine started has all its time; one of ours has had it.
-            let patience_ms =
-                if self.inert.get().is_some() { millis(self.patience()) } else { self.time_ms() };
-            let give_up = Deadline::after_ms(patience_ms);
+            let last_moment = self.last_moment(intent);
             let (mut looked, mut seen_running) = (false, false);
             loop {
                 let Some(state) = world.daemon()?.exec_state(exec).await? else {
@@ -348,8 +406,10 @@ impl Call for Exec {
                                 .to_owned(),
                         ));
                     }
-                    End::NotYet if state.started() && give_up.passed() => {
-                        return Ok(Found::Doubt("the command is still running".to_owned()));
+                    End::NotYet if state.started() && (last_moment.passed() || *self.ends.borrow()) => {
+                        if let Some(found) = self.end(world, exec).await? {
+                            return Ok(found);
+                        }
                     }
                     End::NotYet => tokio::time::sleep(SECOND_LOOK).await,
                 }
@@ -360,9 +420,16 @@ impl Call for Exec {
         .boxed()
     }
 
-    fn imagine(&self, _overlay: &mut Overlay, before: &Value, _key: &Digest) -> Result<Imagined, Failure> {
+    fn imagine(&self, overlay: &mut Overlay, before: &Value, _key: &Digest) -> Result<Imagined, Failure> {
         let target = before["container"]["name"].as_str().unwrap_or(&self.id).to_owned();
         let program = self.command.first().map_or("", String::as_str);
+        if before["stays"] == true {
+            let time = format_duration(Duration::from_millis(self.limit_ms()));
+            overlay.assume(format!(
+                "that `{program}` in `{target}` ends within {time}: on another machine nobody can end it, it would stay \
+                 behind and be in doubt"
+            ));
+        }
         let output =
             ExecOutput { exit_code: 0, stdout: String::new(), stderr: String::new(), truncated: false };
         Ok(Imagined {
@@ -376,6 +443,17 @@ impl Call for Exec {
         let output =
             ExecOutput { exit_code: 0, stdout: String::new(), stderr: String::new(), truncated: true };
         async move { Ok(serde_json::to_value(output).unwrap_or(Value::Null)) }.boxed()
+    }
+}
+
+/// Works on a task of its own: the stack of a plugin is too small for what ends a command. Dropped, it ends as any other.
+async fn apart<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    let mut task = JoinSet::new();
+    task.spawn(work);
+    match task.join_next().await {
+        Some(Ok(done)) => done,
+        Some(Err(died)) => std::panic::resume_unwind(died.into_panic()),
+        None => unreachable!("one was spawned"),
     }
 }
 

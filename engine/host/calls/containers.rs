@@ -1,5 +1,9 @@
 //! `runbook:containers`: from the contract's words to calls and back.
 
+use std::sync::OnceLock;
+
+use tokio::sync::watch;
+
 use super::super::bindings::runbook::containers::containers as wit;
 use super::super::bindings::runbook::types::types::Error;
 use super::super::instance::Guest;
@@ -115,8 +119,9 @@ impl wit::Host for Guest {
     async fn exec(&mut self, id: String, request: wit::ExecRequest) -> Reply<wit::ExecOutput> {
         let secret_env = self.placed(&request.secret_env)?;
         let wit::ExecRequest { command, env, input, user, workdir, timeout_ms, .. } = request;
-        let (inert, deadline) = (std::sync::OnceLock::new(), self.deadline());
-        let exec = Exec { id, command, env, secret_env, input, user, workdir, timeout_ms, inert, deadline };
+        let (inert, deadline, ends) = (OnceLock::new(), self.deadline(), watch::Sender::new(false));
+        let exec =
+            Exec { id, command, env, secret_env, input, user, workdir, timeout_ms, inert, deadline, ends };
         Ok(self.pass::<ExecOutput>(exec).await?.map(|output| wit::ExecOutput {
             exit_code: output.exit_code,
             stdout: output.stdout,
