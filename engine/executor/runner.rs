@@ -357,6 +357,10 @@ impl Runner {
                 if self.journal.with(|state| state.check(&event).is_ok()) {
                     self.journal.append(&event, Some(&actor)).await?;
                     self.context.control.cancel_writes();
+                    // It ends now, rather than that it is left.
+                    if self.journal.with(|state| state.leaving().is_some()) {
+                        self.context.control.carry_on();
+                    }
                 }
                 Ok(())
             }
