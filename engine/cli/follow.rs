@@ -26,7 +26,7 @@ const PAGE: usize = 1_000;
 const NOTES: usize = 200;
 
 /// In the code of a failure, and at the beginning of why a run was left: the halt switch was on.
-const HALTED: &str = "halted";
+pub(crate) const HALTED: &str = "halted";
 
 /// A run as far as it has been read.
 pub(crate) struct Follower {

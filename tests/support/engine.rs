@@ -145,7 +145,9 @@ impl Engine {
     pub(crate) fn newest(&self) -> Value {
         let rows = self.run(&["runs", "list", "--limit", "20", "--output", "json"]);
         let rows: Vec<Value> = serde_json::from_str(&rows.stdout).unwrap_or_default();
-        rows.into_iter().find(|row| row["parent"].is_null()).unwrap_or_default()
+        let asked_for = rows.into_iter().filter(|row| row["parent"].is_null());
+        let id = |row: &Value| row["run"].as_str().unwrap_or_default().to_owned();
+        asked_for.max_by_key(id).unwrap_or_default()
     }
 
     /// The status of the newest run; empty while there is none.

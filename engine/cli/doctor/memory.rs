@@ -125,7 +125,7 @@ fn of_people(rows: &[RunRow]) -> Check {
     if stuck == 0 {
         Check::ok("runs", found)
     } else {
-        Check::warn("runs", found, "`runbook runs list --unfinished`, then `runs resume` or `runs settle`")
+        Check::warn("runs", found, "`runbook runs list` shows them first, each with the commands to type")
     }
 }
 

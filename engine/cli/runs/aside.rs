@@ -27,6 +27,11 @@ pub(in crate::cli) fn set_aside(context: &Context, rows: &[RunRow]) -> Result<BT
     Ok(found.collect())
 }
 
+/// What ends such a run.
+pub(super) fn way_out(run: &RunId) -> String {
+    format!("runbook runs cancel {run}")
+}
+
 /// The error of whoever wants such a run carried on.
 pub(super) fn refused(run: RunId, aside: Aside) -> Error {
     Refusal::SetAside { run, aside }.into()

@@ -10,6 +10,7 @@ use super::super::context::Context;
 use super::super::output::table::{Cell, Table};
 use super::super::output::time;
 use super::aside::{SET_ASIDE, set_aside};
+use super::waiting::{self, Waiting};
 use crate::audit::{self, Reader, RunFilter, RunRow};
 use crate::clock;
 use crate::error::exit;
@@ -25,7 +26,10 @@ fn statuses() -> Vec<&'static str> {
     UNFINISHED.into_iter().chain(EndStatus::ALL.map(EndStatus::word)).collect()
 }
 
-/// List runs, the newest first
+/// The most runs that wait for a person whose commands are told below the table.
+const MAX_TOLD: usize = 10;
+
+/// List runs: first those that wait for a person, then the others that are not over, then the rest; each the newest first
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   runbook runs list
@@ -60,15 +64,18 @@ impl List {
             limit: self.limit,
             ..RunFilter::default()
         };
-        let rows = match Reader::open(&context.settings()?.data.path) {
-            Ok(reader) => reader.runs(&filter)?,
+        let mut rows = match Reader::open(&context.settings()?.data.path) {
+            Ok(reader) => unfinished_first(&reader, &filter)?,
             // Where nothing was ever run there is nothing to list.
             Err(audit::Error::Absent { .. }) => Vec::new(),
             Err(error) => return Err(error.into()),
         };
         let aside = set_aside(context, &rows)?;
+        let waiting = waiting::all(&context.settings()?.data.path, &context.catalogue()?, &rows, &aside);
+        let for_person = |row: &RunRow| waiting.get(&row.run).is_some_and(Waiting::for_person);
+        rows.sort_by_key(|row| (!for_person(row), row.finished_ms.is_some()));
         if context.out.is_json() {
-            let documents = rows.iter().map(|row| document(row, aside.get(&row.run)));
+            let documents = rows.iter().map(|row| document(row, aside.get(&row.run), waiting.get(&row.run)));
             context.out.json(&documents.collect::<Vec<_>>());
             return Ok(exit::SUCCEEDED);
         }
@@ -79,13 +86,50 @@ impl List {
                 .out
                 .hint(&format!("`runbook runs show {run}` tells why it is set aside and how to end it"));
         }
+        tell(context, rows.iter().filter_map(|row| Some((row, waiting.get(&row.run)?))));
         Ok(exit::SUCCEEDED)
     }
 }
 
-/// The row, and why its run cannot be carried on.
-fn document(row: &RunRow, aside: Option<&Aside>) -> Value {
+/// As many as are wished: those that are not over before all others, however old they are; each the newest first.
+fn unfinished_first(reader: &Reader, filter: &RunFilter) -> Result<Vec<RunRow>, audit::Error> {
+    let wished = |row: &RunRow| {
+        filter.runbook.as_ref().is_none_or(|runbook| *runbook == row.runbook.as_str())
+            && filter.subject.as_ref().is_none_or(|subject| *subject == row.subject)
+            && (filter.statuses.is_empty() || filter.statuses.contains(&row.status))
+    };
+    let mut rows: Vec<RunRow> = reader.unfinished()?.into_iter().rev().filter(wished).collect();
+    rows.truncate(filter.limit);
+    let over = reader.runs(filter)?.into_iter().filter(|row| row.finished_ms.is_some());
+    let room = filter.limit - rows.len();
+    rows.extend(over.take(room));
+    Ok(rows)
+}
+
+/// What to type for those that wait for a person.
+fn tell<'a>(context: &Context, all: impl Iterator<Item = (&'a RunRow, &'a Waiting)>) {
+    let (mut told, mut more) = (0, 0);
+    for (row, waiting) in all.filter(|(row, waiting)| waiting.for_person() && row.status != SET_ASIDE) {
+        if told == MAX_TOLD {
+            more += 1;
+            continue;
+        }
+        told += 1;
+        let commands: Vec<String> = waiting.commands.iter().map(|command| format!("`{command}`")).collect();
+        context.out.hint(&format!("{} waits for a person: {}", row.run, commands.join(", ")));
+    }
+    if more > 0 {
+        context.out.hint(&format!("{more} more wait for a person: `runbook runs list --unfinished`"));
+    }
+}
+
+/// The row, what its run waits for, and why it cannot be carried on.
+fn document(row: &RunRow, aside: Option<&Aside>, waiting: Option<&Waiting>) -> Value {
     let mut document = json!(row);
+    if let Some(Waiting { what, commands }) = waiting {
+        document["waits_for"] = json!(what);
+        document["next"] = json!(commands);
+    }
     if let Some(aside) = aside {
         document["set_aside"] = json!(aside.why);
     }

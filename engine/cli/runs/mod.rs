@@ -8,6 +8,7 @@ mod replay;
 mod resume;
 mod settle;
 mod show;
+pub(super) mod waiting;
 mod watch;
 
 use clap::Subcommand;
