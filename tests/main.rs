@@ -26,6 +26,7 @@ mod hostile;
 mod input;
 mod journals;
 mod looking;
+mod neighbours;
 mod output;
 mod overdue;
 mod people;
@@ -37,6 +38,7 @@ mod restart;
 mod safe_point;
 mod secret;
 mod set_aside;
+mod suspended;
 mod sweep;
 #[path = "sweep/quick.rs"]
 mod sweep_quick;

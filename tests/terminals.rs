@@ -1,18 +1,9 @@
 //! Several terminals at once: locks, answers, cancels, the halt switch, and terminals that go away.
 
-use crate::support::books::{self, ASKS, Restart};
+use crate::support::books::{self, ASKS, Restart, SLEEPS};
 use crate::support::engine::{Engine, until_idle};
 use crate::support::patience::until_true;
 use crate::support::service::Service;
-
-const SLEEPS: &str = r#"
-  - id: restart
-    uses: service.restart
-    with: { service: "${{ parameters.service }}", grace: 1s }
-  - id: sleep
-    uses: core.sleep
-    with: { for: 5m }
-"#;
 
 fn asks(engine: &Engine) -> String {
     engine.write("asks.yaml", &books::steps("read, restart", ASKS))
@@ -169,7 +160,7 @@ fn a_queued_run_can_be_left_and_waits_for_no_one() {
     let second = engine.spawn(&["run", &book, "-p", &service.parameter(), "--yes"]);
     engine.until_status("queued");
     let shown = engine.must(0, &["runs", "show", "last"]);
-    shown.says(&[&format!("waiting for run {holder}")]);
+    shown.says(&[&format!("run `{holder}`")]);
     second.signal("INT");
     let ended = second.wait();
     assert_eq!(ended.code, 130, "{ended:?}");

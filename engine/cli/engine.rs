@@ -211,6 +211,7 @@ fn start(context: &Context, settings: &Settings) -> Result<executor::Engine, Err
         actor: settings.actor.clone(),
         secrets: context.keeper()?,
         quota: settings.quota.0,
+        user_name: crate::config::name_of_user,
     })?)
 }
 

@@ -16,6 +16,7 @@ use super::signals::{Signals, Told};
 use crate::api::patience::Ran;
 use crate::clock;
 use crate::error::{Error, Kind};
+use crate::executor::WAITS;
 use crate::executor::request::Command;
 use crate::model::ids::RunId;
 use crate::model::step_type::Catalogue;
@@ -36,9 +37,6 @@ const TERMINATE_PATIENCE: Duration = Duration::from_secs(8);
 
 /// A command that was interrupted, with nobody to ask what is to become of the run, waits so long for it to come to a safe point.
 const INTERRUPT_PATIENCE: Duration = Duration::from_secs(30);
-
-/// A run queued for longer is told to wait.
-const QUEUE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How a run is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,8 +84,6 @@ pub(crate) struct Watching<'a> {
     interrupted: Option<Ran>,
     /// Since when this command is to end.
     terminated: Option<Ran>,
-    since: Instant,
-    told_of_queue: bool,
 }
 
 /// What the person was asked last.
@@ -122,8 +118,6 @@ impl<'a> Watching<'a> {
             owner: true,
             interrupted: None,
             terminated: None,
-            since: Instant::now(),
-            told_of_queue: false,
         })
     }
 
@@ -149,7 +143,6 @@ impl<'a> Watching<'a> {
                 return Err(failure);
             }
             self.give_up(run)?;
-            self.tell_of_queue();
             self.ask();
             tokio::select! {
                 () = self.feed.next(PAUSE) => {}
@@ -223,6 +216,10 @@ impl<'a> Watching<'a> {
                 }
                 (Display::Documents, Happening::Entry(entry, _)) => out.json_line(&entry),
                 (Display::Documents, Happening::Note(note)) => out.json_line(&note),
+                (Display::Tree | Display::Nothing, Happening::Note(kept)) if kept.note.level == WAITS => {
+                    self.context.out.talk(&kept.note.text);
+                    self.drawn = 0;
+                }
                 (Display::Tree, Happening::Note(kept)) => {
                     self.said.push(&kept.note.path.to_string(), &kept.note.text);
                 }
@@ -410,20 +407,6 @@ impl<'a> Watching<'a> {
                     "`runbook runs resume {run}` carries it on, and so does the next command that needs an engine"
                 ))
             }
-        }
-    }
-
-    /// A tree of a run that waits for its lock looks as if nothing happened: say so, once.
-    fn tell_of_queue(&mut self) {
-        if self.told_of_queue || self.since.elapsed() < QUEUE_PATIENCE || self.display != Display::Tree {
-            return;
-        }
-        let view = self.follower.view();
-        if view.status == "queued" && !view.locks.is_empty() {
-            self.told_of_queue = true;
-            self.context.out.talk(format!("waits for the lock on {}", view.locks.join(", ")));
-            self.context.out.hint("`runbook runs list --unfinished` shows who holds it");
-            self.drawn = 0;
         }
     }
 }

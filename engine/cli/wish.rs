@@ -52,7 +52,7 @@ pub(super) struct Manner {
     /// Refuse if another run holds the lock on the service
     #[arg(long, conflicts_with = "take_lock")]
     no_wait: bool,
-    /// Take the lock away from the run that holds it, which then writes nothing more
+    /// Take the lock away from the run that holds it, which then ends for good
     #[arg(long, requires = "reason")]
     take_lock: bool,
     /// Return as soon as it is accepted; it goes on by itself

@@ -78,7 +78,7 @@ fn started(process: &str) -> Option<u64> {
 }
 
 /// The name of a user of this machine, or `uid:N`.
-pub(super) fn name_of_user(uid: u32) -> String {
+pub fn name_of_user(uid: u32) -> String {
     clean(&name_of(&passwd(), uid))
 }
 

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
-pub use actor::of_peer as actor_of_peer;
+pub use actor::{name_of_user, of_peer as actor_of_peer};
 pub use audit::DEFAULT_QUOTA;
 pub use directory::{DataDirectory, SHARED};
 pub use environment::Environment;

@@ -41,6 +41,7 @@ pub struct Daemon {
 struct Inner {
     connection: Connection,
     link: OnceCell<Link>,
+    id: OnceCell<Option<String>>,
     crashes: Crashes,
 }
 
@@ -66,8 +67,12 @@ pub struct Info {
 impl Daemon {
     /// A daemon at this place. Files and sockets are looked at on first use.
     pub fn connect(connection: &Connection) -> Result<Self, Error> {
-        let inner =
-            Inner { connection: connection.clone(), link: OnceCell::new(), crashes: Crashes::default() };
+        let inner = Inner {
+            connection: connection.clone(),
+            link: OnceCell::new(),
+            id: OnceCell::new(),
+            crashes: Crashes::default(),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -95,6 +100,15 @@ impl Daemon {
             root: info.docker_root_dir.unwrap_or_default(),
             warnings: info.warnings.unwrap_or_default(),
         })
+    }
+
+    /// Its own id, which it keeps for life: the same daemon behind another address has the same. None if it has none.
+    pub async fn id(&self) -> Result<Option<String>, Error> {
+        let ask = async || {
+            let info = self.ask(read("ask about", "the daemon"), async |docker| docker.info().await).await?;
+            Ok(info.id.filter(|id| !id.trim().is_empty()))
+        };
+        self.inner.id.get_or_try_init(ask).await.cloned()
     }
 
     /// One container, by its whole id or its name.

@@ -118,6 +118,7 @@ impl From<Refusal> for Error {
         let kind = match &refusal {
             Refusal::Input(_) | Refusal::Grant(_) | Refusal::UnknownTarget { .. } => Kind::Invalid,
             Refusal::Locked { .. }
+            | Refusal::HeldHere { .. }
             | Refusal::PlanChanged { .. }
             | Refusal::PlanNotWhole { .. }
             | Refusal::KeyTaken { .. }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::dependents::{self, Granted};
 use super::refusal::Refusal;
-use super::request::{Card, Request};
+use super::request::{Card, LockWish, Request};
 use crate::containers::Daemon;
 use crate::model::effect::{Failure, FailureKind};
 use crate::model::expression::Scope;
@@ -97,7 +97,6 @@ pub(super) async fn prepare(
         Refusal::Input(all.iter().map(|p| with_hint(&p.to_string(), p.hint.as_deref())).collect())
     })?;
     let target = request.target.clone().unwrap_or_else(local_target);
-    let trigger_data = Value::Object(Map::new());
     let scope = Scope::of(
         [
             ("parameters".to_owned(), resolved.clone()),
@@ -135,7 +134,7 @@ pub(super) async fn prepare(
         plugins_of_children: true,
         parameters: resolved,
         trigger: request.trigger,
-        trigger_data,
+        trigger_data: Value::Object(Map::new()),
         reason: request.reason.clone(),
         asked_by,
         sudo_user: request.sudo_user.clone(),
@@ -143,6 +142,7 @@ pub(super) async fn prepare(
         target,
         grants,
         locks,
+        takes_locks: matches!(request.lock, LockWish::Take { .. }),
         parent: parent.map(|parent| parent.run),
         plan: None,
         step_by_step: request.step_by_step,

@@ -10,13 +10,14 @@ use super::acceptance::{self, Parent, Prepared};
 use super::bounds;
 use super::dedupe::{self, Key};
 use super::emergency;
-use super::engine::{Asked, BUCKET, Engine, HALT, MAX_UNFINISHED};
+use super::engine::{Asked, BUCKET, Engine, HALT, Inner, MAX_UNFINISHED};
+use super::holder::Holder;
 use super::journal::{Along, Journal, into_refusal};
 use super::planner::Planned;
 use super::refusal::Refusal;
-use super::request::{LockWish, Request};
+use super::request::{Command, LockWish, Request};
 use super::runner::Message;
-use crate::audit::{self, Claim, Condition, Reader, RunRow, Taken, Unmet};
+use crate::audit::{self, Claim, Condition, RunRow, Taken, Unmet};
 use crate::clock;
 use crate::host::LocalChanges;
 use crate::model::ids::{Digest, RunId};
@@ -30,6 +31,26 @@ struct Wish {
     parent: Option<RunId>,
     ancestors: Vec<RunId>,
     conditions: Vec<Condition>,
+}
+
+/// Locks of the machine that were taken for a run that is not accepted yet.
+struct Reserved<'a> {
+    inner: &'a Inner,
+    run: Option<&'a RunId>,
+}
+
+impl Reserved<'_> {
+    fn keep(mut self) {
+        self.run = None;
+    }
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        if let Some(run) = self.run {
+            self.inner.host_locks.leave(run);
+        }
+    }
 }
 
 impl Engine {
@@ -154,6 +175,8 @@ impl Engine {
         let mut local = LocalChanges { state: Vec::new(), blobs: texts.clone() };
         local.blobs.extend(self.inner().reach.plugins.not_kept(&accepted.plugins)?);
         local.state.extend(request.dedupe.as_deref().map(|key| dedupe::remembered(key, &run)));
+        self.reserve(&run, &accepted, &ancestors, &request.lock).await?;
+        let reserved = Reserved { inner: self.inner(), run: Some(&run) };
         let journal = Journal::new(self.inner(), request.actor, row, State::of(run.clone()));
         let names = accepted.texts.iter().map(|(name, _)| name.clone());
         let texts = names.zip(texts.into_iter().map(|t| String::from_utf8_lossy(&t).into_owned())).collect();
@@ -163,18 +186,35 @@ impl Engine {
         let ticket =
             journal.submit(&Event::Accepted(Box::new(accepted)), None, along).map_err(into_refusal)?;
         ticket.durable().await?;
+        reserved.keep();
         let actor = journal.actor().to_owned();
         self.inner().begin(journal, self.inner().shelf.share(runbook, texts), parent);
         if let LockWish::Take { reason } = request.lock {
-            for loser in losers.get().into_iter().flatten() {
-                let taken =
-                    Message::LockTaken { by: run.clone(), reason: reason.clone(), actor: actor.clone() };
-                if let Some(handle) = self.inner().handle(loser) {
-                    let _ = handle.inbox.send(taken).await;
-                }
-            }
+            self.tell_losers(losers.get().into_iter().flatten(), &run, &reason, &actor).await;
         }
         Ok(run)
+    }
+
+    /// Runs whose locks another one was given end, also one that cannot be read.
+    pub(super) async fn tell_losers(
+        &self,
+        losers: impl Iterator<Item = &RunId>,
+        by: &RunId,
+        reason: &str,
+        actor: &str,
+    ) {
+        for loser in losers {
+            if let Some(aside) = self.inner().aside.why(loser) {
+                let reason = format!("run `{by}` was given its locks: {reason}");
+                let cancel = Command::Cancel { reason, undo: false };
+                if let Err(error) = self.command_aside(loser, cancel, actor, aside).await {
+                    tracing::error!(run = %loser, %error, "a run that is set aside could not be ended");
+                }
+            } else if let Some(handle) = self.inner().handle(loser) {
+                let (by, reason, actor) = (by.clone(), reason.to_owned(), actor.to_owned());
+                let _ = handle.inbox.send(Message::LockTaken { by, reason, actor }).await;
+            }
+        }
     }
 
     /// Stands in line for the run's locks, in the order of the commits; who loses a lock is known afterwards.
@@ -213,14 +253,8 @@ impl Engine {
                 Refusal::Exhausted(format!("{limit} runs are unfinished: no more are taken"))
             }
             Unmet::Taken(Taken { what, by }) => {
-                let known = self.inner().handle(&by).map(|handle| handle.journal.runbook());
-                let read = || {
-                    Some(
-                        Reader::open(&self.inner().config.data_dir).ok()?.run(&by).ok()??.runbook.to_string(),
-                    )
-                };
-                let runbook = known.or_else(read).unwrap_or_default();
-                Refusal::Locked { lock: what, holder: by, runbook }
+                let family = self.inner().locks.family(&by, &what);
+                Refusal::Locked { lock: what, holder: Box::new(Holder::of(self.inner(), &family)) }
             }
             Unmet::State { .. } => Refusal::Audit(audit::Error::Unmet(unmet)),
         }

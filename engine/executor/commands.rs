@@ -29,6 +29,10 @@ pub(super) async fn obey(
             Ok(())
         }
         Command::Leave { reason } => {
+            if let Some(by) = journal.with(|state| state.lock_loss().map(|loss| loss.by.clone())) {
+                let words = format!("run `{}` ends, since run `{by}` was given its locks", journal.run());
+                return Err(Refusal::Conflict(words));
+            }
             // An attempt may have something down: it is left once all of them are at their safe points.
             let (left, busy) = journal.with(|state| {
                 (state.left().is_some() || state.leaving().is_some(), !state.performing().is_empty())

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::bounds;
 use super::emergency;
+use super::host_lock::HostLocks;
 use super::journal::Journal;
 use super::lock_table::LockTable;
 use super::plugins::Plugins;
@@ -57,6 +58,8 @@ pub struct EngineConfig {
     pub secrets: Keeper,
     /// How much runs may keep beside the audit log, bytes.
     pub quota: u64,
+    /// The name of a user of this machine.
+    pub user_name: fn(u32) -> String,
 }
 
 /// A cheap handle to the engine.
@@ -72,6 +75,7 @@ pub(super) struct Inner {
     pub(super) reach: Reach,
     pub(super) halt: HaltSwitch,
     pub(super) locks: Arc<LockTable>,
+    pub(super) host_locks: HostLocks,
     pub(super) tasks: Tasks,
     pub(super) shelf: Shelf,
     /// Runs that cannot be read.
@@ -140,6 +144,7 @@ impl Engine {
             reach,
             halt: HaltSwitch::new(halted),
             locks: Arc::default(),
+            host_locks: HostLocks::default(),
             aside: SetAside::default(),
             tasks: Tasks::default(),
             shelf: Shelf::default(),
@@ -383,6 +388,7 @@ impl Inner {
     /// The run has ended.
     pub(super) fn forget(&self, run: &RunId) {
         self.locks.leave(run);
+        self.host_locks.leave(run);
         self.runs().remove(run);
         self.tell();
     }

@@ -7,6 +7,7 @@ use super::engine::Engine;
 use super::journal::{Journal, unfinished};
 use super::refusal::Refusal;
 use super::set_aside::Aside;
+use super::turn::stands_aside;
 use crate::audit::{self, EntryFilter, Reader, RunRow};
 use crate::model::ids::{RunId, RunbookName};
 use crate::model::parse::parse_accepted;
@@ -33,19 +34,34 @@ pub(super) fn read(reader: &Reader, state: &State, catalogue: &Catalogue) -> Res
     Ok((runbook, texts))
 }
 
+/// Locks that a run was given, and who had them.
+struct Taken {
+    losers: Vec<RunId>,
+    by: RunId,
+    reason: String,
+    actor: String,
+}
+
 impl Engine {
-    /// Takes every unfinished run into its hands: first those that had their locks, then those that waited, each oldest
-    /// first, so that locks are queued for as they were. One that cannot be read is set aside and keeps its locks.
+    /// Takes every unfinished run into its hands: first those that had their locks, then those that were given them by a
+    /// person, then those that were resumed, then those that waited, each oldest first, so that locks are queued for as
+    /// they were. One that cannot be read is set aside and keeps its locks.
     pub(super) fn load(&self, reader: &Reader) -> Result<(), Refusal> {
-        let (mut begun, mut waiting) = (Vec::new(), Vec::new());
+        let (mut begun, mut taking, mut resumed, mut waiting) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (run, version) in self.inner().audit.found_unfinished() {
             match unfinished(reader, run, version) {
                 Ok((row, state)) => {
                     if !matches!(reader.run(run), Ok(Some(found)) if found == row) {
                         tracing::error!(%run, "lists show this run otherwise than its entries tell: `runbook audit verify`");
                     }
-                    let begins = if state.started_ms().is_none() { &mut waiting } else { &mut begun };
-                    begins.push((row, state));
+                    let kind = match (state.started_ms(), state.accepted().is_some_and(|a| a.takes_locks)) {
+                        (Some(_), _) if state.waits_for_turn() => &mut resumed,
+                        (Some(_), _) => &mut begun,
+                        (None, true) => &mut taking,
+                        (None, false) => &mut waiting,
+                    };
+                    kind.push((row, state));
                 }
                 // Where the database itself is damaged nothing is acted upon.
                 Err(Refusal::Audit(error)) if !matches!(error, audit::Error::Unreadable { .. }) => {
@@ -57,23 +73,49 @@ impl Engine {
                 }
             }
         }
-        for (row, state) in begun.into_iter().chain(waiting) {
+        let mut taken = Vec::new();
+        for (row, state) in begun.into_iter().chain(taking).chain(resumed).chain(waiting) {
             match read(reader, &state, self.inner().reach.plugins.catalogue()) {
-                Ok(kept) => self.take_over(row, state, kept),
+                Ok(kept) => taken.extend(self.take_over(row, state, kept)),
                 Err(refusal) => self.put_aside(reader, &row.run, row.parent.as_ref(), &refusal),
             }
         }
+        self.tell_those_who_lost(taken);
         Ok(())
     }
 
-    fn take_over(&self, row: RunRow, state: State, (runbook, texts): Kept) {
+    /// Takes one over. It stands in line unless it gave its locks back, or another run has them now. Gives who lost a lock
+    /// to it: the engine that accepted it may not have come to telling them.
+    fn take_over(&self, row: RunRow, state: State, (runbook, texts): Kept) -> Option<Taken> {
         let accepted = state.accepted();
         let locks = accepted.map(|accepted| accepted.locks.clone()).unwrap_or_default();
         let parent = accepted.and_then(|accepted| accepted.parent.clone());
+        let first = state.started_ms().is_none() && accepted.is_some_and(|accepted| accepted.takes_locks);
+        let reason = accepted.and_then(|accepted| accepted.reason.clone()).unwrap_or_default();
+        let in_line = state.lock_loss().is_none() && !stands_aside(&state);
         let journal = Journal::new(self.inner(), row.actor.clone(), row, state);
         let ancestors = self.inner().ancestors(parent.as_ref());
-        self.inner().locks.enter(journal.run(), &locks, ancestors, false);
+        let losers = if in_line {
+            self.inner().locks.enter(journal.run(), &locks, ancestors, first)
+        } else {
+            Vec::new()
+        };
+        let (by, actor) = (journal.run().clone(), journal.actor().to_owned());
         self.inner().begin(journal, self.inner().shelf.share(Arc::new(runbook), texts), parent);
+        (!losers.is_empty()).then_some(Taken { losers, by, reason, actor })
+    }
+
+    fn tell_those_who_lost(&self, taken: Vec<Taken>) {
+        if taken.is_empty() {
+            return;
+        }
+        let engine = self.clone();
+        let tell = async move {
+            for Taken { losers, by, reason, actor } in taken {
+                engine.tell_losers(losers.iter(), &by, &reason, &actor).await;
+            }
+        };
+        self.inner().tasks.begin("losers", tell, || {});
     }
 
     fn put_aside(&self, reader: &Reader, run: &RunId, parent: Option<&RunId>, refusal: &Refusal) {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::model::ids::RunId;
 
@@ -32,6 +33,8 @@ struct Member {
     locks: Vec<String>,
     /// It has them all, and acts.
     holds: bool,
+    /// Another run was given a lock of it: it never has its turn again.
+    lost: bool,
 }
 
 /// Those who wait for each other, the one who asked among them: nobody of them would ever go on.
@@ -43,7 +46,34 @@ pub(super) struct Deadlock {
     pub(super) lock: String,
 }
 
+/// How a run stands in its queues.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It holds all of its locks.
+    Held,
+    /// One of them was given to another run.
+    Lost,
+    /// It would wait for ever.
+    Deadlock(Deadlock),
+    /// Somebody else holds one of them.
+    Waits {
+        /// Who: the run, then those of its steps' runs that share the lock.
+        family: Vec<RunId>,
+        /// Which.
+        lock: String,
+    },
+}
+
 impl Queues {
+    /// The run, and its descendants in this queue: they stand right behind it.
+    fn family(&self, head: &RunId, lock: &str) -> Vec<RunId> {
+        let queue = self.by_lock.get(lock).into_iter().flatten();
+        let of_family = |run: &&RunId| {
+            *run == head || self.members.get(*run).is_some_and(|member| member.ancestors.contains(head))
+        };
+        queue.skip_while(|run| *run != head).take_while(of_family).cloned().collect()
+    }
+
     /// Where a run stands in a queue: children before those who wait, but behind their ancestors and one another.
     fn place(&self, queue: &VecDeque<RunId>, ancestors: &HashSet<RunId>) -> usize {
         if ancestors.is_empty() {
@@ -109,17 +139,33 @@ impl Queues {
             let mut queue = self.by_lock.remove(lock).unwrap_or_default();
             if !queue.contains(run) {
                 if first {
-                    losers.extend(queue.pop_front());
+                    losers.extend(self.holders(&queue));
+                    queue.retain(|other| !losers.contains(other));
                 }
                 let place = if first { 0 } else { self.place(&queue, &ancestors) };
                 queue.insert(place, run.clone());
             }
             self.by_lock.insert(lock.clone(), queue);
         }
-        self.members.insert(run.clone(), Member { ancestors, locks: locks.to_vec(), holds: false });
+        let member = Member { ancestors, locks: locks.to_vec(), ..Member::default() };
+        self.members.insert(run.clone(), member);
         losers.sort();
         losers.dedup();
+        for loser in &losers {
+            if let Some(member) = self.members.get_mut(loser) {
+                member.lost = true;
+            }
+        }
         losers
+    }
+
+    /// Who has its turn in a queue: the first, and those who share its lock or hold it themselves.
+    fn holders(&self, queue: &VecDeque<RunId>) -> Vec<RunId> {
+        let Some(front) = queue.front() else { return Vec::new() };
+        let shares = |run: &&RunId| {
+            *run == front || self.members.get(*run).is_some_and(|m| m.holds || m.ancestors.contains(front))
+        };
+        queue.iter().filter(shares).cloned().collect()
     }
 }
 
@@ -128,8 +174,8 @@ impl LockTable {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stands in line for all of them; with `first`, before everyone else, whose places are given up.
-    /// Returns who lost a lock that way.
+    /// Stands in line for all of them; with `first`, in the place of those who hold one of them.
+    /// Returns who lost a lock that way: they never hold it again.
     pub(super) fn enter(
         &self,
         run: &RunId,
@@ -161,30 +207,34 @@ impl LockTable {
         Ok(())
     }
 
-    /// Waits until all are held. Says who is in the way whenever that changes; with `may_give_up`, ends where it would wait
-    /// for ever.
-    pub(super) async fn hold(
-        &self,
-        run: &RunId,
-        may_give_up: bool,
-        mut in_the_way: impl FnMut(&RunId, &str),
-    ) -> Result<(), Deadlock> {
-        let mut told = None;
-        loop {
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            let ahead = self.try_hold(run);
-            let Some((holder, lock)) = ahead else { return Ok(()) };
-            if may_give_up && let Some(deadlock) = self.queues().deadlock(run) {
-                return Err(deadlock);
-            }
-            if told.as_ref() != Some(&holder) {
-                in_the_way(&holder, &lock);
-                told = Some(holder);
-            }
-            changed.await;
+    /// How a run stands in its queues; it holds its locks if nobody is in the way. With `may_give_up` it is told where it
+    /// would wait for ever.
+    pub(super) fn turn(&self, run: &RunId, may_give_up: bool) -> Turn {
+        if self.queues().members.get(run).is_some_and(|member| member.lost) {
+            return Turn::Lost;
         }
+        let Some((holder, lock)) = self.try_hold(run) else { return Turn::Held };
+        let queues = self.queues();
+        if may_give_up && let Some(deadlock) = queues.deadlock(run) {
+            return Turn::Deadlock(deadlock);
+        }
+        Turn::Waits { family: queues.family(&holder, &lock), lock }
+    }
+
+    /// A run, and the runs of its steps that share this lock of it.
+    pub(super) fn family(&self, head: &RunId, lock: &str) -> Vec<RunId> {
+        let family = self.queues().family(head, lock);
+        if family.is_empty() { vec![head.clone()] } else { family }
+    }
+
+    /// Ends when a turn may have come, or those who hold a lock stand otherwise.
+    pub(super) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// A run that may hold locks stands otherwise: whoever waits for it looks again.
+    pub(super) fn tell(&self) {
+        self.changed.notify_waiters();
     }
 
     /// Takes them if nobody is in the way; else says who, and where.

@@ -1,5 +1,6 @@
 //! Why an engine does not do what it is asked for. Nothing was changed.
 
+use super::holder::Holder;
 use super::set_aside::Aside;
 use crate::audit;
 use crate::model::effect::{Failure, FailureKind};
@@ -30,14 +31,20 @@ pub enum Refusal {
         known: Vec<String>,
     },
     /// Another run holds a lock, and the request does not wait.
-    #[error("run `{holder}` ({runbook}) holds the lock on `{lock}`")]
+    #[error("{}", .holder.words(lock))]
     Locked {
         /// Which.
         lock: String,
-        /// Who.
-        holder: RunId,
-        /// What it does.
-        runbook: String,
+        /// Who, and how it stands.
+        holder: Box<Holder>,
+    },
+    /// Another engine of this machine holds a lock, and the request does not wait.
+    #[error("{words}")]
+    HeldHere {
+        /// Who, and since when.
+        words: String,
+        /// What frees it.
+        hint: String,
     },
     /// The plan asked for is not the plan of now.
     #[error("the world has changed since the plan: it is `{now}` now, not `{asked}`; nothing was done")]
@@ -108,9 +115,8 @@ impl Refusal {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::UnknownTarget { known, .. } => format!("known targets: {}", known.join(", ")),
-            Self::Locked { holder, .. } => format!(
-                "wait for it with --wait-lock, see it with `runbook runs watch {holder}`, or take the lock with --take-lock --reason WHY"
-            ),
+            Self::Locked { holder, .. } => format!("{}; `--wait-lock` waits", holder.ways_out()),
+            Self::HeldHere { hint, .. } => hint.clone(),
             Self::Grant(_) => "look at the parameters: a grant must say whom it is about".to_owned(),
             Self::KeyTaken { run, .. } => {
                 format!("give another key; `runbook runs show {run}` shows the run it belongs to")

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 
 use super::engine::Inner;
+use super::host_lock::Names;
 use super::journal::{Error, Journal, failed};
 use super::performing::{self, Done};
 use super::recall;
@@ -23,7 +24,7 @@ use crate::host::{Performed, RunContext, Stop};
 use crate::model::ids::{RunId, StepPath};
 use crate::run::event::{EndStatus, Event, Outcome};
 use crate::run::next::{Action, Ended, InFlight, abandon, finish, next, over};
-use crate::run::state::{INTERRUPTED, RunStatus, State};
+use crate::run::state::RunStatus;
 
 /// The longest a run sleeps before it asks again what to do.
 const LONGEST_SLEEP: Duration = Duration::from_hours(1);
@@ -62,14 +63,20 @@ pub(super) struct Runner {
     pub(super) inbox: mpsc::Receiver<Message>,
     rest: watch::Sender<Rest>,
     in_flight: InFlight,
-    work: JoinSet<Done>,
+    pub(super) work: JoinSet<Done>,
     /// Which attempt a piece of work is, should it die.
     workers: HashMap<tokio::task::Id, (StepPath, u32)>,
+    /// The work that only waits for a child run.
+    pub(super) waits: HashMap<tokio::task::Id, AbortHandle>,
     pub(super) draining: bool,
     /// Why an attempt stopped before its safe point while the run was being left.
     pub(super) short_of_it: Option<String>,
     /// How much time this process had missed when that was last recorded.
     pub(super) missed_ms: u64,
+    /// The locks that it needs of this machine, once the daemon was asked.
+    pub(super) host: Option<Names>,
+    /// Whether this engine carries it on, as the journal tells.
+    pub(super) begun: bool,
 }
 
 /// What ends a run's task before the run has ended.
@@ -107,9 +114,12 @@ impl Runner {
             in_flight: InFlight::default(),
             work: JoinSet::new(),
             workers: HashMap::new(),
+            waits: HashMap::new(),
             draining: false,
             short_of_it: None,
             missed_ms: clock::missed_ms(),
+            host: None,
+            begun: false,
         }
     }
 
@@ -136,6 +146,7 @@ impl Runner {
         self.take_locks().await?;
         performing::learn_secrets(&self.inner).await;
         self.begin()?;
+        self.begun = true;
         loop {
             if let Some(status) = self.journal.with(|state| state.end().map(|end| end.status)) {
                 return Ok(status);
@@ -152,10 +163,27 @@ impl Runner {
                     return Err(Quit::Drained);
                 }
             }
+            self.rest_with_children();
+            if let Some(why) = self.forsaken() {
+                self.end_at_once(EndStatus::Cancelled, why).await?;
+                continue;
+            }
+            if self.gives_back() {
+                self.take_locks().await?;
+                continue;
+            }
             if matches!(actions.first(), Some(Action::Append(_))) {
                 match self.append_all(actions).await {
                     Err(Quit::Unwritable(why)) => self.end_at_once(EndStatus::Failed, why).await?,
                     appended => appended?,
+                }
+                continue;
+            }
+            if self.must_take_host_locks(&actions) {
+                self.tell(Rest::Working);
+                let mut told = String::new();
+                if self.take_host_locks(&mut told).await? {
+                    self.has_its_turn(!told.is_empty())?;
                 }
                 continue;
             }
@@ -197,7 +225,8 @@ impl Runner {
                 Action::AwaitChild { path, attempt, run } => {
                     let place = (path.clone(), attempt);
                     let work = performing::await_child(Arc::clone(&self.inner), path, attempt, run);
-                    self.begin_work(place, work);
+                    let waits = self.begin_work(place, work);
+                    self.waits.insert(waits.id(), waits);
                 }
                 Action::CancelChild { run, reason, undo } => {
                     self.in_flight.told.insert(run.clone());
@@ -212,10 +241,16 @@ impl Runner {
         wake_ms
     }
 
-    fn begin_work(&mut self, place: (StepPath, u32), work: impl Future<Output = Done> + Send + 'static) {
+    fn begin_work(
+        &mut self,
+        place: (StepPath, u32),
+        work: impl Future<Output = Done> + Send + 'static,
+    ) -> AbortHandle {
         self.in_flight.rested.remove(&place);
         self.in_flight.attempts.insert(place.clone());
-        self.workers.insert(self.work.spawn(work).id(), place);
+        let begun = self.work.spawn(work);
+        self.workers.insert(begun.id(), place);
+        begun
     }
 
     fn parts(&self) -> performing::Parts {
@@ -235,6 +270,7 @@ impl Runner {
             Some(done) = self.work.join_next_with_id() => match done {
                 Ok((id, done)) => {
                     self.workers.remove(&id);
+                    self.waits.remove(&id);
                     self.take_in(done).await
                 }
                 Err(error) => self.died(&error).await,
@@ -336,6 +372,9 @@ impl Runner {
     async fn died(&mut self, error: &JoinError) -> Result<(), Quit> {
         let Some(place) = self.workers.remove(&error.id()) else { return Ok(()) };
         self.in_flight.attempts.remove(&place);
+        if error.is_cancelled() {
+            return Ok(());
+        }
         tracing::error!(run = %self.journal.run(), step = %place.0, "a task of the engine died");
         self.leave(format!("the engine failed inside step `{}`: this is a defect of `runbook`", place.0))
             .await
@@ -352,18 +391,7 @@ impl Runner {
                 self.context.control.stop_at_once();
                 Ok(())
             }
-            Message::LockTaken { by, reason, actor } => {
-                let event = Event::LockTaken { by, reason };
-                if self.journal.with(|state| state.check(&event).is_ok()) {
-                    self.journal.append(&event, Some(&actor)).await?;
-                    self.context.control.cancel_writes();
-                    // It ends now, rather than that it is left.
-                    if self.journal.with(|state| state.leaving().is_some()) {
-                        self.context.control.carry_on();
-                    }
-                }
-                Ok(())
-            }
+            Message::LockTaken { by, reason, actor } => self.lose_locks(by, reason, &actor).await,
             Message::Command { command, actor, reply } => {
                 let answer =
                     super::commands::obey(&self.journal, &self.context.control, command.clone(), &actor)
@@ -392,53 +420,6 @@ impl Runner {
         }
     }
 
-    /// Records that this engine has the run now. One that was interrupted too long ago waits for a person.
-    fn begin(&self) -> Result<(), Quit> {
-        let engine = self.inner.config.name.clone();
-        let (status, last_ms, within_ms) = self.journal.with(|state| {
-            (
-                state.status(),
-                state.last_ms(),
-                state.accepted().map_or(0, |accepted| accepted.resume_within_ms),
-            )
-        });
-        let idle_ms = self.idle_ms(status, last_ms);
-        let event = match status {
-            RunStatus::Left | RunStatus::InDoubt | RunStatus::Ended(_) => return Ok(()),
-            _ if idle_ms > within_ms => Event::Left {
-                reason: format!(
-                    "{INTERRUPTED}{} s ago, and is carried on by itself only within {} s",
-                    idle_ms / 1_000,
-                    within_ms / 1_000
-                ),
-            },
-            RunStatus::Queued => Event::Started { engine },
-            RunStatus::Running | RunStatus::Waiting => Event::Resumed { engine, by_person: false },
-        };
-        if self.journal.with(|state| state.check(&event).is_ok()) {
-            self.journal.record(&event)?;
-        }
-        Ok(())
-    }
-
-    /// For how long nobody could carry the run on: since its last event; for one that slept, since it should have woken;
-    /// for one that waited for its locks, as long as there was no engine at all.
-    fn idle_ms(&self, status: RunStatus, last_ms: u64) -> u64 {
-        let now_ms = clock::now_ms();
-        match status {
-            RunStatus::Queued => {
-                let (began_ms, away_ms) = self.inner.began;
-                let earlier = self.journal.with(|state| state.accepted_ms().is_some_and(|at| at < began_ms));
-                if earlier { away_ms } else { 0 }
-            }
-            RunStatus::Waiting => {
-                let wakes_ms = self.journal.with(State::wakes_ms);
-                wakes_ms.map_or(0, |wakes_ms| now_ms.saturating_sub(wakes_ms))
-            }
-            _ => now_ms.saturating_sub(last_ms),
-        }
-    }
-
     /// Tells those who wait how the run is, once nothing is under way.
     pub(super) fn tell_rest(&self, wake_ms: Option<u64>) {
         let rest = if self.work.is_empty() {
@@ -452,9 +433,14 @@ impl Runner {
         } else {
             Rest::Working
         };
+        self.tell(rest);
+    }
+
+    pub(super) fn tell(&self, rest: Rest) {
         let changed = self.rest.send_if_modified(|now| std::mem::replace(now, rest) != rest);
         if changed {
             self.inner.tell();
+            self.inner.locks.tell();
         }
     }
 }

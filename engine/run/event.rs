@@ -9,6 +9,7 @@ use crate::model::grant::RunGrants;
 use crate::model::ids::{Digest, PluginName, RunId, RunbookName, StepPath, TargetName};
 
 pub use super::end::EndStatus;
+pub use super::planned::{HeldWrite, PlannedWrites};
 
 /// One thing that happened to a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -324,6 +325,9 @@ pub struct Accepted {
     pub grants: RunGrants,
     /// Services it locks while it runs, `target/project/service`, sorted.
     pub locks: Vec<String>,
+    /// Whether it takes them from whoever holds them, for its reason.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub takes_locks: bool,
     /// The run whose step this is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<RunId>,
@@ -337,25 +341,6 @@ pub struct Accepted {
     pub timeout_ms: u64,
     /// How old it may be to be resumed without a person, in milliseconds.
     pub resume_within_ms: u64,
-}
-
-/// A plan's digest and its writes, in order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlannedWrites {
-    /// The plan.
-    pub digest: Digest,
-    /// What may be written.
-    pub writes: Vec<HeldWrite>,
-}
-
-/// A write of the plan that a run is held to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeldWrite {
-    /// Of its step, function and arguments.
-    pub key: Digest,
-    /// How the target must be when it is first touched; null for every later touch, and for what the run itself makes.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub seen: Value,
 }
 
 /// Why a run was asked for.

@@ -4,7 +4,9 @@
 pub mod differences;
 mod end;
 pub mod event;
+pub mod keeping;
 pub mod next;
+pub mod planned;
 pub mod question;
 pub mod state;
 pub mod view;

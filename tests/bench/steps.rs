@@ -54,8 +54,9 @@ pub(crate) fn engine(dir: &Path) -> Engine {
     let (name, actor) = ("bench:1".to_owned(), "bench".to_owned());
     let secrets = keeper(dir);
     let quota = runbook::config::DEFAULT_QUOTA;
-    Engine::start(EngineConfig { data_dir: dir.to_owned(), targets: [].into(), name, actor, secrets, quota })
-        .unwrap()
+    let user_name = runbook::config::name_of_user;
+    let (data_dir, targets) = (dir.to_owned(), [].into());
+    Engine::start(EngineConfig { data_dir, targets, name, actor, secrets, quota, user_name }).unwrap()
 }
 
 pub(crate) fn keeper(dir: &Path) -> Keeper {

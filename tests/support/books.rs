@@ -89,3 +89,13 @@ pub(crate) const ASKS: &str = r#"
     uses: service.restart
     with: { service: "${{ parameters.service }}", grace: 1s }
 "#;
+
+/// Restarts, then holds the lock on its service for long.
+pub(crate) const SLEEPS: &str = r#"
+  - id: restart
+    uses: service.restart
+    with: { service: "${{ parameters.service }}", grace: 1s }
+  - id: sleep
+    uses: core.sleep
+    with: { for: 5m }
+"#;

@@ -12,6 +12,8 @@ use super::{aside, find, reader};
 use crate::audit::RunRow;
 use crate::error::exit;
 use crate::executor::request::Card;
+use crate::executor::{HOLDS, WAITS};
+use crate::run::view::RunView;
 
 /// Show everything about one run: its steps, what it may do, what it logged, what comes next
 #[derive(Debug, Args)]
@@ -59,6 +61,9 @@ impl Show {
         if out.is_json() {
             let mut document = told.document();
             document["row"] = json!(row);
+            if let Some(waits) = waits(&view, &happenings) {
+                document["waits_for_lock"] = json!(waits);
+            }
             if self.log {
                 document["log"] = happenings.iter().map(logged).collect();
             }
@@ -66,9 +71,7 @@ impl Show {
             return Ok(exit::SUCCEEDED);
         }
         out.raw(&told.whole(out.paint, out.table_width()));
-        if view.status == "queued"
-            && let Some(why) = last_note(&happenings)
-        {
+        if let Some(why) = waits(&view, &happenings) {
             out.line(format!("\n  {}", crate::error::printable(why)));
         }
         if let Some(row) = &row {
@@ -110,10 +113,13 @@ fn logged(happening: &Happening) -> Value {
     }
 }
 
-/// A queued run has said nothing but whom it waits for.
-fn last_note(happenings: &[Happening]) -> Option<&str> {
-    happenings.iter().rev().find_map(|happening| match happening {
-        Happening::Note(kept) => Some(kept.note.text.as_str()),
+/// For whom the run waits, and what frees the lock, as it said last.
+fn waits<'a>(view: &RunView, happenings: &'a [Happening]) -> Option<&'a str> {
+    let notes = happenings.iter().rev().filter_map(|happening| match happening {
+        Happening::Note(kept) => Some(&kept.note),
         Happening::Entry(..) => None,
-    })
+    });
+    let goes_on = matches!(view.status.as_str(), "queued" | "running" | "waiting");
+    let last = notes.into_iter().find(|note| note.level == WAITS || note.level == HOLDS)?;
+    (goes_on && last.level == WAITS).then_some(last.text.as_str())
 }

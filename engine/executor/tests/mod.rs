@@ -55,6 +55,7 @@ fn start(dir: &Path, targets: BTreeMap<TargetName, Connection>) -> Engine {
         actor: "tester".to_owned(),
         secrets: keeper(dir),
         quota: 1 << 30,
+        user_name: |uid| format!("uid:{uid}"),
     })
     .expect("an engine")
 }

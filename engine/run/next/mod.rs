@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::event::Event;
+use super::event::{CallId, Event, Settlement};
 use super::state::State;
 use crate::model::ids::{Digest, RunId, RunbookName, Section, StepPath};
 use crate::model::runbook::Runbook;
@@ -183,5 +183,17 @@ pub fn next(runbook: &Runbook, state: &State, now_ms: u64, in_flight: &InFlight)
     if over {
         agenda.decide(verdict::finish(&moment));
     }
-    agenda.into_actions()
+    let actions = agenda.into_actions();
+    match undecided(state, in_flight, &actions) {
+        Some(call) => vec![Action::Append(Event::CallSettled { call, decision: Settlement::Fail })],
+        None => actions,
+    }
+}
+
+/// The call in doubt for which a run would wait that lost its locks: whoever has them need not wait for a person's decision
+/// about it, and what happened stays unknown.
+fn undecided(state: &State, in_flight: &InFlight, actions: &[Action]) -> Option<CallId> {
+    let rests = actions.iter().all(|action| matches!(action, Action::WaitForPerson | Action::Wait { .. }));
+    let lost = state.lock_loss().is_some() && in_flight.attempts.is_empty();
+    state.doubts().into_iter().next().filter(|_| lost && rests)
 }

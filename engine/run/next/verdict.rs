@@ -10,7 +10,8 @@ use super::undo::{Undone, undone};
 use crate::model::ids::{Section, StepPath};
 use crate::model::runbook::OnFailure;
 use crate::run::differences::{differences, words};
-use crate::run::event::{EndStatus, Event, SkipReason};
+use crate::run::event::{EndStatus, Event, Settlement, SkipReason};
+use crate::run::state::State;
 
 /// How a run stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -145,7 +146,24 @@ fn left(moment: &Moment<'_>, undone: &Undone) -> String {
     if !differences.is_empty() {
         left.push_str(&format!("; {}", words(&differences)));
     }
+    for call in unknown(moment.state) {
+        left.push_str(&format!("; whether {call} happened is unknown"));
+    }
     left
+}
+
+/// The calls in doubt that nobody decided about, since the run had to give up its locks.
+fn unknown(state: &State) -> Vec<String> {
+    if state.lock_loss().is_none() {
+        return Vec::new();
+    }
+    let attempts =
+        state.paths().flat_map(|(path, progress)| progress.attempts.iter().map(move |one| (path, one)));
+    let calls = attempts.flat_map(|(path, attempt)| attempt.calls.iter().map(move |call| (path, call)));
+    calls
+        .filter(|(_, call)| call.doubted.is_some() && call.settled == Some(Settlement::Fail))
+        .map(|(path, call)| format!("`{}` at step `{path}`", call.function))
+        .collect()
 }
 
 /// How many steps succeeded, and how many were skipped.

@@ -121,6 +121,7 @@ pub(crate) fn accepted(runbook: &Runbook) -> Accepted {
         dedupe: None,
         target: TargetName::new("local").unwrap(),
         grants: RunGrants::default(),
+        takes_locks: false,
         locks: Vec::new(),
         parent: None,
         plan: None,

@@ -21,6 +21,10 @@ pub(super) fn fold(state: &mut State, at_ms: u64, event: &Event) {
         }
         Event::LockTaken { by, reason } => {
             state.lock_loss = Some(LockLoss { by: by.clone(), reason: reason.clone() });
+            // It ends, also if a person had left it.
+            if state.left.take().is_some() {
+                state.pauses.end(at_ms);
+            }
         }
         Event::UndoStarted { paths } => state.undoing = Some(Undoing { at_ms, paths: paths.clone() }),
         Event::Finished { status, outputs, message } => {
@@ -43,6 +47,15 @@ pub(super) fn fold(state: &mut State, at_ms: u64, event: &Event) {
     if let Some(path) = event.path() {
         reopen_or_close(state, path);
     }
+    state.waits_for_turn = match event {
+        Event::Resumed { by_person, .. } => *by_person,
+        // What people may ask of it meanwhile.
+        Event::Left { .. }
+        | Event::CancelRequested { .. }
+        | Event::Answered { .. }
+        | Event::CallSettled { .. } => state.waits_for_turn,
+        _ => false,
+    };
     state.version += 1;
     state.last_ms = state.last_ms.max(at_ms);
 }

@@ -117,6 +117,7 @@ pub struct State {
     started_ms: Option<u64>,
     left: Option<String>,
     leaving: Option<String>,
+    waits_for_turn: bool,
     cancel: Option<Cancel>,
     lock_loss: Option<LockLoss>,
     undoing: Option<Undoing>,
@@ -212,6 +213,11 @@ impl State {
                 (attempt.plugin.is_some() && !attempt.in_doubt()).then_some((path, number, attempt))
             })
             .collect()
+    }
+
+    /// Whether a person resumed it and it has done nothing since: it may have to stand in line for its locks.
+    pub fn waits_for_turn(&self) -> bool {
+        self.waits_for_turn
     }
 
     /// The wish that it end.

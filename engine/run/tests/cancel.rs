@@ -159,3 +159,17 @@ fn a_run_left_while_it_is_queued_is_left_and_not_queued() {
     state.apply(8, &Event::Started { engine: "x:1".to_owned() }).unwrap();
     assert_eq!(state.status(), RunStatus::Running);
 }
+
+#[test]
+fn a_run_that_was_left_ends_when_it_loses_its_locks() {
+    let mut run = Simulator::new(book(|book| {
+        book.step("a");
+        book.step("b");
+        book.finally("z");
+    }));
+    run.script("a", [ok(1).takes(100)]);
+    run.person(50, Event::Left { reason: "lunch".to_owned() });
+    run.person(5000, Event::LockTaken { by: run_id(9), reason: "urgent".to_owned() });
+    assert_eq!(run.run(), Some(EndStatus::Cancelled));
+    assert_eq!(run.order(), ["a#1", "finally:z#1"]);
+}

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::model::effect::Effect;
 use crate::run::differences::{What, differences, words};
 use crate::run::event::{CallId, EndStatus, Event, Outcome};
+use crate::run::keeping::keeping;
 use crate::run::simulator::{Simulator, book, broken, path};
 use crate::run::view::view;
 
@@ -144,4 +145,35 @@ fn the_end_and_the_view_tell_it() {
     let view = view(Some(&run.runbook), &run.state);
     assert_eq!(view.not_as_before.len(), 1);
     assert_eq!((view.not_as_before[0].what, view.not_as_before[0].container.as_str()), (What::Down, "web-1"));
+}
+
+#[test]
+fn a_run_that_rests_keeps_its_locks_for_what_does_not_serve() {
+    let (up, down) = (container("web-1", "running"), container("web-1", "exited"));
+    let kept = |calls: &[(&str, Value, Value)]| keeping(&after(calls).state).words();
+    assert_eq!(kept(&[]), "");
+    let stop = ("containers.stop", up.clone(), down.clone());
+    assert_eq!(kept(std::slice::from_ref(&stop)), "`web-1` is down");
+    assert_eq!(kept(&[stop.clone(), ("containers.start", down.clone(), up.clone())]), "");
+    let remove = ("containers.remove", down.clone(), Value::Null);
+    let mut run = after(&[stop, remove]);
+    assert_eq!(keeping(&run.state).words(), "`web-1` was removed", "its successor is still to come");
+    run.record(Event::AttemptFinished {
+        path: path("a"),
+        attempt: 1,
+        outcome: Outcome::Ok(Value::Null),
+        met: None,
+        lines: Vec::new(),
+    });
+    assert!(keeping(&run.state).is_empty(), "it was to be removed");
+
+    let mut run = after(&[("containers.inspect", Value::Null, up.clone())]);
+    run.record(Event::CallIntended {
+        call: CallId { path: path("a"), attempt: 1, ordinal: 1 },
+        function: "containers.stop".to_owned(),
+        arguments: json!({ "id": up["id"] }),
+        effect: Effect::Idempotent,
+        before: up,
+    });
+    assert_eq!(keeping(&run.state).words(), "whether `containers.stop` at step `a` happened is unknown");
 }

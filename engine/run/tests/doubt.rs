@@ -83,3 +83,14 @@ fn even_a_cancelled_run_waits_for_the_decision() {
     run.person(2000, settle(Settlement::Fail));
     assert_eq!(run.run(), Some(EndStatus::Cancelled));
 }
+
+#[test]
+fn a_doubt_does_not_keep_a_run_that_lost_its_locks() {
+    let mut run = doubtful();
+    run.script("a", [crate::run::simulator::broken().writes(2).in_doubt()]);
+    run.person(1000, Event::LockTaken { by: crate::run::simulator::run_id(9), reason: "urgent".to_owned() });
+    assert_eq!(run.run(), Some(EndStatus::Cancelled));
+    let end = run.end_message();
+    assert!(end.contains("was given its locks: urgent"), "{end}");
+    assert!(end.contains("whether `containers.stop` at step `a` happened is unknown"), "{end}");
+}

@@ -167,6 +167,7 @@ impl Rules {
                 assert!(!self.left, "what is left need not be asked to be");
                 assert!(!std::mem::replace(&mut self.leaving, true), "asked once");
             }
+            Event::LockTaken { .. } => self.left = false,
             Event::UndoStarted { paths } => {
                 assert!(
                     self.attempts.values().all(Option::is_some),
