@@ -114,7 +114,6 @@ fn a_data_directory_that_may_not_be_looked_into() {
         (&["halt", "status"][..], "--data-dir"),
         (&["runs", "list"], "--data-dir"),
         (&["audit", "verify"], "--data-dir"),
-        (&["plan", "service-restart"], "without the state"),
     ];
     for (arguments, hint) in commands {
         let output = Command::new("setpriv")

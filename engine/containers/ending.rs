@@ -43,6 +43,10 @@ impl std::fmt::Display for Ended {
     }
 }
 
+/// How often a daemon that does not tell the process of a running command yet is asked again, and after which pause.
+const BEGINS_TRIES: u32 = 20;
+const BEGINS_PAUSE: Duration = Duration::from_millis(250);
+
 /// Why a command cannot be ended, a clause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StaysBehind(pub String);
@@ -59,13 +63,27 @@ impl Daemon {
         matches!(self.connection(), Connection::Unix(_))
     }
 
+    /// What the daemon knows of a command once it tells its process: on a busy machine that may take longer than its limit.
+    async fn begun(&self, exec: &str) -> Result<ExecInspectResponse, StaysBehind> {
+        let mut tries = 0;
+        loop {
+            let raw = self.exec_of(exec).await?;
+            let begins = raw.running.unwrap_or(false) && raw.pid.is_none_or(|pid| pid <= 0);
+            if !begins || tries == BEGINS_TRIES {
+                return Ok(raw);
+            }
+            tries += 1;
+            tokio::time::sleep(BEGINS_PAUSE).await;
+        }
+    }
+
     /// Ends a command: TERM to it and to all that it began, after a while KILL.
     pub async fn end_exec(&self, exec: &str) -> Result<Ended, StaysBehind> {
         check_exec(exec).map_err(|error| StaysBehind(error.failure.message))?;
         if !self.may_end_commands() {
             return Err(StaysBehind::because("the daemon is on another machine"));
         }
-        let raw = self.exec_of(exec).await?;
+        let raw = self.begun(exec).await?;
         let (pid, container) = (raw.pid.and_then(|pid| u32::try_from(pid).ok()), raw.container_id);
         let (Some(pid), Some(container)) = (pid.filter(|pid| *pid > 0), container) else {
             return Err(StaysBehind::because("the daemon does not tell its process"));
