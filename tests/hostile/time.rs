@@ -97,7 +97,8 @@ fn what_may_still_happen_is_left_in_doubt() {
     let told = arena.rest(&grants, &cases);
 
     let doubted: Vec<_> = told.of_kind("call.doubted").iter().map(|entry| &entry["data"]["path"]).collect();
-    assert_eq!(doubted.len(), 2, "{doubted:?}");
+    // The command was ended in its container; what a server may still do nobody can end.
+    assert_eq!(doubted, ["post"]);
     assert_eq!(told.of_kind("call.intended").len(), 2, "neither was made again");
     arena.end(&told);
 }
