@@ -311,7 +311,7 @@ mod tests {
         world.refuse("remove shop-web-3", 0, ErrorKind::Cancelled);
         let error = scale(&world, &world.context(), &input(2)).expect_err("it is cancelled");
         assert_eq!(error.kind, ErrorKind::Cancelled);
-        assert!(world.look("shop-web-3").available());
+        assert!(world.look("shop-web-3").alive());
         assert_eq!(world.writes(), ["stop shop-web-3", "start shop-web-3"]);
     }
 
