@@ -14,10 +14,10 @@ use serde_json::Value;
 use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 
-use super::patience::patiently;
 use super::socket::SocketPath;
 use super::wire::{Claimed, Commanded, Done, Fact, Halted, Health, News, Refused, Submitted};
 use crate::audit::StateChange;
+use crate::clock;
 use crate::error::{Error, Kind};
 use crate::executor::request::{Command, Plan, Request};
 use crate::model::ids::RunId;
@@ -98,13 +98,14 @@ impl Client {
 
     async fn connect(&self, patience: Duration) -> Result<Conversation, Silence> {
         let at = SocketPath::of(&self.data_dir).map_err(|_| Silence::Nobody)?;
-        let stream = match patiently(patience, UnixStream::connect(at.as_path())).await {
-            Some(Ok(stream)) => stream,
-            Some(Err(error)) => return Err(unconnected(&error)),
-            None => return Err(Silence::Hanging(None)),
+        let stream = match clock::within(patience, UnixStream::connect(at.as_path())).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(unconnected(&error)),
+            Err(_) => return Err(Silence::Hanging(None)),
         };
         let pid = stream.peer_cred().ok().and_then(|peer| peer.pid());
-        patiently(patience, Conversation::begin(stream, pid)).await.unwrap_or(Err(Silence::Hanging(pid)))
+        let greeting = clock::within(patience, Conversation::begin(stream, pid)).await;
+        greeting.unwrap_or(Err(Silence::Hanging(pid)))
     }
 }
 
@@ -165,7 +166,7 @@ impl Conversation {
             &mut self.sender,
             request(&Method::GET, &format!("/v1/news?after={after}"), Bytes::new()),
         );
-        let answer = patiently(ANSWER_TIMEOUT, asked).await.unwrap_or(Err(Silence::Hanging(self.pid)));
+        let answer = clock::within(ANSWER_TIMEOUT, asked).await.unwrap_or(Err(Silence::Hanging(self.pid)));
         let answer = answer.map_err(|silence| Unanswered::Broken(silence.into()))?;
         understood::<News>(&answer).map(|news| news.last)
     }
@@ -178,7 +179,7 @@ impl Conversation {
         let body = serde_json::to_vec(document)
             .map_err(|error| Unanswered::Refused(Error::internal(error.to_string())))?;
         let asked = exchange(&mut self.sender, request(&Method::POST, path, body.into()));
-        let answer = patiently(ANSWER_TIMEOUT, asked).await.unwrap_or(Err(Silence::Hanging(self.pid)));
+        let answer = clock::within(ANSWER_TIMEOUT, asked).await.unwrap_or(Err(Silence::Hanging(self.pid)));
         understood(&answer.map_err(|silence| Unanswered::Broken(silence.into()))?)
     }
 }

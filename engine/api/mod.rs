@@ -2,7 +2,6 @@
 //! nothing.
 
 pub mod client;
-pub mod patience;
 mod routes;
 pub mod server;
 mod socket;

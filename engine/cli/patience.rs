@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::api::patience::Ran;
+use crate::clock::Deadline;
 use crate::error::{Error, Kind};
 use crate::executor::lock_file;
 
@@ -27,19 +27,21 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(160);
 pub(super) struct Wait<'d> {
     data_dir: &'d Path,
     holder: Option<u32>,
-    silent: Ran,
-    waited: Ran,
+    /// When one that stays silent is given up, and when everybody is.
+    silent: Deadline,
+    longest: Deadline,
     pause: Duration,
 }
 
 impl<'d> Wait<'d> {
     pub(super) fn new(data_dir: &'d Path) -> Self {
-        Self { data_dir, holder: None, silent: Ran::default(), waited: Ran::default(), pause: PAUSE }
+        let (silent, longest) = (Deadline::after(PATIENCE), Deadline::after(LONGEST_PATIENCE));
+        Self { data_dir, holder: None, silent, longest, pause: PAUSE }
     }
 
     /// The engine has said that it ends, or something else shows that it is well.
     pub(super) fn heard(&mut self) {
-        self.silent = Ran::default();
+        self.silent = Deadline::after(PATIENCE);
     }
 
     pub(super) async fn pause(&mut self) -> Result<(), Error> {
@@ -49,9 +51,7 @@ impl<'d> Wait<'d> {
             self.heard();
             self.pause = PAUSE;
         }
-        self.silent.look();
-        self.waited.look();
-        if self.silent.so_far() >= PATIENCE || self.waited.so_far() >= LONGEST_PATIENCE {
+        if self.silent.passed() || self.longest.passed() {
             return Err(self.busy());
         }
         tokio::time::sleep(self.pause).await;

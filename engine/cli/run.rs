@@ -13,7 +13,7 @@ use super::signals::Signals;
 use super::watching::{Display, Watching};
 use super::wish::{Given, Manner, Wish};
 use super::{emergency, launch};
-use crate::api::patience::patiently;
+use crate::clock;
 use crate::error::{Error, Kind, exit};
 use crate::executor::request::Plan;
 use crate::host::STALE;
@@ -200,7 +200,7 @@ async fn accepted(session: &Session<'_>, wish: &Wish, signals: &mut Signals) -> 
         told = signals.next() => {
             session.hurry();
             let answer = tokio::select! {
-                answer = patiently(LAST_WORD, &mut asked) => answer,
+                answer = clock::within(LAST_WORD, &mut asked) => answer.ok(),
                 _ = signals.next() => None,
             };
             let kind = told.kind();

@@ -12,8 +12,8 @@ use super::launch::Launch;
 use super::line::{Line, Order, Word};
 use super::patience::{self, Wait};
 use crate::api::client::{Client, Conversation, Unanswered};
-use crate::api::patience::patiently;
 use crate::audit::StateChange;
+use crate::clock;
 use crate::error::Error;
 use crate::executor::request::{Command, Plan, Request};
 use crate::executor::{Refusal, emergency, lock_file};
@@ -147,7 +147,7 @@ impl<'c> Session<'c> {
         let patience = if self.hurries.get() { HURRIED_GOODBYE } else { GOODBYE };
         line.say(&Order::Done { followed: self.followed.take() }).await;
         if lock_file::stopped_holder(&self.launch.data_dir).is_none() {
-            let _ = patiently(patience, line.hear()).await;
+            let _ = clock::within(patience, line.hear()).await;
         }
     }
 

@@ -13,8 +13,7 @@ use super::patience::LOOK;
 use super::render::{story, tree};
 use super::session::Session;
 use super::signals::{Signals, Told};
-use crate::api::patience::Ran;
-use crate::clock;
+use crate::clock::{self, Deadline};
 use crate::error::{Error, Kind};
 use crate::executor::WAITS;
 use crate::executor::request::Command;
@@ -81,9 +80,10 @@ pub(crate) struct Watching<'a> {
     asked: Asked,
     /// Whether Ctrl-C is about the run or only about watching it.
     owner: bool,
-    interrupted: Option<Ran>,
-    /// Since when this command is to end.
-    terminated: Option<Ran>,
+    /// Once it was interrupted: until when this command waits for the run to come to a safe point.
+    interrupted: Option<Deadline>,
+    /// Once it was told to end: until when this command waits for the run to rest.
+    terminated: Option<Deadline>,
 }
 
 /// What the person was asked last.
@@ -172,17 +172,11 @@ impl<'a> Watching<'a> {
     }
 
     /// Waits no longer once it was asked to stop, and nothing has come of it.
-    fn give_up(&mut self, run: &RunId) -> Result<(), Error> {
-        let over = |since: &mut Option<Ran>, patience: Duration| {
-            since.as_mut().is_some_and(|ran| {
-                ran.look();
-                ran.so_far() >= patience
-            })
-        };
-        if over(&mut self.terminated, TERMINATE_PATIENCE) {
+    fn give_up(&self, run: &RunId) -> Result<(), Error> {
+        if self.terminated.is_some_and(Deadline::passed) {
             return Err(self.goes_on(run));
         }
-        if self.asked != Asked::Interrupted && over(&mut self.interrupted, INTERRUPT_PATIENCE) {
+        if self.asked != Asked::Interrupted && self.interrupted.is_some_and(Deadline::passed) {
             return Err(stops_later(run));
         }
         Ok(())
@@ -308,7 +302,7 @@ impl<'a> Watching<'a> {
                 let Some(line) = line else {
                     // The terminal is gone: whoever may answer does so from elsewhere.
                     if !std::io::stdin().is_terminal() {
-                        self.terminated = Some(Ran::default());
+                        self.terminated = Some(Deadline::after(TERMINATE_PATIENCE));
                     }
                     return Ok(());
                 };
@@ -357,14 +351,14 @@ impl<'a> Watching<'a> {
         }
         match told {
             Told::Terminate if self.owner && self.terminated.is_none() => {
-                self.terminated = Some(Ran::default());
+                self.terminated = Some(Deadline::after(TERMINATE_PATIENCE));
                 Ok(())
             }
             Told::Terminate => Err(self.goes_on(run)),
             Told::Interrupt if !self.owner => Err(left(run)),
             Told::Interrupt if self.interrupted.is_some() => Err(stops_later(run)),
             Told::Interrupt => {
-                self.interrupted = Some(Ran::default());
+                self.interrupted = Some(Deadline::after(INTERRUPT_PATIENCE));
                 let leave = Command::Leave { reason: "interrupted by a person".to_owned() };
                 tokio::select! {
                     sent = self.command(run, leave) => sent?,

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::engine::{Engine, Inner};
 use super::holder::Holder;
 use super::host_holder::{Greeting, Neighbour};
@@ -12,7 +10,7 @@ use super::host_lock::{Names, Refused, name};
 use super::refusal::Refusal;
 use super::request::LockWish;
 use super::runner::{Quit, Runner};
-use crate::clock;
+use crate::clock::{self, Deadline};
 use crate::containers::is_away;
 use crate::host::Ledger as _;
 use crate::host::limits::PATIENCE_MS;
@@ -106,7 +104,7 @@ impl Runner {
             return Ok(Some(names.clone()));
         }
         let Some(accepted) = self.journal.with(|state| state.accepted().cloned()) else { return Ok(None) };
-        let give_up = Instant::now() + Duration::from_millis(PATIENCE_MS);
+        let give_up = Deadline::after_ms(PATIENCE_MS);
         let inner = Arc::clone(&self.inner);
         while !accepted.locks.is_empty() {
             if self.is_called_away()? {
@@ -127,7 +125,7 @@ impl Runner {
                     self.host = Some(names(&inner, &accepted, id));
                     break;
                 }
-                Err(refusal) if is_patient(&refusal) && Instant::now() < give_up => {
+                Err(refusal) if is_patient(&refusal) && !give_up.passed() => {
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(refusal) => {
