@@ -20,6 +20,7 @@ pub mod model;
 
 pub mod clock;
 pub mod own_file;
+pub mod process;
 
 pub mod secrets;
 

@@ -10,11 +10,12 @@ const MAX_FILE_LINES: usize = 500;
 const MAX_FUNCTION_LINES: usize = 70;
 
 /// The modules of the host in the order of dependency: one may use those before it, never those after it.
-const ORDER: [&str; 12] = [
+const ORDER: [&str; 13] = [
     "fault",
     "model",
     "clock",
     "own_file",
+    "process",
     "secrets",
     "run",
     "audit",

@@ -3,14 +3,13 @@
 
 use std::path::Path;
 
+use crate::process::Process;
+
 /// The longest name kept.
 const MAX_ACTOR_CHARACTERS: usize = 64;
 
 /// What the kernel says of a process that no login started.
 const NO_LOGIN: u32 = u32::MAX;
-
-/// The field of `/proc/PID/stat` that tells when a process began, counted from the one after its name.
-const STARTED: usize = 19;
 
 /// What the kernel knows of a process.
 #[derive(Debug, Clone, Copy)]
@@ -31,11 +30,10 @@ impl Clues {
     /// Of the process at the other end of a socket, as the kernel named it when it connected. Where its number is another's by
     /// now, only the user counts.
     fn of_peer(pid: Option<i32>, uid: u32) -> Self {
-        let login_uid = pid.filter(|pid| *pid > 0).and_then(|pid| {
-            let process = pid.to_string();
-            let began = started(&process)?;
-            let login = login_uid(&process)?;
-            (started(&process)? == began).then_some(login)
+        let login_uid = pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0).and_then(|pid| {
+            let began = Process::of(pid)?.began;
+            let login = login_uid(&pid.to_string())?;
+            (Process::of(pid)?.began == began).then_some(login)
         });
         Self { login_uid, uid }
     }
@@ -68,13 +66,6 @@ fn passwd() -> String {
 fn login_uid(process: &str) -> Option<u32> {
     let text = std::fs::read_to_string(format!("/proc/{process}/loginuid")).ok()?;
     text.trim().parse().ok().filter(|uid| *uid != NO_LOGIN)
-}
-
-/// When a process began, in ticks since the machine did. Its name stands in parentheses and may hold any character.
-fn started(process: &str) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    let (_, fields) = stat.rsplit_once(')')?;
-    fields.split_whitespace().nth(STARTED)?.parse().ok()
 }
 
 /// The name of a user of this machine, or `uid:N`.

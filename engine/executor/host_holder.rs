@@ -11,6 +11,7 @@ use super::words::shortened;
 use crate::clock;
 use crate::model::ids::RunId;
 use crate::model::text::one_line;
+use crate::process::Process;
 
 /// The longest answer of a holder, in bytes.
 const MAX_ANSWER_BYTES: usize = 1024;
@@ -92,7 +93,7 @@ impl Neighbour {
         let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok()).unwrap_or_default();
         let line = tokio::time::timeout(ANSWER_DEADLINE, first_line(&mut stream)).await.ok().flatten();
         let said = line.as_deref().and_then(Greeting::read);
-        let stopped = said.is_none() && is_stopped(pid);
+        let stopped = said.is_none() && Process::of(pid).is_some_and(|process| process.is_stopped());
         Some((Self { pid, uid: credentials.uid(), said, stopped }, Line { stream: Some(stream) }))
     }
 
@@ -176,11 +177,4 @@ async fn first_line(stream: &mut UnixStream) -> Option<Vec<u8>> {
             return None;
         }
     }
-}
-
-/// What the kernel says of a process: `T` for stopped, `t` for one in a debugger.
-fn is_stopped(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().next());
-    matches!(state, Some("T" | "t"))
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::own_file;
+use crate::process::Process;
 
 /// Name of the lock file in the data directory.
 const FILE: &str = "engine.lock";
@@ -66,9 +67,5 @@ pub fn holder(data_dir: &Path) -> Option<u32> {
 /// The process that holds the lock, if it is stopped (`SIGSTOP`, a debugger): then it does nothing until someone lets it go on.
 pub fn stopped_holder(data_dir: &Path) -> Option<u32> {
     let pid = holder(data_dir).filter(|_| is_held(data_dir))?;
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // `4711 (name) T …`: the name may hold anything, parentheses too.
-    let (head, state) = stat.rsplit_once(')')?;
-    let ours = head.split_once('(').is_some_and(|(_, name)| name.starts_with(PROGRAM));
-    (ours && matches!(state.trim_start().chars().next(), Some('T' | 't'))).then_some(pid)
+    Process::of(pid).is_some_and(|held| held.name.starts_with(PROGRAM) && held.is_stopped()).then_some(pid)
 }
