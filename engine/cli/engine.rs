@@ -22,8 +22,9 @@ use crate::executor::{self, EngineConfig, emergency};
 /// How long an idle engine stays that no command waits for, so that a script of many commands does not begin one for each.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// How long an engine that was told to end waits for its runs to come to a safe point.
-const LAST_PATIENCE: Duration = Duration::from_secs(30);
+/// When an engine that was told to end goes, whatever has not ended: it answers who has asked for up to 10 s, then lets steps bring
+/// back what they took down for up to 30 s, and stops them then.
+const LAST_PATIENCE: Duration = Duration::from_mins(1);
 
 /// How often an engine looks whether an emergency has fenced it, or its directory is gone: then it goes away, so that what the
 /// emergency wrote can be joined.
