@@ -38,9 +38,14 @@ pub fn read_text(path: &Path, max_bytes: u64) -> Result<String> {
     text(read(path, max_bytes)?)
 }
 
-/// The text of a file that a person named, which may be anything that has an end, within this limit.
-pub fn read_named(path: &Path, max_bytes: u64) -> Result<String> {
-    text(read_whole(File::open(path)?, max_bytes)?)
+/// The whole of a file that a person named, which may be anything that has an end, within this limit.
+pub fn read_named(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
+    read_whole(File::open(path)?, max_bytes)
+}
+
+/// The same as text.
+pub fn read_named_text(path: &Path, max_bytes: u64) -> Result<String> {
+    text(read_named(path, max_bytes)?)
 }
 
 fn read_whole(file: File, max_bytes: u64) -> Result<Vec<u8>> {

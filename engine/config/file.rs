@@ -83,7 +83,7 @@ impl File {
     }
 
     fn read(path: &Path) -> Result<Self, Error> {
-        let text = own_file::read_named(path, MAX_BYTES).map_err(|error| match error.kind() {
+        let text = own_file::read_named_text(path, MAX_BYTES).map_err(|error| match error.kind() {
             ErrorKind::FileTooLarge => Error::invalid(format!("`{}` is larger than 256 KiB", path.display())),
             _ => Error::file(path, "read", &error),
         })?;

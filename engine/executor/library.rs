@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
+use std::io::ErrorKind;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use crate::executor::request::Source;
 use crate::model::ids::RunbookName;
 use crate::model::parse::{ChildSignature, peek, signature};
 use crate::model::suggestion::nearest;
+use crate::own_file;
 
 /// The most files looked at in a folder.
 pub const MAX_FILES: usize = 1_000;
@@ -234,12 +235,10 @@ pub fn read(path: &Path) -> Result<String, LibraryError> {
     {
         return Err(LibraryError::NotAFile { path: shown() });
     }
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    let mut bytes = Vec::new();
-    file.take(MAX_TEXT_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_TEXT_BYTES {
-        return Err(LibraryError::TooLarge { path: shown() });
-    }
+    let bytes = own_file::read_named(path, MAX_TEXT_BYTES).map_err(|error| match error.kind() {
+        ErrorKind::FileTooLarge => LibraryError::TooLarge { path: shown() },
+        _ => unreadable(error),
+    })?;
     String::from_utf8(bytes).map_err(|_| LibraryError::NotText { path: shown() })
 }
 

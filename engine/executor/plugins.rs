@@ -3,7 +3,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -174,11 +173,7 @@ fn added(data_dir: &Path) -> Vec<PluginDescription> {
 }
 
 fn described(path: &Path) -> Option<PluginDescription> {
-    let mut text = Vec::new();
-    own_file::open(path).ok()?.take(MAX_DESCRIPTION_BYTES + 1).read_to_end(&mut text).ok()?;
-    if text.len() as u64 > MAX_DESCRIPTION_BYTES {
-        return None;
-    }
+    let text = own_file::read(path, MAX_DESCRIPTION_BYTES).ok()?;
     let description: PluginDescription = json::read_enveloped(&text, DESCRIPTION_LEVELS).ok()?;
     let name = &description.name;
     if taken(name) {

@@ -2,7 +2,7 @@
 
 mod new;
 
-use std::io::Read as _;
+use std::io::ErrorKind;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +19,7 @@ use crate::executor::plugins::MAX_COMPONENT_BYTES;
 use crate::host::{PLAIN_TEXT, embedded};
 use crate::model::ids::PluginName;
 use crate::model::step_type::PluginDescription;
+use crate::own_file;
 
 /// List, show, add and remove what performs steps
 #[derive(Debug, Subcommand)]
@@ -217,14 +218,11 @@ fn component(file: &Path) -> Result<Vec<u8>, Error> {
         return Err(Error::invalid(format!("`{}` is a pipe, not a component", file.display()))
             .hint("save what it gives in a file, and name that"));
     }
-    let mut bytes = Vec::new();
-    let opened = std::fs::File::open(file).map_err(cannot)?;
-    opened.take(MAX_COMPONENT_BYTES + 1).read_to_end(&mut bytes).map_err(cannot)?;
-    if bytes.len() as u64 > MAX_COMPONENT_BYTES {
-        return Err(Error::invalid(format!("`{}` is larger than 16 MiB", file.display()))
-            .hint("`cargo run -p runbook-pack -- NAME` makes it for release, without what is not needed"));
-    }
-    Ok(bytes)
+    own_file::read_named(file, MAX_COMPONENT_BYTES).map_err(|error| match error.kind() {
+        ErrorKind::FileTooLarge => Error::invalid(format!("`{}` is larger than 16 MiB", file.display()))
+            .hint("`cargo run -p runbook-pack -- NAME` makes it for release, without what is not needed"),
+        _ => cannot(error),
+    })
 }
 
 impl Remove {
