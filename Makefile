@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: build demo test sweep away copies fuzz deps bench compare clean-demo
+.PHONY: build demo test sweep away endings copies fuzz deps bench compare clean-demo
 
 build:
 	@tests/scripts/setup.sh build
@@ -31,6 +31,12 @@ away:
 	@tests/scripts/setup.sh test
 	@tests/scripts/image.sh
 	$(CARGO) test --profile quick --locked --test away -- $(AWAY)
+
+# Commands ended by signals, terminals and time limits: `make endings ENDINGS="--shape restart --manner Terminate"`.
+endings:
+	@tests/scripts/setup.sh test
+	@tests/scripts/image.sh
+	$(CARGO) test --profile quick --locked --test endings -- $(ENDINGS)
 
 # Every odd container is copied, on two versions of Docker.
 copies:

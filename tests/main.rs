@@ -17,6 +17,9 @@ mod dependents;
 mod disk;
 mod docs;
 mod emergency;
+mod ended;
+#[path = "ended/quick.rs"]
+mod ended_quick;
 mod endings;
 mod forged;
 mod grants;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::support::absence::{AwayProxy, Manner};
 use crate::support::docker::{docker, try_docker};
 use crate::support::engine::Engine;
-use crate::support::service::{Service, next_number};
+use crate::support::service::{Service, Wanted, next_number};
 
 /// How long after its run the world may take to be as it was.
 const RECOVERY: Duration = Duration::from_mins(1);
@@ -14,13 +14,13 @@ const RECOVERY: Duration = Duration::from_mins(1);
 /// A kind of run.
 pub(crate) struct Shape {
     pub(crate) name: &'static str,
-    replicas: u32,
+    pub(crate) replicas: u32,
     /// Whether a new container never becomes healthy.
     sick: bool,
-    arguments: fn(&Engine, &Service) -> Vec<String>,
+    pub(crate) arguments: fn(&Engine, &Service) -> Vec<String>,
     /// Replicas that run after a run that ended as it does undisturbed.
-    after: u32,
-    ends: &'static str,
+    pub(crate) after: u32,
+    pub(crate) ends: &'static str,
 }
 
 /// One place of the table.
@@ -163,14 +163,14 @@ fn book(engine: &Engine, service: &Service, name: &str, steps: &str) -> Vec<Stri
     vec![file, "--yes".to_owned(), "-p".to_owned(), service.parameter()]
 }
 
-/// Brings the service to where a run of the shape begins.
-fn prepare(shape: &Shape) -> Service {
+/// The service as it is where a run of the shape begins.
+pub(crate) fn wanted(shape: &Shape) -> Wanted {
     let wanted = Service::of(shape.replicas);
-    if shape.sick { wanted.heals_by_mark().up() } else { wanted.up() }
+    if shape.sick { wanted.heals_by_mark() } else { wanted }
 }
 
 /// How many containers of the service run.
-fn running(service: &Service) -> u32 {
+pub(crate) fn running(service: &Service) -> u32 {
     let project = format!("label=com.docker.compose.project={}", service.project());
     let ids = docker(&["ps", "--quiet", "--filter", &project]);
     u32::try_from(ids.lines().count()).unwrap_or(u32::MAX)
@@ -183,7 +183,7 @@ fn run(engine: &Engine, arguments: &[String]) -> crate::support::engine::Ended {
 
 /// How many requests an undisturbed run of the shape makes.
 pub(crate) fn measure(shape: &Shape) -> usize {
-    let service = prepare(shape);
+    let service = wanted(shape).up();
     let proxy = AwayProxy::new(0, Manner::Refuse, Duration::ZERO);
     let engine = Engine::new().env("DOCKER_HOST", proxy.address());
     let ended = run(&engine, &(shape.arguments)(&engine, &service));
@@ -194,7 +194,7 @@ pub(crate) fn measure(shape: &Shape) -> usize {
 
 /// Plays one place; an error tells what is down, or that a daemon that came back within patience spoiled the run.
 pub(crate) fn play(shape: &Shape, place: Place) -> Result<String, String> {
-    let service = prepare(shape);
+    let service = wanted(shape).up();
     let proxy = AwayProxy::new(place.nth, place.manner, place.lasts);
     let engine = Engine::new().env("DOCKER_HOST", proxy.address());
     let ended = run(&engine, &(shape.arguments)(&engine, &service));
