@@ -63,7 +63,7 @@ pub use moved::MAX_BLOB_BYTES;
 pub use opening::examine;
 pub use prune::{PRUNED, Pruned, prune};
 pub use queue::{MAX_WAITING_BYTES, MAX_WAITING_ENTRIES, MAX_WAITING_NOTES, Urgency};
-pub use reader::{DEFAULT_LIMIT, EntryFilter, Growth, Journal, Reader, RunFilter};
+pub use reader::{DEFAULT_LIMIT, EntryFilter, Growth, Journal, Reader, RunFilter, Snapshot};
 pub use receipt::{Proven, RECEIPT_FORMAT, Receipt, prove, verify_receipt};
 pub use reserve::{RESERVE_BYTES, RESERVE_FILE};
 pub use schema::{DATABASE_FILE, SCHEMA_VERSION, sqlite_version};

@@ -119,6 +119,11 @@ pub struct Journal {
     pub row: Option<RunRow>,
 }
 
+/// See [`Reader::snapshot`].
+pub struct Snapshot<'r> {
+    _transaction: rusqlite::Transaction<'r>,
+}
+
 impl Reader {
     /// Opens the log in this data directory.
     pub fn open(dir: &Path) -> Result<Self, Error> {
@@ -135,6 +140,11 @@ impl Reader {
             self.proofs = RefCell::default();
         }
         Ok(())
+    }
+
+    /// While it lives, everything is read as it is at the first look.
+    pub fn snapshot(&self) -> Result<Snapshot<'_>, Error> {
+        Ok(Snapshot { _transaction: self.db.unchecked_transaction()? })
     }
 
     /// The same, with a key that the caller holds instead of the one beside the log.

@@ -75,6 +75,8 @@ impl Follower {
     pub(crate) fn read(&mut self, catalogue: &Catalogue) -> Result<Vec<Happening>, Error> {
         let mut happenings = Vec::new();
         self.reader.renew()?;
+        // What a step says comes after the entries that stand before it.
+        let _snapshot = self.reader.snapshot()?;
         loop {
             let filter = EntryFilter {
                 run: Some(self.run.clone()),
