@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::error::exit::{self, Cause};
 use crate::executor::request::Plan as Planned;
 use crate::model::effect::FailureKind;
+use crate::model::text::for_shell;
 use crate::run::event::EndStatus;
 
 /// Show what a run would do now, and what that rests on; changes nothing
@@ -60,5 +61,5 @@ fn exit_code(plan: &Planned) -> u8 {
 fn command(name: &str, wish: &Wish) -> String {
     let flags =
         wish.request.parameters.iter().map(|(name, value)| format!(" {}", render::value::flag(name, value)));
-    format!("runbook run {}{}", render::value::quoted(name), flags.collect::<String>())
+    format!("runbook run {}{}", for_shell(name), flags.collect::<String>())
 }

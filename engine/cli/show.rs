@@ -10,6 +10,7 @@ use super::output::table::Table;
 use super::render::{card, value};
 use crate::error::{exit, printable};
 use crate::model::runbook::{Parameter, Runbook, Step};
+use crate::model::text::for_shell;
 
 /// Show what a runbook is for, what it takes, its steps, and what it may do at most
 #[derive(Debug, Args)]
@@ -69,7 +70,7 @@ fn text(file: &str, runbook: &Runbook, paint: Paint, width: Option<usize>) -> St
     }
     text.push_str(&format!("\n{}", table.render(paint, width)));
     text.push_str(&format!("\n{}", card::written(runbook, paint)));
-    let mut command = format!("runbook run {}", value::quoted(name_or_file(file, runbook)));
+    let mut command = format!("runbook run {}", for_shell(name_or_file(file, runbook)));
     for parameter in runbook.parameters.iter().filter(|parameter| parameter.default.is_none()) {
         command.push_str(&format!(" -p {}=…", parameter.name));
     }

@@ -11,6 +11,7 @@ use super::session::Session;
 use crate::audit::{Reader, StateChange};
 use crate::error::{Error, exit};
 use crate::model::json::{self, Unreadable};
+use crate::model::text::for_shell;
 
 /// What the engine keeps for itself: changed by its own commands only.
 const OWN: &str = "engine";
@@ -152,7 +153,7 @@ fn reader(context: &Context) -> Result<Reader, Error> {
 
 fn absent(bucket: &str, key: &str) -> Error {
     Error::not_found(format!("bucket `{bucket}` has no key `{key}`"))
-        .hint(format!("`runbook state list {}` shows its keys", value::quoted(bucket)))
+        .hint(format!("`runbook state list {}` shows its keys", for_shell(bucket)))
 }
 
 fn own(bucket: String, key: String) -> Result<(String, String), Error> {

@@ -6,11 +6,8 @@ use super::request::Command;
 use crate::host::{Control, Stop};
 use crate::model::ids::StepPath;
 use crate::run::event::{Event, Settlement};
-use crate::run::question::Answer;
+use crate::run::question::{self, Answer};
 use crate::run::state::RunStatus;
-
-/// The step type that waits until a person says that something is done.
-const MANUAL: &str = "manual.step";
 
 /// Obeys, or says why not. What was obeyed is durable.
 pub(super) async fn obey(
@@ -78,8 +75,8 @@ async fn answered(
         match found.as_slice() {
             [] => Err(format!("run `{}` asks nothing{}", journal.run(), at_step(path.as_ref()))),
             [(at, asked)] => {
-                let manual = state.attempt(at, asked.attempt).is_some_and(|attempt| attempt.uses == MANUAL);
-                Ok(((*at).clone(), asked.question.clone(), manual))
+                let uses = state.attempt(at, asked.attempt).map(|attempt| attempt.uses.clone());
+                Ok(((*at).clone(), asked.question.clone(), uses.unwrap_or_default()))
             }
             several => {
                 let steps: Vec<_> = several.iter().map(|(at, _)| format!("`{at}`")).collect();
@@ -87,13 +84,12 @@ async fn answered(
             }
         }
     });
-    let (path, question, manual) = asked.map_err(Refusal::Conflict)?;
+    let (path, question, uses) = asked.map_err(Refusal::Conflict)?;
     if let Some(why) = question.refusal(actor) {
         let run = journal.run();
         let how = match question.answerers() {
             Some(may) if may.is_empty() => format!("`runbook runs cancel {run}` ends it"),
-            _ if manual => format!("with `runbook runs answer {run} --step {path} --done`"),
-            _ => format!("with `runbook runs approve {run} --step {path}`"),
+            _ => format!("with `{}`", question::commands(run, Some(&path), &uses).yes),
         };
         return Err(Refusal::Conflict(format!("step `{path}`: {why} ({how})")));
     }

@@ -6,6 +6,7 @@ use crate::clock;
 use crate::model::ids::{RunId, StepPath};
 use crate::model::text::one_line;
 use crate::run::keeping::keeping;
+use crate::run::question::{self, Commands};
 use crate::run::state::{Asked, RunStatus, State};
 
 /// The longest text of a runbook or a person in one telling, in bytes: the run itself shows all of it.
@@ -125,8 +126,7 @@ fn standing(run: &RunId, state: &State) -> (String, Vec<(String, &'static str)>)
                 (String::new(), vec![watch, cancel()])
             }
             [(path, asked), more @ ..] => {
-                let step = if more.is_empty() { String::new() } else { format!(" --step '{path}'") };
-                let mut commands = answers(state, run, path, &step);
+                let mut commands = answers(state, run, path, !more.is_empty());
                 commands.push(cancel());
                 (asks(path, asked), commands)
             }
@@ -155,13 +155,9 @@ fn asks(path: &StepPath, asked: &Asked) -> String {
     format!("its step `{path}` asks {who}: {}", quoted(&asked.question.text))
 }
 
-fn answers(state: &State, run: &RunId, path: &StepPath, step: &str) -> Vec<(String, &'static str)> {
-    let last = state.progress(path).and_then(|progress| progress.last());
-    if last.is_some_and(|(_, attempt)| attempt.uses == "manual.step") {
-        return vec![(format!("runbook runs answer {run}{step} --done"), "says that it is done")];
-    }
-    vec![
-        (format!("runbook runs approve {run}{step}"), "lets it go on"),
-        (format!("runbook runs reject {run}{step}"), "does not"),
-    ]
+fn answers(state: &State, run: &RunId, path: &StepPath, named: bool) -> Vec<(String, &'static str)> {
+    let uses = state.progress(path).and_then(|progress| progress.last()).map(|(_, last)| last.uses.as_str());
+    let Commands { yes, no } = question::commands(run, named.then_some(path), uses.unwrap_or_default());
+    let says_yes = if no.is_some() { "lets it go on" } else { "says that it is done" };
+    std::iter::once((yes, says_yes)).chain(no.map(|no| (no, "does not"))).collect()
 }

@@ -10,7 +10,7 @@ use tokio::net::UnixStream;
 use super::words::shortened;
 use crate::clock;
 use crate::model::ids::RunId;
-use crate::model::text::one_line;
+use crate::model::text::{for_shell, one_line};
 use crate::process::Process;
 
 /// The longest answer of a holder, in bytes.
@@ -130,7 +130,7 @@ impl Neighbour {
         }
         match &self.said {
             Some(said) if self.uid == rustix::process::getuid().as_raw() => {
-                let command = format!("runbook --data-dir {} runs", typed(&said.data_dir));
+                let command = format!("runbook --data-dir {} runs", for_shell(&said.data_dir));
                 format!("`{command} watch {0}` follows it; `{command} cancel {0}` ends it", said.run)
             }
             Some(said) => format!("ask {user}, who can end it with `runbook runs cancel {}`", said.run),
@@ -150,16 +150,6 @@ impl Line {
             // It talks on, and need not be listened to.
             tokio::time::sleep(Neighbour::PAUSE).await;
         }
-    }
-}
-
-/// A path as it is typed in a shell.
-fn typed(path: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
-    if !path.is_empty() && path.chars().all(plain) {
-        path.to_owned()
-    } else {
-        format!("'{}'", path.replace('\'', "'\\''"))
     }
 }
 

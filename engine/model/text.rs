@@ -61,6 +61,31 @@ pub fn for_terminal(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// Quoted for a shell, if it needs to be. Hidden characters are written out, so that a command can be shown without
+/// steering the terminal and still be copied.
+pub fn for_shell(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    if text.chars().any(is_hidden) {
+        return format!("$'{}'", text.chars().map(in_shell_quotes).collect::<String>());
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// As between `$'` and `'`.
+fn in_shell_quotes(c: char) -> String {
+    match c {
+        '\n' => "\\n".to_owned(),
+        '\t' => "\\t".to_owned(),
+        '\'' | '\\' => format!("\\{c}"),
+        c if u32::from(c) > 0xffff && is_hidden(c) => format!("\\U{:08x}", u32::from(c)),
+        c if is_hidden(c) => format!("\\u{:04x}", u32::from(c)),
+        c => c.to_string(),
+    }
+}
+
 /// JSON with every hidden character inside its texts written as `\u202e`: it means the same.
 pub fn for_json(document: &str) -> Cow<'_, str> {
     let hidden = |c: char| is_hidden(c) && !c.is_ascii_control() || c == '\u{7f}';

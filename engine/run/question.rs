@@ -1,6 +1,14 @@
 //! What a person is asked, and who may answer. Part of the on-disk format.
 
+use std::fmt::Display;
+
 use serde::{Deserialize, Serialize};
+
+use crate::model::ids::StepPath;
+use crate::model::text::for_shell;
+
+/// The step type by which a person does something outside.
+pub const MANUAL: &str = "manual.step";
 
 /// What a person is asked.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -30,6 +38,27 @@ pub struct Answer {
     pub text: Option<String>,
     /// The login name.
     pub by: String,
+}
+
+/// The commands that answer a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commands {
+    /// Lets the run go on.
+    pub yes: String,
+    /// Does not; none where `yes` tells that something is done.
+    pub no: Option<String>,
+}
+
+/// Of a step of this type; it is named where several ask.
+pub fn commands(run: impl Display, step: Option<&StepPath>, uses: &str) -> Commands {
+    let step = step.map(|path| format!(" --step {}", for_shell(&path.to_string()))).unwrap_or_default();
+    if uses == MANUAL {
+        return Commands { yes: format!("runbook runs answer {run}{step} --done"), no: None };
+    }
+    Commands {
+        yes: format!("runbook runs approve {run}{step}"),
+        no: Some(format!("runbook runs reject {run}{step}")),
+    }
 }
 
 impl Question {

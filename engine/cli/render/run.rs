@@ -8,7 +8,9 @@ use crate::cli::output::table::{Cell, Table};
 use crate::cli::output::time;
 use crate::model::effect::FailureKind;
 use crate::model::ids::RunId;
+use crate::model::text::for_shell;
 use crate::run::differences::words;
+use crate::run::question::{self, Commands};
 use crate::run::view::{RunView, StepView};
 
 /// The most of a step's last lines shown.
@@ -201,17 +203,10 @@ impl Told<'_> {
         let asked: Vec<&StepView> = self.view.steps.iter().filter(|step| step.waiting.is_some()).collect();
         let mut next = Vec::new();
         for step in &asked {
-            let path = if asked.len() > 1 {
-                format!(" --step {}", value::quoted(&step.path.to_string()))
-            } else {
-                String::new()
-            };
-            if step.uses == "manual.step" {
-                next.push((format!("runbook runs answer {id}{path} --done"), "say that it is done"));
-            } else {
-                next.push((format!("runbook runs approve {id}{path}"), "let it go on"));
-                next.push((format!("runbook runs reject {id}{path}"), "do not"));
-            }
+            let named = (asked.len() > 1).then_some(&step.path);
+            let Commands { yes, no } = question::commands(id, named, &step.uses);
+            next.push((yes, if no.is_some() { "let it go on" } else { "say that it is done" }));
+            next.extend(no.map(|no| (no, "do not")));
         }
         if asked.is_empty() && self.view.steps.iter().all(|step| step.waiting_until_ms.is_none()) {
             next.push((format!("runbook runs resume {id}"), "carry on"));
@@ -220,7 +215,7 @@ impl Told<'_> {
     }
 
     fn again(&self) -> String {
-        let mut command = format!("runbook run {}", value::quoted(self.name_or_file()));
+        let mut command = format!("runbook run {}", for_shell(self.name_or_file()));
         for (name, value) in &self.given {
             command.push_str(&format!(" {}", value::flag(name, value)));
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::model::text::is_hidden;
+use crate::model::text::for_shell;
 
 /// The longest value shown in a line.
 const MAX_CHARACTERS: usize = 80;
@@ -31,38 +31,13 @@ pub(crate) fn inline(value: &Value) -> String {
     }
 }
 
-/// Quoted for a shell, if it needs to be. Hidden characters are written out, so that a command can be shown without
-/// steering the terminal and still be copied.
-pub(crate) fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        return text.to_owned();
-    }
-    if text.chars().any(is_hidden) {
-        return format!("$'{}'", text.chars().map(escaped).collect::<String>());
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
-
-/// As between `$'` and `'`.
-fn escaped(c: char) -> String {
-    match c {
-        '\n' => "\\n".to_owned(),
-        '\t' => "\\t".to_owned(),
-        '\'' | '\\' => format!("\\{c}"),
-        c if u32::from(c) > 0xffff && is_hidden(c) => format!("\\U{:08x}", u32::from(c)),
-        c if is_hidden(c) => format!("\\u{:04x}", u32::from(c)),
-        c => c.to_string(),
-    }
-}
-
 /// A parameter as it is given on the command line.
 pub(crate) fn flag(name: &str, value: &Value) -> String {
     let text = match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    format!("-p {}", quoted(&format!("{name}={text}")))
+    format!("-p {}", for_shell(&format!("{name}={text}")))
 }
 
 #[cfg(test)]

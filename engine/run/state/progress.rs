@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::model::effect::Effect;
 use crate::model::ids::{Digest, RunId};
 use crate::run::event::{Outcome, Settlement, SkipReason, Wait};
-use crate::run::question::{Answer, Question};
+use crate::run::question::{Answer, MANUAL, Question};
 
 /// What is known of one step or item.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -126,9 +126,6 @@ const STATE_CALLS: [&str; 2] = ["state.set", "state.delete"];
 
 /// The host call that keeps an artifact. It commits like a change of state.
 const KEEP: &str = "artifacts.keep";
-
-/// The step type by which a person does something outside.
-const MANUAL: &str = "manual.step";
 
 impl Attempt {
     /// Whether there is something that an undo could take back: a write that was announced, a change of state, an artifact,
