@@ -5,7 +5,7 @@ mod conversions;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::text;
+use words::text;
 
 /// What sort of thing went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

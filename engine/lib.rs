@@ -13,14 +13,7 @@
 //! 6. **One bad thing stays one**: a broken runbook, plugin or run never stops the others.
 //! 7. **Every limit has a name and a number.**
 
-#[cfg(feature = "fault")]
-pub mod fault;
-
 pub mod model;
-
-pub mod clock;
-pub mod own_file;
-pub mod process;
 
 pub mod secrets;
 

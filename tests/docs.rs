@@ -8,8 +8,8 @@ use std::process::Command;
 
 use runbook::executor::library::signatures;
 use runbook::host::embedded;
-use runbook::model::ids::RunbookName;
 use runbook::model::parse::{Known, parse};
+use words::ids::RunbookName;
 
 /// Set to write `docs/cli.md` anew instead of comparing it.
 const UPDATE: &str = "UPDATE_DOCS";

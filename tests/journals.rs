@@ -6,11 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use runbook::audit::{Draft, Entry, VerifierKey, verify_export};
-use runbook::model::ids::RunId;
 use runbook::run::event::{EndStatus, Event};
 use runbook::run::next::{InFlight, next};
 use runbook::run::state::State;
 use runbook::run::view::view;
+use words::ids::RunId;
 
 /// How the runs of one export ended, in the order in which they were accepted.
 const KEPT: [(&str, &[EndStatus]); 11] = [
@@ -142,9 +142,8 @@ fn library() -> Vec<runbook::model::runbook::Runbook> {
     use runbook::host::embedded;
     use runbook::model::parse::{Known, parse, signature};
     let catalogue = embedded::catalogue();
-    let named = |(name, text): (&str, &str)| {
-        Some((runbook::model::ids::RunbookName::new(name).ok()?, signature(text)?))
-    };
+    let named =
+        |(name, text): (&str, &str)| Some((words::ids::RunbookName::new(name).ok()?, signature(text)?));
     let signatures = embedded::runbooks().filter_map(named).collect();
     let known = Known { catalogue: &catalogue, runbooks: &signatures };
     let read = |(name, text): (&str, &str)| parse(&format!("library/{name}"), text, &known);

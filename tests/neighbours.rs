@@ -6,7 +6,7 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::Path;
 use std::process::Command;
 
-use runbook::model::ids::Digest;
+use words::ids::Digest;
 
 use crate::support::books::{self, ASKS, SLEEPS};
 use crate::support::docker::docker;

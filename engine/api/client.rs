@@ -17,10 +17,10 @@ use tokio::task::JoinSet;
 use super::socket::SocketPath;
 use super::wire::{Claimed, Commanded, Done, Fact, Halted, Health, News, Refused, Submitted};
 use crate::audit::StateChange;
-use crate::clock;
 use crate::error::{Error, Kind};
 use crate::executor::request::{Command, Plan, Request};
-use crate::model::ids::RunId;
+use words::clock;
+use words::ids::RunId;
 
 /// An engine that is well answers this soon.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(2);

@@ -18,8 +18,8 @@ use super::wire::{Commanded, Done, Fact, Halted, Health, Known, News, Refused, S
 use crate::error::{Error, Kind};
 use crate::executor::request::{Plan, Request};
 use crate::executor::{Engine, Refusal};
-use crate::model::ids::RunId;
-use crate::model::json;
+use words::ids::RunId;
+use words::json;
 
 /// Requests that are worked on at once; more wait, each on its own connection. Planning and accepting hold documents in memory.
 const MAX_AT_WORK: usize = 64;

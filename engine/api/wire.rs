@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::audit::StateChange;
 use crate::error::Error;
 use crate::executor::request::Command;
-use crate::model::ids::RunId;
+use words::ids::RunId;
 
 /// A run that was accepted.
 #[derive(Debug, Serialize, Deserialize)]

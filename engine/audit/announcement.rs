@@ -7,7 +7,7 @@ use super::checkpoint::MAX_CHECKPOINT_BYTES;
 use super::error::Error;
 use super::key::{self, SignerKey};
 use super::note;
-use crate::own_file;
+use words::own_file;
 
 /// The note, in the segment.
 pub const ANNOUNCEMENT_FILE: &str = "announcement.note";

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::model::ids::{Digest, RunId};
+use words::ids::{Digest, RunId};
 
 use super::entry::{Blob, Draft, Entry, RunRow, StateChange};
 use super::error::Error;

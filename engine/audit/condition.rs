@@ -7,7 +7,7 @@ use std::fmt;
 use rusqlite::{Connection, OptionalExtension as _};
 use serde_json::Value;
 
-use crate::model::ids::RunId;
+use words::ids::RunId;
 
 use super::error::Error;
 use super::queue::Member;

@@ -5,8 +5,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::model::ids::{Digest, RunId, RunbookName, StepPath, TargetName};
-use crate::run::event::{Event, TriggerKind};
+use crate::run::event::Event;
+use words::ids::{Digest, RunId, RunbookName, StepPath, TargetName};
+use words::trigger::TriggerKind;
 
 use super::body::{Body, Outline};
 use super::error::Error;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::{ErrorCode, ffi};
 
-use crate::model::ids::RunId;
+use words::ids::RunId;
 
 use super::condition::Unmet;
 

@@ -14,8 +14,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
-use crate::model::ids::Digest;
-use crate::own_file;
+use words::ids::Digest;
+use words::own_file;
 
 use super::archive;
 use super::body::{MAX_ENTRY_BYTES, Outline};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
-use crate::model::ids::{Digest, RunId};
+use words::ids::{Digest, RunId};
 
 use super::body::Outline;
 use super::entry::RunRow;

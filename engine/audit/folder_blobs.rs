@@ -10,8 +10,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::model::ids::Digest;
-use crate::own_file;
+use words::ids::Digest;
+use words::own_file;
 
 use super::error::Error;
 use super::export::BLOBS_DIR;

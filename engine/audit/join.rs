@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::model::ids::Digest;
+use words::ids::Digest;
 
 use super::announcement::announced;
 use super::entry::{Draft, StateChange};

@@ -14,7 +14,7 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use sha2::{Digest as _, Sha256};
 
 use super::error::Error;
-use crate::own_file;
+use words::own_file;
 
 /// The private key, in the data directory, for its owner's eyes only.
 pub const PRIVATE_KEY_FILE: &str = "audit.key";

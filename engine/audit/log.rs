@@ -10,9 +10,9 @@ use std::thread::{self, JoinHandle, Thread};
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
-use crate::clock;
-use crate::model::ids::RunId;
 use crate::secrets::scrub;
+use words::clock;
+use words::ids::RunId;
 
 use super::body::Prepared;
 use super::checkpoint_files::CheckpointFiles;

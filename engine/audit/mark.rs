@@ -13,7 +13,7 @@ use super::checkpoint_files::CheckpointFiles;
 use super::error::Error;
 use super::key::VerifierKey;
 use super::tree::Frontier;
-use crate::own_file;
+use words::own_file;
 
 /// The file, in the data directory.
 pub const MARK_FILE: &str = "audit.mark";

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::model::ids::Digest;
+use words::ids::Digest;
 
 use super::entry::Blob;
 use super::error::Error;

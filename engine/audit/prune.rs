@@ -7,7 +7,7 @@ use std::path::Path;
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::model::ids::Digest;
+use words::ids::Digest;
 
 use super::body::Outline;
 use super::entry::Draft;

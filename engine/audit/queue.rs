@@ -12,7 +12,7 @@ use super::body::Prepared;
 use super::condition::Condition;
 use super::entry::{Appended, Note};
 use super::error::Error;
-use crate::clock;
+use words::clock;
 
 /// How many entries may wait for the writer: three commits' worth of a hundred busy runs and more. Whoever comes when it
 /// is full is held until there is room, since the world must not move faster than its record.

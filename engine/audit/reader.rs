@@ -10,7 +10,7 @@ use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
 use serde_json::Value;
 
-use crate::model::ids::{Digest, RunId};
+use words::ids::{Digest, RunId};
 
 use super::body::Body;
 use super::entry::{Entry, KeptNote, Note, RunRow};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FallocateFlags;
 
-use crate::own_file;
+use words::own_file;
 
 /// The file, in the data directory.
 pub const RESERVE_FILE: &str = "reserve";

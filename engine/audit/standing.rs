@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::model::ids::{Digest, RunId};
+use words::ids::{Digest, RunId};
 
 use super::body::{Body, Outline};
 use super::entry::{RunRow, StateChange};

@@ -4,7 +4,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use crate::model::ids::{Digest, RunId};
+use words::ids::{Digest, RunId};
 
 use super::body::Prepared;
 use super::entry::{Blob, Note, RunRow, StateChange};

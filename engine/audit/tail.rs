@@ -4,7 +4,7 @@
 use rusqlite::{Connection, params};
 use serde_json::Value;
 
-use crate::model::ids::Digest;
+use words::ids::Digest;
 
 use super::archive::{self, ARCHIVED};
 use super::body::{Body, Outline};

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
-use crate::model::ids::Digest;
+use words::ids::Digest;
 
 use super::archive;
 use super::checkpoint::Checkpoint;

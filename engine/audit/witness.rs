@@ -7,7 +7,7 @@ use super::checkpoint::{Checkpoint, MAX_CHECKPOINT_BYTES};
 use super::key::VerifierKey;
 use super::tree::Frontier;
 use super::verify::{VerifyError, tampered};
-use crate::own_file;
+use words::own_file;
 
 /// A checkpoint whose signature was checked.
 pub(super) struct Witness {

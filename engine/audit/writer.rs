@@ -10,7 +10,8 @@ use std::sync::{Arc, OnceLock};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{oneshot, watch};
 
-use crate::model::ids::{Digest, RunId};
+use words::fault;
+use words::ids::{Digest, RunId};
 
 use super::body::Prepared;
 use super::checkpoint_files::CheckpointFiles;
@@ -409,17 +410,11 @@ impl Writer {
     }
 }
 
-/// A place at which a test may kill, hold or fail the writer; nothing without the feature.
-#[cfg_attr(
-    not(feature = "fault"),
-    expect(clippy::unnecessary_wraps, reason = "only a test's order makes it fail")
-)]
-fn fault_point(name: &'static str) -> Result<(), Error> {
-    #[cfg(feature = "fault")]
-    if crate::fault::point(name) {
+/// A place at which a test may kill, hold or fail the writer.
+fn fault_point(name: &str) -> Result<(), Error> {
+    if fault::point(name) {
         return Err(Error::environment("write the audit log", format!("fault at `{name}`")));
     }
-    let _ = name;
     Ok(())
 }
 

@@ -6,18 +6,18 @@ use serde_json::Value;
 
 use super::render::run::Told;
 use crate::audit::{Entry, EntryFilter, KeptNote, Reader};
-use crate::clock;
 use crate::error::Error;
 use crate::error::exit::{self, Cause};
 use crate::executor::library;
-use crate::model::effect::FailureKind;
-use crate::model::ids::RunId;
 use crate::model::parse::{Known, parse_accepted};
 use crate::model::runbook::Runbook;
 use crate::model::step_type::Catalogue;
 use crate::run::event::{Accepted, Event};
 use crate::run::state::{RunStatus, State};
 use crate::run::view::{RunView, view};
+use words::clock;
+use words::effect::FailureKind;
+use words::ids::RunId;
 
 /// Entries read at once.
 const PAGE: usize = 1_000;
@@ -204,8 +204,8 @@ fn cause(view: &RunView) -> Cause {
 mod tests {
     use super::super::render::run::tests::{run, step};
     use super::*;
-    use crate::model::effect::Failure;
     use crate::run::view::StepView;
+    use words::effect::Failure;
 
     fn failed(kind: FailureKind, code: &str) -> RunView {
         let failure = Some(Failure::new(kind, code, "no"));

@@ -8,8 +8,8 @@ use std::panic::PanicHookInfo;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
 use super::context::Context;
-use crate::model::text::for_terminal;
 use crate::secrets::scrub;
+use words::text::for_terminal;
 
 /// For the rest of this process.
 pub(super) fn up() {

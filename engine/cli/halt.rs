@@ -7,8 +7,8 @@ use super::Ended;
 use super::context::Context;
 use super::session::Session;
 use crate::audit::{self, Reader};
-use crate::clock;
 use crate::error::{Error, exit};
+use words::clock;
 
 /// Where the engine keeps it.
 const PLACE: (&str, &str) = ("engine", "halt");

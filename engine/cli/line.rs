@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::error::Error;
-use crate::model::ids::RunId;
+use words::ids::RunId;
 
 /// Words that were heard and not yet taken. An engine says four at most.
 const HEARD: usize = 8;

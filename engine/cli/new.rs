@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Ended;
 use super::context::Context;
 use crate::error::{Error, exit};
-use crate::model::ids::RunbookName;
+use words::ids::RunbookName;
 
 /// Write a commented runbook to start from, in the folder `runbooks` here
 #[derive(Debug, Args)]

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::clock::Deadline;
 use crate::error::{Error, Kind};
 use crate::executor::lock_file;
+use words::clock::Deadline;
 
 /// How long an engine may hold the lock and say nothing: it begins, or is about to be gone.
 pub(super) const PATIENCE: Duration = Duration::from_secs(12);

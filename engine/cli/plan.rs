@@ -10,9 +10,9 @@ use super::wish::{Given, Manner, Wish};
 use crate::error::Error;
 use crate::error::exit::{self, Cause};
 use crate::executor::request::Plan as Planned;
-use crate::model::effect::FailureKind;
-use crate::model::text::for_shell;
 use crate::run::event::EndStatus;
+use words::effect::FailureKind;
+use words::text::for_shell;
 
 /// Show what a run would do now, and what that rests on; changes nothing
 #[derive(Debug, Args)]

@@ -13,13 +13,13 @@ use super::signals::Signals;
 use super::watching::{Display, Watching};
 use super::wish::{Given, Manner, Wish};
 use super::{emergency, launch};
-use crate::clock;
 use crate::error::{Error, Kind, exit};
 use crate::executor::request::Plan;
 use crate::host::STALE;
 use crate::model::grant::Grants;
-use crate::model::ids::RunId;
 use crate::model::runbook::Risk;
+use words::clock;
+use words::ids::RunId;
 
 /// Do what a runbook says
 #[derive(Debug, Args)]

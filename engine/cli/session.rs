@@ -13,11 +13,11 @@ use super::line::{Line, Order, Word};
 use super::patience::{self, Wait};
 use crate::api::client::{Client, Conversation, Unanswered};
 use crate::audit::StateChange;
-use crate::clock;
 use crate::error::Error;
 use crate::executor::request::{Command, Plan, Request};
 use crate::executor::{Refusal, emergency, lock_file};
-use crate::model::ids::RunId;
+use words::clock;
+use words::ids::RunId;
 
 /// A greeting older than this is no longer relied upon.
 const FRESH: Duration = Duration::from_secs(1);

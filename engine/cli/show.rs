@@ -10,7 +10,7 @@ use super::output::table::Table;
 use super::render::{card, value};
 use crate::error::{exit, printable};
 use crate::model::runbook::{Parameter, Runbook, Step};
-use crate::model::text::for_shell;
+use words::text::for_shell;
 
 /// Show what a runbook is for, what it takes, its steps, and what it may do at most
 #[derive(Debug, Args)]

@@ -10,8 +10,8 @@ use super::render::value;
 use super::session::Session;
 use crate::audit::{Reader, StateChange};
 use crate::error::{Error, exit};
-use crate::model::json::{self, Unreadable};
-use crate::model::text::for_shell;
+use words::json::{self, Unreadable};
+use words::text::for_shell;
 
 /// What the engine keeps for itself: changed by its own commands only.
 const OWN: &str = "engine";

@@ -11,10 +11,10 @@ use super::context::Context;
 use crate::error::{Error, exit};
 use crate::executor::holds_no_secret;
 use crate::executor::library::{self, LibraryError, MAX_FILES, yaml};
-use crate::model::ids::RunbookName;
 use crate::model::parse::{ChildSignature, Known, lints, parse, peek};
 use crate::model::runbook::Runbook;
 use crate::model::trouble::{Trouble, Troubles};
+use words::ids::RunbookName;
 
 /// Check runbooks and show everything that is wrong with them; runs nothing
 #[derive(Debug, Args)]

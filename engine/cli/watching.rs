@@ -13,14 +13,14 @@ use super::patience::LOOK;
 use super::render::{story, tree};
 use super::session::Session;
 use super::signals::{Signals, Told};
-use crate::clock::{self, Deadline};
 use crate::error::{Error, Kind};
 use crate::executor::WAITS;
 use crate::executor::request::Command;
-use crate::model::ids::RunId;
 use crate::model::step_type::Catalogue;
 use crate::run::question::Answer;
 use crate::run::view::StepView;
+use words::clock::{self, Deadline};
+use words::ids::RunId;
 
 /// Between two looks at the log of another process.
 const PAUSE: Duration = Duration::from_millis(50);

@@ -9,11 +9,11 @@ use super::context::Context;
 use crate::error::Error;
 use crate::executor::library::{self, yaml};
 use crate::executor::request::{LockWish, Request};
-use crate::model::ids::Digest;
-use crate::model::json;
 use crate::model::parameters::{self, InvalidParameter};
 use crate::model::runbook::Runbook;
-use crate::run::event::TriggerKind;
+use words::ids::Digest;
+use words::json;
+use words::trigger::TriggerKind;
 
 /// What a file of parameters looks like.
 const FILE_HINT: &str =

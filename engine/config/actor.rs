@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::process::Process;
+use words::process::Process;
 
 /// The longest name kept.
 const MAX_ACTOR_CHARACTERS: usize = 64;

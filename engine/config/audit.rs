@@ -6,7 +6,7 @@ use super::Origin;
 use super::environment::Environment;
 use super::file::File;
 use crate::error::Error;
-use crate::model::duration::parse_size;
+use words::duration::parse_size;
 
 /// What may be kept if nobody says otherwise, bytes.
 pub const DEFAULT_QUOTA: u64 = 1 << 30;

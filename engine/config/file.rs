@@ -10,9 +10,9 @@ use super::environment::Environment;
 use super::target::{DEFAULT_CONNECTION, Target, TlsFiles};
 use super::{Origin, local};
 use crate::error::Error;
-use crate::model::ids::TargetName;
-use crate::own_file;
 use crate::secrets::Directory;
+use words::ids::TargetName;
+use words::own_file;
 
 /// The file's name in the working directory.
 const NAME: &str = "runbook.toml";

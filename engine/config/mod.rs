@@ -23,9 +23,9 @@ pub use target::{DEFAULT_CONNECTION, Target, TlsFiles};
 
 use crate::containers::Connection;
 use crate::error::Error;
-use crate::model::ids::TargetName;
 use crate::secrets::SecretsSettings;
 use file::File;
+use words::ids::TargetName;
 
 /// The target that is used if none is named.
 pub const LOCAL: &str = "local";

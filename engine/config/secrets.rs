@@ -6,7 +6,8 @@ use super::environment::Environment;
 use super::file::{self, File};
 use super::{Flags, Origin};
 use crate::error::Error;
-use crate::secrets::{Directory, SecretName, SecretsSettings};
+use crate::secrets::{Directory, SecretsSettings};
+use words::secret::SecretName;
 
 /// The file with the identity, beside the configuration.
 const IDENTITY: &str = "secrets-identity";

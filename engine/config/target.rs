@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Origin;
 use crate::containers::{Connection, Tls};
 use crate::error::Error;
-use crate::model::ids::TargetName;
+use words::ids::TargetName;
 
 /// Where Docker listens unless someone says otherwise.
 pub const DEFAULT_CONNECTION: &str = "unix:///var/run/docker.sock";

@@ -15,10 +15,10 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
-use crate::clock;
 use crate::containers::error::{Call, Error, unreachable_daemon};
 use crate::containers::wire::{Road, Wire};
-use crate::model::effect::FailureKind;
+use words::clock;
+use words::effect::FailureKind;
 
 /// The port of a daemon without TLS, where none is named.
 const PLAIN_PORT: u16 = 2375;

@@ -6,9 +6,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
-use crate::clock;
 use crate::containers::daemon::Daemon;
 use crate::containers::types::{Container, ContainerEvent, State};
+use words::clock;
 
 /// For how long a death counts, milliseconds.
 const MEMORY_MS: u64 = 600_000;

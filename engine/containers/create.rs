@@ -7,7 +7,6 @@ use bollard::models::NetworkDisconnectRequest;
 use bollard::query_parameters::RemoveContainerOptionsBuilder;
 use serde_json::{Value, json};
 
-use crate::clock::Deadline;
 use crate::containers::clone::{self, Image, Join, Kind, Mark, Networks, Object, Original};
 use crate::containers::daemon::{Daemon, read, write};
 use crate::containers::error::{Error, is_away};
@@ -17,7 +16,8 @@ use crate::containers::labels::{CALL, Labels, NETWORKS, ORIGIN};
 use crate::containers::name::{check_container, is_id};
 use crate::containers::overrides;
 use crate::containers::types::{Container, Overrides, State};
-use crate::model::effect::FailureKind;
+use words::clock::Deadline;
+use words::effect::FailureKind;
 
 /// How long a daemon may take to create a container.
 const CREATION: Duration = Duration::from_secs(10);

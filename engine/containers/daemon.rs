@@ -11,7 +11,6 @@ use bollard::models::ContainerInspectResponse;
 use serde::Serialize;
 use tokio::sync::OnceCell;
 
-use crate::clock;
 use crate::containers::connection::{ApiVersion, Connection, Link};
 use crate::containers::container::narrow;
 use crate::containers::crashes::Crashes;
@@ -19,7 +18,8 @@ use crate::containers::error::{Call, Error, NOT_FOUND};
 use crate::containers::name;
 use crate::containers::types::Container;
 use crate::containers::wire::{CUT_OFF, Wire};
-use crate::model::effect::FailureKind;
+use words::clock;
+use words::effect::FailureKind;
 
 /// How long a question may take. The daemon answers from memory, but waits for a container that is just being changed.
 pub(crate) const READ_DEADLINE: Duration = Duration::from_secs(30);

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::containers::daemon::Daemon;
 use crate::containers::error::Error;
-use crate::model::effect::FailureKind;
+use words::effect::FailureKind;
 
 /// The largest document.
 const MAX_BYTES: usize = 256 << 10;

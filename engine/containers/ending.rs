@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use bollard::models::ExecInspectResponse;
 
-use crate::clock::Deadline;
 use crate::containers::connection::Connection;
 use crate::containers::daemon::{Daemon, read};
 use crate::containers::exec::ExecCommand;
 use crate::containers::name::check_exec;
 use crate::containers::processes::Family;
+use words::clock::Deadline;
 
 /// How long a command has to end after TERM, before KILL.
 const GRACE: Duration = Duration::from_secs(10);

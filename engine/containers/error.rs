@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::containers::connection::Connection;
 use crate::containers::wire::TooLarge;
-use crate::model::effect::{Failure, FailureKind};
+use words::effect::{Failure, FailureKind};
 
 /// The longest text of a daemon that goes into a message, in characters.
 const MAX_DAEMON_TEXT_CHARS: usize = 400;

@@ -5,10 +5,10 @@ use std::collections::{HashMap, VecDeque};
 use bollard::models::EventMessage;
 use http_body_util::BodyExt as _;
 
-use crate::clock;
 use crate::containers::daemon::{Daemon, read};
 use crate::containers::error::Error;
 use crate::containers::types::ContainerEvent;
+use words::clock;
 
 /// The most events at once; older ones give way.
 const MAX_EVENTS: usize = 1000;

@@ -8,17 +8,17 @@ use bollard::models::{ExecConfig, ExecInspectResponse};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 
-use crate::clock::{self, Deadline};
 use crate::containers::daemon::{Daemon, read, write};
 use crate::containers::ending::{Ended, StaysBehind};
 use crate::containers::error::Error;
 use crate::containers::frames::{Frames, Piece};
 use crate::containers::name::check_exec;
 use crate::containers::types::{ContainerEvent, ExecOutput};
-use crate::model::container_text::{check_user, check_workdir};
-use crate::model::effect::FailureKind;
-use crate::model::unfit::Unfit;
-use crate::secrets::SecretValue;
+use words::clock::{self, Deadline};
+use words::container_text::{check_user, check_workdir};
+use words::effect::FailureKind;
+use words::secret::SecretValue;
+use words::unfit::Unfit;
 
 /// The most output that is kept, of both streams together.
 const MAX_OUTPUT_BYTES: usize = 1 << 20;

@@ -12,8 +12,8 @@ use futures_util::StreamExt as _;
 use crate::containers::daemon::{Daemon, read};
 use crate::containers::error::Error;
 use crate::containers::types::Container;
-use crate::model::container_text::check_file;
-use crate::secrets::SecretValue;
+use words::container_text::check_file;
+use words::secret::SecretValue;
 
 /// The size of a block of a tar archive, bytes.
 const BLOCK: usize = 512;

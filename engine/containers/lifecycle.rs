@@ -10,11 +10,11 @@ use bollard::query_parameters::{
     StopContainerOptionsBuilder,
 };
 
-use crate::clock::{self, Deadline};
 use crate::containers::daemon::{Daemon, WRITE_DEADLINE, write};
 use crate::containers::error::{Call, Error};
 use crate::containers::name::{check_container, signal};
 use crate::containers::types::{Container, State, Stopped};
+use words::clock::{self, Deadline};
 
 /// The longest grace of a stop.
 const MAX_GRACE: Duration = Duration::from_hours(1);

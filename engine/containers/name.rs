@@ -1,8 +1,8 @@
 //! What may be asked for by name: checked before the daemon sees it, since it ends in a path of its HTTP interface.
 
 use crate::containers::error::{Error, tidy};
-use crate::model::container_text;
-pub(crate) use crate::model::container_text::{is_name, is_service};
+use words::container_text;
+pub(crate) use words::container_text::{is_name, is_service};
 
 /// A whole container id: 64 lower-case hex digits.
 pub(crate) fn is_id(text: &str) -> bool {

@@ -2,7 +2,7 @@
 //! already got it.
 
 use crate::containers::types::Overrides;
-use crate::model::ids::Digest;
+use words::ids::Digest;
 
 /// The value of the label [`OVERRIDES`](crate::containers::labels::OVERRIDES) for these changes and this image; none if
 /// nothing is to be different, and for a container that is made for one command.

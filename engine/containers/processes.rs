@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::process::Process;
+use words::process::Process;
 
 /// A process that was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use crate::containers::error::Error;
 use crate::containers::labels::{Labels, PROJECT, REPLACES};
 use crate::containers::name::{self, check_service, is_name};
 use crate::containers::types::Container;
-use crate::model::effect::FailureKind;
+use words::effect::FailureKind;
 
 /// The most containers that one question about a service or project answers with.
 const MAX_CONTAINERS: usize = 1000;

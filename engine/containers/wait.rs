@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::clock::{self, Deadline};
 use crate::containers::crashes;
 use crate::containers::daemon::Daemon;
 use crate::containers::error::{Error, is_away, tidy};
 use crate::containers::types::{Condition, Container, Health, State};
-use crate::model::effect::FailureKind;
+use words::clock::{self, Deadline};
+use words::effect::FailureKind;
 
 /// The longest wait.
 const MAX_WAIT: Duration = Duration::from_hours(1);

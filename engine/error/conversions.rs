@@ -4,9 +4,11 @@ use super::{Error, Kind};
 use crate::executor::library::LibraryError;
 use crate::executor::plugins::AddError;
 use crate::executor::{Aside, Refusal, emergency};
-use crate::model::effect::{Failure, FailureKind};
 use crate::model::trouble::Troubles;
+use words::secret::{InvalidName, InvalidValue};
+
 use crate::{audit, containers, host, secrets};
+use words::effect::{Failure, FailureKind};
 
 impl From<LibraryError> for Error {
     fn from(error: LibraryError) -> Self {
@@ -77,8 +79,14 @@ impl From<secrets::Error> for Error {
     }
 }
 
-impl From<secrets::InvalidName> for Error {
-    fn from(error: secrets::InvalidName) -> Self {
+impl From<InvalidValue> for Error {
+    fn from(error: InvalidValue) -> Self {
+        secrets::Error::from(error).into()
+    }
+}
+
+impl From<InvalidName> for Error {
+    fn from(error: InvalidName) -> Self {
         Self::usage(error.to_string()).hint("a name looks like `mail/password`")
     }
 }

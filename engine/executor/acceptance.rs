@@ -9,17 +9,18 @@ use super::dependents::{self, Granted};
 use super::refusal::Refusal;
 use super::request::{Card, LockWish, Request};
 use crate::containers::Daemon;
-use crate::model::effect::{Failure, FailureKind};
 use crate::model::expression::Scope;
 use crate::model::grant::{RunGrants, Selector};
-use crate::model::ids::{Digest, PluginName, RunId, RunbookName, TargetName};
 use crate::model::parameters;
 use crate::model::parse::{ChildSignature, Known, parse, parse_accepted, signature};
 use crate::model::runbook::{Runbook, Uses};
 use crate::model::step_type::Catalogue;
 use crate::model::trouble::{Trouble, Troubles};
-use crate::run::event::{Accepted, TriggerKind};
+use crate::run::event::Accepted;
 use crate::secrets::scrub;
+use words::effect::{Failure, FailureKind};
+use words::ids::{Digest, PluginName, RunId, RunbookName, TargetName};
+use words::trigger::TriggerKind;
 
 /// The deepest chain of child runs.
 pub const MAX_CHILD_DEPTH: usize = 8;

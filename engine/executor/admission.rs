@@ -18,11 +18,11 @@ use super::refusal::Refusal;
 use super::request::{Command, LockWish, Request};
 use super::runner::Message;
 use crate::audit::{self, Claim, Condition, RunRow, Taken, Unmet};
-use crate::clock;
 use crate::host::LocalChanges;
-use crate::model::ids::{Digest, RunId};
 use crate::run::event::{Event, PlannedWrites};
 use crate::run::state::State;
+use words::clock;
+use words::ids::{Digest, RunId};
 
 /// A request that was checked, and what must hold in its commit.
 struct Wish {

@@ -6,8 +6,8 @@ use super::refusal::Refusal;
 use super::request::{Command, LockWish, Request};
 use crate::audit::StateChange;
 use crate::host::limits::MAX_STATE_BYTES;
-use crate::model::json;
 use crate::run::event::Settlement;
+use words::json;
 
 /// The longest reason, answer or dedupe key, in bytes.
 pub const MAX_WORDS_BYTES: usize = 16 * 1024;

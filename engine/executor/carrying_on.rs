@@ -1,9 +1,9 @@
 //! An engine takes a run into its hands, and says so in the journal: from here on it is the one who carries it on.
 
 use super::runner::{Quit, Runner};
-use crate::clock;
 use crate::run::event::Event;
 use crate::run::state::{INTERRUPTED, RunStatus, State};
+use words::clock;
 
 impl Runner {
     /// Records that this engine has the run now. One that was interrupted too long ago waits for a person.

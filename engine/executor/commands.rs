@@ -4,10 +4,10 @@ use super::journal::{Journal, into_refusal};
 use super::refusal::Refusal;
 use super::request::Command;
 use crate::host::{Control, Stop};
-use crate::model::ids::StepPath;
 use crate::run::event::{Event, Settlement};
 use crate::run::question::{self, Answer};
 use crate::run::state::RunStatus;
+use words::ids::StepPath;
 
 /// Obeys, or says why not. What was obeyed is durable.
 pub(super) async fn obey(

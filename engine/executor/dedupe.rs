@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::refusal::Refusal;
 use super::request::Request;
 use crate::audit::{Condition, Reader, StateChange};
-use crate::model::ids::{Digest, RunId};
 use crate::model::parse::peek;
+use words::ids::{Digest, RunId};
 
 /// Bucket of what is known by which key.
 pub(super) const BUCKET: &str = "engine.dedupe";

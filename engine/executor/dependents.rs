@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::containers::Daemon;
 use crate::containers::types::Container;
-use crate::model::effect::{Failure, FailureKind};
 use crate::model::grant::{ContainerAction, ContainerGrant, GrantLines, RunGrants, Selector};
+use words::effect::{Failure, FailureKind};
 
 /// The most services that may go along with a run.
 const MAX_DEPENDENT_SERVICES: usize = 100;

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::{lock_file, segment};
 use crate::audit;
-use crate::own_file;
+use words::own_file;
 
 /// Stands ready in every data directory.
 const READY: &str = "fence.open";

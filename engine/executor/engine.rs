@@ -24,11 +24,11 @@ use super::shelf::{Reading, Shelf};
 use super::tasks::Tasks;
 use super::words::printable;
 use crate::audit::{Append, Audit, Draft, Options, Reader, Ready, StateChange, Urgency};
-use crate::clock;
 use crate::containers::Connection;
 use crate::host::{HaltSwitch, Quota};
-use crate::model::ids::{RunId, TargetName};
 use crate::secrets::Keeper;
+use words::clock;
+use words::ids::{RunId, TargetName};
 
 /// The most unfinished runs an engine takes: what more is asked for is refused, not queued without end.
 pub const MAX_UNFINISHED: usize = 20_000;

@@ -2,12 +2,12 @@
 
 use super::engine::Inner;
 use super::words::shortened;
-use crate::clock;
-use crate::model::ids::{RunId, StepPath};
-use crate::model::text::one_line;
 use crate::run::keeping::keeping;
 use crate::run::question::{self, Commands};
 use crate::run::state::{Asked, RunStatus, State};
+use words::clock;
+use words::ids::{RunId, StepPath};
+use words::text::one_line;
 
 /// The longest text of a runbook or a person in one telling, in bytes: the run itself shows all of it.
 const MAX_QUOTED_BYTES: usize = 300;

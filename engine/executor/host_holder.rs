@@ -8,10 +8,10 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 
 use super::words::shortened;
-use crate::clock;
-use crate::model::ids::RunId;
-use crate::model::text::{for_shell, one_line};
-use crate::process::Process;
+use words::clock;
+use words::ids::RunId;
+use words::process::Process;
+use words::text::{for_shell, one_line};
 
 /// The longest answer of a holder, in bytes.
 const MAX_ANSWER_BYTES: usize = 1024;

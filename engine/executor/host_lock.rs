@@ -17,7 +17,7 @@ use tokio::net::UnixListener;
 use tokio::task::JoinSet;
 
 use super::host_holder::{Greeting, Neighbour};
-use crate::model::ids::{Digest, RunId};
+use words::ids::{Digest, RunId};
 
 /// How many who wait for one lock are told when it is free; more ask again by themselves.
 const MAX_WAITERS: usize = 64;

@@ -10,13 +10,13 @@ use super::host_lock::{Names, Refused, name};
 use super::refusal::Refusal;
 use super::request::LockWish;
 use super::runner::{Quit, Runner};
-use crate::clock::{self, Deadline};
 use crate::containers::is_away;
 use crate::host::Ledger as _;
 use crate::host::limits::PATIENCE_MS;
-use crate::model::ids::{RunId, Section};
 use crate::run::event::Accepted;
 use crate::run::next::Action;
+use words::clock::{self, Deadline};
+use words::ids::{RunId, Section};
 
 /// The pause before a lock is tried again that was given back just now.
 const MOMENT: Duration = Duration::from_millis(10);

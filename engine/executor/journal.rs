@@ -9,11 +9,11 @@ use super::emergency;
 use super::refusal::Refusal;
 use super::scrubbed;
 use crate::audit::{Append, Audit, Condition, Draft, Entry, Note, Reader, Ready, RunRow, Ticket, Urgency};
-use crate::clock;
 use crate::host::{HaltSwitch, Ledger, LocalChanges, Stop};
-use crate::model::ids::{RunId, StepPath};
 use crate::run::event::{Event, Outcome};
 use crate::run::state::{IllegalEvent, RunStatus, State};
+use words::clock;
+use words::ids::{RunId, StepPath};
 
 /// The longest message in a row, bytes: lists show one sentence, the entry holds all of it.
 pub(super) const MAX_ROW_MESSAGE_BYTES: usize = 1024;
@@ -267,6 +267,6 @@ fn asks(state: &State) -> String {
 
 /// A failure that an attempt could not even begin with.
 pub(super) fn failed(code: &str, message: String) -> Outcome {
-    use crate::model::effect::{Failure, FailureKind};
+    use words::effect::{Failure, FailureKind};
     Outcome::Error(Failure::new(FailureKind::Internal, code, message))
 }

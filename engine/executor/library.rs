@@ -8,10 +8,10 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::executor::request::Source;
-use crate::model::ids::RunbookName;
 use crate::model::parse::{ChildSignature, peek, signature};
-use crate::model::suggestion::nearest;
-use crate::own_file;
+use words::ids::RunbookName;
+use words::own_file;
+use words::suggestion::nearest;
 
 /// The most files looked at in a folder.
 pub const MAX_FILES: usize = 1_000;

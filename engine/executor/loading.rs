@@ -9,12 +9,12 @@ use super::refusal::Refusal;
 use super::set_aside::Aside;
 use super::turn::stands_aside;
 use crate::audit::{self, EntryFilter, Reader, RunRow};
-use crate::model::ids::{RunId, RunbookName};
 use crate::model::parse::parse_accepted;
 use crate::model::runbook::Runbook;
 use crate::model::step_type::Catalogue;
 use crate::run::event::Event;
 use crate::run::state::State;
+use words::ids::{RunId, RunbookName};
 
 /// A runbook as it was accepted, and the texts of those that its steps may use, its own first.
 pub(super) type Kept = (Runbook, Vec<(RunbookName, String)>);

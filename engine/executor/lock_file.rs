@@ -7,8 +7,8 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::own_file;
-use crate::process::Process;
+use words::own_file;
+use words::process::Process;
 
 /// Name of the lock file in the data directory.
 const FILE: &str = "engine.lock";

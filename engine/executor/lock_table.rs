@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use crate::model::ids::RunId;
+use words::ids::RunId;
 
 /// See the module.
 #[derive(Debug, Default)]

@@ -9,15 +9,15 @@ use super::journal::{Journal, failed};
 use super::refusal::Refusal;
 use super::request::{Command, Request};
 use super::runner::Rest;
-use crate::clock::Deadline;
 use crate::containers::is_away;
 use crate::host::limits::PATIENCE_MS;
 use crate::host::{Attempt, Performed, Plugin, RunContext, Site, perform as perform_attempt};
-use crate::model::effect::{Failure, FailureKind};
-use crate::model::ids::{PluginName, RunId, RunbookName, StepPath};
 use crate::model::input::Checker;
 use crate::run::event::Outcome;
 use crate::run::next::{Perform, StartChild, child_outcome};
+use words::clock::Deadline;
+use words::effect::{Failure, FailureKind};
+use words::ids::{PluginName, RunId, RunbookName, StepPath};
 
 /// The pause before the services of a child run are asked for again.
 const CHILD_PAUSE: Duration = Duration::from_millis(500);

@@ -70,9 +70,9 @@ mod tests {
     use super::*;
     use crate::executor::request::Card;
     use crate::model::grant::GrantSet;
-    use crate::model::ids::{Digest, RunbookName, TargetName};
     use crate::model::runbook::Risk;
     use crate::run::event::EndStatus;
+    use words::ids::{Digest, RunbookName, TargetName};
 
     fn container(name: &str, started_at: &str, restarts: u32) -> Value {
         json!({

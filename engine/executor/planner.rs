@@ -16,19 +16,19 @@ use super::performing::{checked, split_uses};
 use super::reach::Reach;
 use super::refusal::Refusal;
 use super::request::{NOT_PLANNED, Plan, PlannedStep, PlannedWrite, Request};
-use crate::clock;
 use crate::host::{
     Attempt, HaltSwitch, ImaginedWrite, Mode, Overlay, Performed, RunContext, RunParts, Site, Stop, lasting,
     perform,
 };
-use crate::model::effect::FailureKind;
-use crate::model::ids::{Digest, RunId, RunbookName, Section, StepPath};
 use crate::model::runbook::Runbook;
 use crate::model::unknown::{holds_unknown, unknown};
 use crate::run::event::{EndStatus, Event, HeldWrite, Outcome, PlannedWrites};
 use crate::run::next::{Action, Ended, InFlight, Perform, StartChild, child_outcome, finish, next};
 use crate::run::question::{Answer, Question};
 use crate::run::state::{End, State};
+use words::clock;
+use words::effect::FailureKind;
+use words::ids::{Digest, RunId, RunbookName, Section, StepPath};
 
 /// The most attempts of one plan, those of child runbooks included.
 pub const MAX_PLANNED_ATTEMPTS: usize = 2_000;

@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::performing::split_uses;
 use crate::audit::Reader;
 use crate::host::{Error, Plugin, Wasm, embedded};
-use crate::model::ids::{Digest, PluginName};
 use crate::model::input::Checker;
-use crate::model::json;
 use crate::model::step_type::{Catalogue, PluginDescription, is_reserved};
-use crate::own_file;
+use words::ids::{Digest, PluginName};
+use words::json;
+use words::own_file;
 
 /// Folder of added plugins inside the data directory.
 const ADDED: &str = "plugins";

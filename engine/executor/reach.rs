@@ -11,8 +11,8 @@ use super::refusal::Refusal;
 use super::request::{Plan, Request};
 use crate::containers::{Connection, Daemon};
 use crate::host::{Budgets, Quota, World};
-use crate::model::ids::TargetName;
 use crate::secrets::Keeper;
+use words::ids::TargetName;
 
 /// See the module.
 pub struct Reach {

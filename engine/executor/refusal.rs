@@ -3,9 +3,9 @@
 use super::holder::Holder;
 use super::set_aside::Aside;
 use crate::audit;
-use crate::model::effect::{Failure, FailureKind};
-use crate::model::ids::RunId;
 use crate::model::trouble::Troubles;
+use words::effect::{Failure, FailureKind};
+use words::ids::RunId;
 
 /// See the module.
 #[derive(Debug, thiserror::Error)]

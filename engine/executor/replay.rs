@@ -13,10 +13,10 @@ use super::refusal::Refusal;
 use super::scrubbed;
 use crate::audit::Reader;
 use crate::host::{Attempt, HaltSwitch, Mode, Performed, RunContext, RunParts, Site, Stop, World, perform};
-use crate::model::ids::{RunId, StepPath};
 use crate::run::event::{Accepted, Outcome};
 use crate::run::state::{Attempt as Recorded, State};
 use crate::secrets::Keeper;
+use words::ids::{RunId, StepPath};
 
 /// What a replay found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

@@ -5,13 +5,14 @@ use serde_json::{Map, Value};
 
 use super::words::printable;
 use crate::host::PlannedSecret;
-use crate::model::effect::FailureKind;
 use crate::model::grant::RunGrants;
-use crate::model::ids::{Digest, RunbookName, StepPath, TargetName};
 use crate::model::runbook::Risk;
-use crate::run::event::{EndStatus, Settlement, TriggerKind};
+use crate::run::event::{EndStatus, Settlement};
 use crate::run::question::Answer;
 use crate::secrets::scrub;
+use words::effect::FailureKind;
+use words::ids::{Digest, RunbookName, StepPath, TargetName};
+use words::trigger::TriggerKind;
 
 /// A wish: not yet durable.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -19,12 +19,12 @@ use super::recall;
 use super::refusal::Refusal;
 use super::request::Command;
 use super::shelf::Reading;
-use crate::clock;
 use crate::host::{Performed, RunContext, Stop};
-use crate::model::ids::{RunId, StepPath};
 use crate::run::event::{EndStatus, Event, Outcome};
 use crate::run::next::{Action, Ended, InFlight, abandon, finish, next, over};
 use crate::run::state::RunStatus;
+use words::clock;
+use words::ids::{RunId, StepPath};
 
 /// The longest a run sleeps before it asks again what to do.
 const LONGEST_SLEEP: Duration = Duration::from_hours(1);

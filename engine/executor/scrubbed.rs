@@ -7,9 +7,9 @@ use std::borrow::Cow;
 
 use crate::audit::StateChange;
 use crate::host::LocalChanges;
-use crate::model::effect::Failure;
 use crate::run::event::{Accepted, Event, Outcome, Settlement, SkipReason, Wait};
 use crate::secrets::scrub;
+use words::effect::Failure;
 
 /// The event as it may be written down.
 pub(super) fn event(event: &Event) -> Cow<'_, Event> {
@@ -132,10 +132,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::effect::FailureKind;
-    use crate::model::ids::StepPath;
     use crate::run::event::CallId;
-    use crate::secrets::{SecretName, SecretValue};
+    use words::effect::FailureKind;
+    use words::ids::StepPath;
+    use words::secret::{SecretName, SecretValue};
 
     #[test]
     fn content_is_scrubbed_and_ids_stay() {

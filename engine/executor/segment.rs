@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::emergency::Error;
 use crate::audit;
-use crate::model::ids::Digest;
+use words::ids::Digest;
 
 /// What a segment needs at least, bytes.
 pub const SEGMENT_BYTES: u64 = 4 << 20;

@@ -13,12 +13,12 @@ use super::loading;
 use super::refusal::Refusal;
 use super::request::Command;
 use crate::audit::{self, Draft, Reader, RunRow};
-use crate::clock;
-use crate::model::ids::RunId;
 use crate::model::step_type::Catalogue;
 use crate::run::event::{EndStatus, Event, Outcome};
 use crate::run::next::child_outcome;
 use crate::run::state::End;
+use words::clock;
+use words::ids::RunId;
 
 /// Why a run is set aside.
 #[derive(Debug, Clone, PartialEq, Eq)]

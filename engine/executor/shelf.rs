@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use crate::model::ids::{Digest, RunbookName};
 use crate::model::runbook::Runbook;
+use words::ids::{Digest, RunbookName};
 
 /// How many readings are remembered before those that nobody holds any more are looked for.
 const FEW: usize = 64;

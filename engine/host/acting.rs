@@ -9,10 +9,10 @@ use super::context::Stop;
 use super::door::{Answered, Door, cancelled};
 use super::limits;
 use super::patience::{Patience, silent};
-use crate::clock;
 use crate::containers::{EXEC_ENDED, is_away};
-use crate::model::effect::{Effect, Failure};
 use crate::run::event::{CallId, Established};
+use words::clock;
+use words::effect::{Effect, Failure};
 
 impl Door {
     /// Acts on an announced call. The request is never dropped half-way; an error that does not prove that nothing
@@ -66,7 +66,7 @@ impl Door {
     /// not wait: another one establishes what came of it.
     async fn send(&self, call: &dyn Call, intent: &Intent) -> Result<Result<Value, Trouble>, Stop> {
         let limit = Duration::from_millis(call.time_ms().saturating_add(limits::CALL_MARGIN_MS));
-        super::fault_point("door.before-act");
+        words::fault::point("door.before-act");
         let answered = self
             .attended(
                 call,
@@ -75,7 +75,7 @@ impl Door {
             )
             .await?
             .unwrap_or_else(|_| Err(Trouble { failure: silent(call, limit), certain: false }));
-        super::fault_point("door.after-act");
+        words::fault::point("door.after-act");
         Ok(answered)
     }
 

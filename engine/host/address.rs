@@ -8,9 +8,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use reqwest::Url;
 
-use crate::model::effect::{Failure, FailureKind};
 use crate::model::http_request::check_url;
-use crate::model::unfit::Unfit;
+use words::effect::{Failure, FailureKind};
+use words::unfit::Unfit;
 
 /// What a step wants to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::context::lock;
 use super::limits;
 use super::signal::Aftermath;
 use crate::containers::types::{Container, State};
-use crate::model::ids::TargetName;
+use words::ids::TargetName;
 
 /// Containers that are down or about to be, whatever they look like.
 #[derive(Debug, Default)]

@@ -8,10 +8,10 @@ use super::limits;
 use super::overlay::Overlay;
 use super::secret::Use;
 use super::world::World;
-use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::model::grant::{ContainerAction, StateAction};
-use crate::model::ids::Digest;
 use crate::model::secret_grant::SecretAction;
+use words::effect::{Effect, Failure, FailureKind};
+use words::ids::Digest;
 
 /// A call that did not answer.
 #[derive(Debug, Clone, PartialEq)]

@@ -13,10 +13,10 @@ use super::held::{Deviation, Held, STALE, moved};
 use super::signal::{Aftermath, aftermath};
 use crate::containers::NOT_FOUND;
 use crate::containers::types::Container;
-use crate::model::effect::{Failure, FailureKind};
 use crate::model::grant::ContainerAction;
-use crate::model::ids::Section;
 use crate::run::event::CallId;
+use words::effect::{Failure, FailureKind};
+use words::ids::Section;
 
 impl Door {
     /// Checks the grant, budgets included, against the world as it is now.

@@ -18,8 +18,8 @@ use super::way_back::WayBack;
 use super::world::World;
 use crate::containers::types::Container;
 use crate::model::grant::RunGrants;
-use crate::model::ids::{Digest, RunId, Section, StepPath, TargetName};
 use crate::run::event::{CallId, Event, HeldWrite, Outcome};
+use words::ids::{Digest, RunId, Section, StepPath, TargetName};
 
 /// Why an attempt came to no outcome of its own.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

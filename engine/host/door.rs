@@ -14,14 +14,14 @@ use super::context::{LocalChanges, Mode, RunContext, Stop, lock};
 use super::limits;
 use super::losses::LastCommand;
 use super::patience::{Patience, silent};
-use crate::clock::{self, Deadline};
 use crate::containers::types::Container;
-use crate::model::effect::{Effect, Failure, FailureKind};
-use crate::model::ids::StepPath;
 use crate::model::unknown::holds_unknown;
 use crate::run::event::{CallId, Established, Event, Outcome, Settlement};
 use crate::run::state::RecordedCall;
 use crate::secrets::scrub;
+use words::clock::{self, Deadline};
+use words::effect::{Effect, Failure, FailureKind};
+use words::ids::StepPath;
 
 /// The attempt that a door belongs to.
 #[derive(Debug, Clone)]

@@ -1,8 +1,8 @@
 //! What the binary carries with it: our plugins with their descriptions, and the standard library of runbooks.
 //! Written by `engine/build.rs`. Knows nothing of plugins a person has added.
 
-use crate::model::ids::PluginName;
 use crate::model::step_type::{Catalogue, PluginDescription};
+use words::ids::PluginName;
 
 struct Embedded {
     name: &'static str,
@@ -55,11 +55,11 @@ mod tests {
     use super::{PLUGINS, catalogue, component, project, runbooks};
     use crate::model::expression::{Expression, Scope};
     use crate::model::grant::Grants;
-    use crate::model::ids::{Digest, PluginName, RunbookName};
     use crate::model::input::check;
     use crate::model::parameters::resolve;
     use crate::model::parse::{Known, lints, parse, signature};
     use crate::model::runbook::{Runbook, Uses};
+    use words::ids::{Digest, PluginName, RunbookName};
 
     fn library() -> Vec<Runbook> {
         let named = runbooks().map(|(name, text)| {

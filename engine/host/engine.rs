@@ -17,9 +17,9 @@ use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAlloc
 
 use super::limits;
 use super::memory::Pool;
-use crate::clock::{self, Deadline};
-use crate::model::ids::Digest;
-use crate::own_file;
+use words::clock::{self, Deadline};
+use words::ids::Digest;
+use words::own_file;
 
 /// A component that cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -4,9 +4,9 @@ use super::address::{Address, Coverage, covers};
 use super::budget::{Allowance, Exceeded};
 use super::context::RunContext;
 use crate::containers::types::Container;
-use crate::model::effect::{Failure, FailureKind};
 use crate::model::grant::{ContainerAction, ContainerGrant, Selector, StateAction};
 use crate::model::secret_grant::SecretAction;
+use words::effect::{Failure, FailureKind};
 
 type RunContainerGrant = ContainerGrant<String, u32>;
 

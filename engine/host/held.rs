@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use crate::containers::types::Container;
-use crate::model::ids::Digest;
 use crate::run::event::HeldWrite;
+use words::ids::Digest;
 
 /// What must still be so of a container when the plan is carried out; health comes and goes and is no part of it.
 const FACTS: [&str; 6] = ["id", "name", "state", "started_at", "image_id", "limits"];
@@ -237,7 +237,7 @@ mod tests {
         let mut container = serde_json::to_value(super::super::context::tests::container("1")).unwrap();
         container["state"] = json!(state);
         container["started_at"] = json!(started_at);
-        container["finished_at"] = json!(crate::clock::rfc3339(NOW));
+        container["finished_at"] = json!(words::clock::rfc3339(NOW));
         container["restart_count"] = json!(restarts);
         container
     }

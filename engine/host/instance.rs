@@ -16,12 +16,12 @@ use super::limits;
 use super::memory::{Pool, Share, UsedUp};
 use super::plugin::Plugin;
 use super::secret::SecretRef;
-use crate::clock::{self, Deadline};
-use crate::model::effect::{Failure, FailureKind};
-use crate::model::json::{self, Unreadable};
 use crate::run::event::{MAX_KEPT_LINES, Outcome};
 use crate::run::state::RecordedCall;
 use crate::secrets::scrub;
+use words::clock::{self, Deadline};
+use words::effect::{Failure, FailureKind};
+use words::json::{self, Unreadable};
 
 /// What a plugin sees in a plan where the text of a secret would be.
 const PLANNED_TEXT: &str = "planned";

@@ -14,12 +14,12 @@ use super::call::{Call, Intent, Need};
 use super::context::{Mode, Stop, lock};
 use super::door::{Answered, Door};
 use super::grants::allowance;
-use crate::clock;
 use crate::containers::types::{Container, State};
-use crate::model::effect::{Failure, FailureKind};
 use crate::model::grant::ContainerAction;
-use crate::model::ids::{Section, StepId};
 use crate::run::event::{CallId, Outcome};
+use words::clock;
+use words::effect::{Failure, FailureKind};
+use words::ids::{Section, StepId};
 
 /// The look at the end of an attempt, as it is recorded if it finds too much down.
 pub(super) const LOOK: &str = "containers.budget";

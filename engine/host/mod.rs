@@ -46,10 +46,3 @@ pub use overlay::{ImaginedWrite, Overlay, PlannedSecret};
 pub use plugin::{OFFERED, PLAIN_TEXT, Plugin, describe};
 pub use quota::Quota;
 pub use world::World;
-
-/// A place at which a test may kill or hold the engine; nothing without the feature.
-fn fault_point(name: &'static str) {
-    #[cfg(feature = "fault")]
-    crate::fault::point(name);
-    let _ = name;
-}

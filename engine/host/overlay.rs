@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::held::facts;
-use crate::clock;
 use crate::containers::types::{Condition, Container, Health, State};
-use crate::model::effect::{Failure, FailureKind};
-use crate::model::ids::{Digest, StepPath};
+use words::clock;
+use words::effect::{Failure, FailureKind};
+use words::ids::{Digest, StepPath};
 
 /// A write that a run would make.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,10 +9,10 @@ use super::call::{Call, Need, Trouble};
 use super::context::{Mode, Stop, lock, told_down};
 use super::door::{Door, cancelled};
 use super::limits::{ANSWERED_PATIENCE_MS, PATIENCE_MS};
-use crate::clock::Deadline;
 use crate::containers::{is_away, is_daemon_error};
-use crate::model::effect::{Failure, FailureKind};
-use crate::model::ids::Section;
+use words::clock::Deadline;
+use words::effect::{Failure, FailureKind};
+use words::ids::Section;
 
 /// The pause before the daemon is asked again.
 const PAUSE: Duration = Duration::from_millis(250);

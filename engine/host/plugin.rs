@@ -11,9 +11,9 @@ use super::bindings::{Plugin as Bindings, PluginPre};
 use super::calls::contract_0_1;
 use super::engine::{Error, Wasm, first_line};
 use super::instance::Guest;
-use crate::model::ids::{Digest, PluginName};
-use crate::model::json::{self, Unreadable};
 use crate::model::step_type::{MAX_STEP_TYPES, PluginDescription, StepType};
+use words::ids::{Digest, PluginName};
+use words::json::{self, Unreadable};
 
 /// The interface by which a plugin can see the text of secrets.
 pub const PLAIN_TEXT: &str = "runbook:secrets/plain-text";

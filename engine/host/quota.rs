@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use super::call::Trouble;
 use super::context::lock;
-use crate::model::effect::{Failure, FailureKind};
-use crate::model::size;
+use words::effect::{Failure, FailureKind};
+use words::size;
 
 /// The code of the refusal.
 pub(super) const CODE: &str = "artifacts.quota";

@@ -13,13 +13,13 @@ use super::{
     Attempt, HaltSwitch, Ledger, LocalChanges, Mode, Performed, Plugin, RunContext, RunParts, Site, Stop,
     Wasm, World, perform,
 };
-use crate::model::effect::FailureKind;
 use crate::model::grant::RunGrants;
-use crate::model::ids::{RunId, Section, StepPath};
 use crate::model::parse::{Known, builtin_step_types, parse};
 use crate::model::step_type::Catalogue;
 use crate::run::event::{Event, Outcome};
 use crate::secrets::{Keeper, SecretsSettings};
+use words::effect::FailureKind;
+use words::ids::{RunId, Section, StepPath};
 
 /// Of the shipped plugins; read once.
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(super::embedded::catalogue);
@@ -163,7 +163,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let wasm = Wasm::new(None).expect("an engine");
-        let load = |name: &crate::model::ids::PluginName| {
+        let load = |name: &words::ids::PluginName| {
             let bytes = component(name.as_str()).expect("a component");
             (name.to_string(), Plugin::load(&wasm, name, bytes).expect("a plugin"))
         };
@@ -190,7 +190,7 @@ impl Bench {
         }));
         let path = StepPath { section: Section::Steps, id: "one".parse().expect("an id"), item: None };
         let site =
-            Site { path, attempt: 1, first_started_ms: 0, deadline_ms: crate::clock::now_ms() + 60_000 };
+            Site { path, attempt: 1, first_started_ms: 0, deadline_ms: words::clock::now_ms() + 60_000 };
         let attempt = Attempt { context, site, cursor: Vec::new(), step, input };
         match self.runtime.block_on(perform(&self.wasm, &self.plugins[plugin], attempt)) {
             Performed::Ended { outcome: Outcome::Error(failure), .. } => {

@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 
 use super::call::Trouble;
 use super::world::World;
-use crate::model::effect::FailureKind;
-use crate::secrets::{Error, ErrorKind, SecretName, SecretValue, Version};
+use crate::secrets::{Error, ErrorKind, Version};
+use words::effect::FailureKind;
+use words::secret::{SecretName, SecretValue};
 
 /// One version of one secret: what is recorded of a use, and all that a handle of a plugin stands for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,10 +6,10 @@ use super::call::{Call, Imagined};
 use super::context::lock;
 use super::door::{Answered, Door, scrubbed_failure};
 use super::overlay::{ImaginedWrite, Overlay, PlannedSecret};
-use crate::model::effect::{Failure, FailureKind};
 use crate::model::unknown::holds_unknown;
 use crate::run::event::{CallId, Event};
 use crate::secrets::scrub;
+use words::effect::{Failure, FailureKind};
 
 /// Where a secret goes that a plugin asks the text of.
 pub(super) const TO_THE_PLUGIN: &str = "the plugin, in plain text";

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::context::{KILL, START};
 use crate::containers::types::{Container, State};
-use crate::model::ids::StepPath;
+use words::ids::StepPath;
 
 /// The calls after which a container may be down.
 const ENDS: [&str; 2] = ["containers.stop", KILL];

@@ -13,9 +13,9 @@ use super::quota::{Quota, Room};
 use crate::audit::Reader;
 use crate::containers::Daemon;
 use crate::containers::types::{Condition, Container, Overrides, State};
-use crate::model::effect::FailureKind;
-use crate::model::ids::Digest;
 use crate::secrets::Keeper;
+use words::effect::FailureKind;
+use words::ids::Digest;
 
 /// See the module; cheap to clone.
 #[derive(Clone)]
@@ -86,7 +86,7 @@ impl World {
     pub(super) fn now_ms(&self) -> u64 {
         match &self.overlay {
             Some(overlay) => lock(overlay).now_ms(),
-            None => crate::clock::now_ms(),
+            None => words::clock::now_ms(),
         }
     }
 

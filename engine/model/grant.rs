@@ -7,7 +7,7 @@ use super::address::check_address;
 use super::expression::Scope;
 use super::runbook::Template;
 use super::secret_grant::{SecretAction, SecretGrant};
-use super::unfit::Unfit;
+use words::unfit::Unfit;
 
 /// What may be done to a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 use url::Url;
 
-use super::unfit::Unfit;
+use words::unfit::Unfit;
 
 /// The longest name of a place, or prefix of a secret, in bytes.
 pub const MAX_PLACE_BYTES: usize = 1_024;

@@ -1,27 +1,18 @@
 //! The words of the domain: what a runbook is, how its text is read, what it may do. Pure: no I/O, no clock, no tokio.
 
 pub mod address;
-pub mod container_text;
-pub mod duration;
-pub mod effect;
 pub mod expression;
 pub mod grant;
 pub mod http_request;
-pub mod ids;
 pub mod input;
-pub mod json;
 pub mod parameters;
 pub mod parse;
 pub mod runbook;
 pub mod schedule_text;
 pub mod schema;
 pub mod secret_grant;
-pub mod size;
 pub mod step_type;
-pub mod suggestion;
 pub mod template;
-pub mod text;
 pub mod trouble;
-pub mod unfit;
 pub mod unknown;
 pub(crate) mod yaml;

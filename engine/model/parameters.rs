@@ -5,10 +5,10 @@ mod pattern;
 use regex::RegexBuilder;
 use serde_json::{Map, Value};
 
-use super::duration::{parse_duration, parse_size};
-use super::json::{self, Unreadable};
 use super::runbook::{Parameter, ParameterType, Runbook};
-use super::suggestion;
+use words::duration::{parse_duration, parse_size};
+use words::json::{self, Unreadable};
+use words::suggestion;
 
 /// The longest text of one parameter, in bytes.
 pub const MAX_TEXT_BYTES: usize = 64 * 1024;
@@ -347,9 +347,9 @@ fn example(parameter: &Parameter) -> String {
 mod tests {
     use serde_json::{Map, Value, json};
 
-    use super::super::ids::ParameterName;
     use super::super::runbook::{Parameter, ParameterType};
     use super::{check, complete, from_flag};
+    use words::ids::ParameterName;
 
     fn parameter(name: &str, kind: ParameterType) -> Parameter {
         Parameter {

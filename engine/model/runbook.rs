@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::expression::{EvaluationError, Expression, Scope};
 use super::grant::Grants;
-use super::ids::{Digest, ParameterName, PluginName, RunbookName, StepId};
-use super::json;
+use words::ids::{Digest, ParameterName, PluginName, RunbookName, StepId};
+use words::json;
 
 /// How much harm a run may do; `high` asks for the service's name before it acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -313,9 +313,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::schema;
-    use crate::model::ids::{Digest, PluginName};
     use crate::model::step_type::{Catalogue, PluginDescription, StepType};
     use crate::model::yaml;
+    use words::ids::{Digest, PluginName};
 
     fn catalogue() -> Catalogue {
         let input = json!({

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ids::{Digest, PluginName};
+use words::ids::{Digest, PluginName};
 
 /// The first words of `uses` that no plugin performs, and the word for this program itself: no plugin may be named so.
 const RESERVED_NAMES: [&str; 4] = ["ask", "engine", "manual", "runbook"];

@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::question::{Answer, Question};
-use crate::model::effect::{Effect, Failure};
 use crate::model::grant::RunGrants;
-use crate::model::ids::{Digest, PluginName, RunId, RunbookName, StepPath, TargetName};
+use words::effect::{Effect, Failure};
+use words::ids::{Digest, PluginName, RunId, RunbookName, StepPath, TargetName};
+use words::trigger::TriggerKind;
 
 pub use super::end::EndStatus;
 pub use super::planned::{HeldWrite, PlannedWrites};
@@ -341,22 +342,6 @@ pub struct Accepted {
     pub timeout_ms: u64,
     /// How old it may be to be resumed without a person, in milliseconds.
     pub resume_within_ms: u64,
-}
-
-/// Why a run was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TriggerKind {
-    /// A person.
-    Manual,
-    /// A schedule's slot.
-    Schedule,
-    /// An alert.
-    Alert,
-    /// A program.
-    Api,
-    /// A step of another run.
-    Runbook,
 }
 
 /// Which host call: the attempt and the ordinal of the call in it, from 0; notes are not counted.

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::model::ids::Digest;
+use words::ids::Digest;
 
 /// A plan's digest and its writes, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,8 +4,8 @@ use std::fmt::Display;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::ids::StepPath;
-use crate::model::text::for_shell;
+use words::ids::StepPath;
+use words::text::for_shell;
 
 /// The step type by which a person does something outside.
 pub const MANUAL: &str = "manual.step";

@@ -13,9 +13,9 @@ use super::event::{Accepted, CallId, EndStatus, Event, Outcome, Settlement};
 use super::next::{Action, Ended, InFlight, Over, Perform, finish, next, over};
 use super::question::Answer;
 use super::state::State;
-use crate::model::effect::{Effect, Failure, FailureKind};
-use crate::model::ids::{Digest, RunId, StepPath};
 use crate::model::runbook::Runbook;
+use words::effect::{Effect, Failure, FailureKind};
+use words::ids::{Digest, RunId, StepPath};
 
 /// When simulated runs are accepted.
 pub(crate) const EPOCH_MS: u64 = 1_000_000;

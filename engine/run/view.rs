@@ -8,9 +8,9 @@ use super::event::{CallId, EndStatus, Outcome, SkipReason};
 use super::next::fate::{StepFate, fate, step_fate};
 use super::question::Question;
 use super::state::{Asked, Attempt, Check, Progress, RunStatus, State, Waiting};
-use crate::model::effect::{Failure, FailureKind};
-use crate::model::ids::{RunId, RunbookName, Section, StepPath};
 use crate::model::runbook::{Runbook, Step};
+use words::effect::{Failure, FailureKind};
+use words::ids::{RunId, RunbookName, Section, StepPath};
 
 /// A run.
 #[derive(Debug, Clone, PartialEq, Serialize)]

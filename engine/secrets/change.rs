@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use super::error::{Error, ErrorKind};
 use super::identity::Origin;
 use super::index::{self, Entry, Index, Kept};
-use super::name::SecretName;
 use super::rekey::Finish;
 use super::store::{Lock, Store, absent, kept};
-use super::value::SecretValue;
 use super::write;
-use crate::clock;
+use words::clock;
+use words::secret::SecretName;
+use words::secret::SecretValue;
 
 /// Names in one entry of the audit log: it has at most 64 KiB, a name 128 bytes.
 pub(super) const NAMES_PER_FACT: usize = 200;

@@ -9,7 +9,7 @@ use age::{DecryptError, Decryptor, Encryptor, scrypt, x25519};
 use zeroize::Zeroizing;
 
 use super::error::{Error, ErrorKind};
-use super::value::SecretValue;
+use words::secret::SecretValue;
 
 /// How hard a passphrase is to try, as a power of two: 128 MiB and some tenths of a second for each. Tests try many.
 const WORK_FACTOR: u8 = if cfg!(test) { 8 } else { 17 };

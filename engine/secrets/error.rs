@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use words::secret::InvalidValue;
+
 /// What sort of thing went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -68,5 +70,12 @@ impl Error {
     /// What to do next.
     pub fn way_out(&self) -> Option<&str> {
         self.hint.as_deref()
+    }
+}
+
+impl From<InvalidValue> for Error {
+    fn from(error: InvalidValue) -> Self {
+        let kind = if error.unread { ErrorKind::Io } else { ErrorKind::Invalid };
+        Self::new(kind, error.message).maybe(error.hint.map(str::to_owned))
     }
 }

@@ -10,8 +10,8 @@ use super::crypt::{self, Closed, Key};
 use super::error::{Error, ErrorKind};
 use super::index::{self, Index};
 use super::settings::SecretsSettings;
-use super::value::SecretValue;
 use super::write;
+use words::secret::SecretValue;
 
 /// What systemd's credential with the key is called.
 pub const KEY_CREDENTIAL: &str = "runbook-secrets-key";

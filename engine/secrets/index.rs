@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::crypt::Recipient;
 use super::error::{Error, ErrorKind};
-use super::name::SecretName;
 use super::write;
+use words::secret::SecretName;
 
 /// Of the file in the store's directory.
 pub(super) const FILE: &str = "index.json";

@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 use super::error::{Error, ErrorKind};
 use super::identity::{self, Keyring};
 use super::index::{self, Index};
-use super::name::SecretName;
 use super::outside::{AgeDirectory, Source, Stamp};
 use super::scrub;
 use super::settings::SecretsSettings;
 use super::store::{Store, absent, kept};
-use super::value::SecretValue;
+use words::secret::SecretName;
+use words::secret::SecretValue;
 
 /// What is remembered at most, in bytes of values; then all of it is forgotten and decrypted again when used.
 const MAX_CACHED_BYTES: usize = 64 * 1024 * 1024;

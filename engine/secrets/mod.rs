@@ -10,7 +10,6 @@ mod health;
 mod identity;
 mod index;
 mod keeper;
-mod name;
 mod outside;
 mod rekey;
 pub mod scrub;
@@ -19,7 +18,6 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod transfer;
-mod value;
 mod write;
 
 pub use change::{Change, Fact};
@@ -28,10 +26,8 @@ pub use health::Health;
 pub use identity::{KEY_CREDENTIAL, KEY_VARIABLE, Origin, PASSPHRASE_CREDENTIAL, PASSPHRASE_VARIABLE};
 pub use index::{MAX_SECRETS, MAX_VERSIONS};
 pub use keeper::{Keeper, Version};
-pub use name::{InvalidName, MAX_NAME_BYTES, SecretName};
 pub use outside::{AgeDirectory, Source};
 pub use rekey::NewKey;
 pub use settings::{Directory, Given, SecretsSettings};
 pub use store::{DIRECTORY, Store, Summary, VersionSummary};
 pub use transfer::{Existing, Export, For, Import, With, wants_passphrase};
-pub use value::{MAX_VALUE_BYTES, SecretValue};

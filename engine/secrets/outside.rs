@@ -11,11 +11,11 @@ use super::crypt::{self, Closed};
 use super::error::{Error, ErrorKind};
 use super::identity::Keyring;
 use super::keeper::Version;
-use super::name::SecretName;
 use super::settings::Directory;
-use super::value::SecretValue;
 use super::write;
-use crate::model::suggestion;
+use words::secret::SecretName;
+use words::secret::SecretValue;
+use words::suggestion;
 
 /// Where secrets come from.
 pub trait Source: Send + Sync {
@@ -159,7 +159,7 @@ impl Source for AgeDirectory {
                 .hint("put it there again, as `age -r RECIPIENT` writes it"),
         })?;
         let text = plain.strip_suffix(b"\n").unwrap_or(&plain);
-        SecretValue::from_bytes(text.to_vec()).map(Arc::new)
+        Ok(Arc::new(SecretValue::from_bytes(text.to_vec())?))
     }
 }
 

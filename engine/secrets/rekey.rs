@@ -16,9 +16,9 @@ use super::error::{Error, ErrorKind};
 use super::identity::{self, Block, Document, Keyring, Origin};
 use super::index::Index;
 use super::store::{Store, make_identity, opens};
-use super::value::SecretValue;
 use super::write;
-use crate::clock;
+use words::clock;
+use words::secret::SecretValue;
 
 /// What a key's comment begins with until the index names it.
 const PENDING: &str = "# begun to re-key";

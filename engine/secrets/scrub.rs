@@ -20,7 +20,7 @@ use std::sync::{LazyLock, PoisonError, RwLock, TryLockError};
 
 use serde_json::Value;
 
-use super::{SecretName, SecretValue};
+use words::secret::{SecretName, SecretValue};
 
 pub use scrubber::Scrubber;
 pub use stream::Stream;

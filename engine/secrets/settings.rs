@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::name::SecretName;
-use super::value::SecretValue;
+use words::secret::SecretName;
+use words::secret::SecretValue;
 
 /// What the environment handed over. Its `Debug` tells only whether there is something.
 #[derive(Clone, Default)]

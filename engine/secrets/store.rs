@@ -12,12 +12,12 @@ use super::crypt::{self, Closed, Key, Plain, Recipient};
 use super::error::{Error, ErrorKind};
 use super::identity::{self, Block, Document, Keyring, Origin};
 use super::index::{self, Entry, Index, Kept};
-use super::name::SecretName;
 use super::settings::SecretsSettings;
-use super::value::SecretValue;
 use super::write;
-use crate::clock;
-use crate::model::suggestion;
+use words::clock;
+use words::secret::SecretName;
+use words::secret::SecretValue;
+use words::suggestion;
 
 /// The store in the data directory.
 pub const DIRECTORY: &str = "secrets";
@@ -140,7 +140,7 @@ impl Store {
         })?;
         let text = plain.strip_prefix(head(name, kept.version).as_bytes());
         let text = text.ok_or_else(|| index::damaged(&path, "it holds another secret or version"))?;
-        SecretValue::from_bytes(text.to_vec())
+        Ok(SecretValue::from_bytes(text.to_vec())?)
     }
 
     /// Encrypts one value to a new file of the store; its id.

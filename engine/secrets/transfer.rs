@@ -11,11 +11,11 @@ use super::change::{Change, Draft, Fact, NAMES_PER_FACT, recipient};
 use super::crypt::{self, Closed, Plain, Recipient};
 use super::error::{Error, ErrorKind};
 use super::identity::{self, Document};
-use super::name::SecretName;
 use super::store::Store;
-use super::value::SecretValue;
 use super::write;
-use crate::clock;
+use words::clock;
+use words::secret::SecretName;
+use words::secret::SecretValue;
 
 /// What an export says it is.
 const FORMAT: &str = "runbook-secrets-export/1";
@@ -290,7 +290,7 @@ fn taken(there: &[One]) -> Error {
     let what = format!(
         "{} of these secrets exist already: {}{}",
         there.len(),
-        crate::model::suggestion::list(names),
+        words::suggestion::list(names),
         if there.len() > 5 { ", …" } else { "" }
     );
     Error::new(ErrorKind::Conflict, what).hint(

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD};
 
+use words::fault;
+
 use super::crypt::Plain;
 use super::error::{Error, ErrorKind};
 
@@ -172,10 +174,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 
 /// Passed before each operation on a file: where a test may end the world.
 fn step() -> io::Result<()> {
-    #[cfg(feature = "fault")]
-    let failed = crate::fault::point("secrets.step");
-    #[cfg(not(feature = "fault"))]
-    let failed = false;
+    let failed = fault::point("secrets.step");
     #[cfg(test)]
     let over = end_of_the_world::look();
     #[cfg(not(test))]

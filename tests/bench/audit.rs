@@ -6,9 +6,9 @@ use std::time::Instant;
 use runbook::audit::{
     Audit, DATABASE_FILE, Draft, Options, Reader, RunFilter, RunRow, VerifyOptions, verify,
 };
-use runbook::model::ids::{RunId, RunbookName, TargetName};
-use runbook::run::event::TriggerKind;
 use serde_json::json;
+use words::ids::{RunId, RunbookName, TargetName};
+use words::trigger::TriggerKind;
 
 use crate::figure::{Board, Goal, median, mib, ms};
 use crate::memory::{Held, count_anew, held_mib};

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use runbook::audit::{EntryFilter, Reader};
 use runbook::executor::request::{LockWish, Request, Source};
 use runbook::executor::{Engine, EngineConfig};
-use runbook::model::ids::RunId;
-use runbook::run::event::TriggerKind;
 use runbook::secrets::{Keeper, SecretsSettings};
+use words::ids::RunId;
+use words::trigger::TriggerKind;
 
 use crate::figure::{Board, Goal, median, ms};
 use crate::floor;

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::model::ids::Digest;
+use words::ids::Digest;
 
 use super::super::archive::{ArchiveError, archive};
 use super::super::prune::{Pruned, prune};

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::model::ids::Digest;
+use words::ids::Digest;
 
 use super::super::{
     Draft, Error, Exported, JOINED, JoinError, Reader, VerifyError, VerifyOptions, export, join, prove,

@@ -14,8 +14,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::model::ids::{RunId, RunbookName, TargetName};
-use crate::run::event::TriggerKind;
+use words::ids::{RunId, RunbookName, TargetName};
+use words::trigger::TriggerKind;
 
 use super::{Audit, Draft, Options, RunRow};
 

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use serde_json::json;
 
-use crate::model::ids::{Digest, StepId, StepPath};
+use words::ids::{Digest, StepId, StepPath};
 
 use super::super::{Draft, EntryFilter, Note, Reader, RunFilter, StateChange};
 use super::{fact, of_run, open, row, run};

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::model::ids::RunId;
+use words::ids::RunId;
 
 use super::super::{
     Audit, Draft, Error, Options, Reader, STANDING, STOPPED, StateChange, VerifyOptions, archive, examine,

@@ -8,11 +8,11 @@ use clap::Args;
 use crate::audit::{self, ArchiveError, Archived, VerifyError};
 use crate::cli::Ended;
 use crate::cli::context::Context;
-use crate::clock;
 use crate::error::{Error, Kind, exit};
 use crate::executor::lock_file::LockFile;
-use crate::model::duration::parse_duration;
-use crate::model::size;
+use words::clock;
+use words::duration::parse_duration;
+use words::size;
 
 /// Where archives go in the data directory, unless told otherwise.
 const FOLDER: &str = "archives";

@@ -8,9 +8,9 @@ use super::archive::{age, alone, before_ms};
 use crate::audit;
 use crate::cli::Ended;
 use crate::cli::context::Context;
-use crate::clock;
 use crate::error::exit;
-use crate::model::size;
+use words::clock;
+use words::size;
 
 /// Forget artifacts and long outputs of old runs; the entries stay
 #[derive(Debug, Args)]

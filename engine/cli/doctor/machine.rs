@@ -7,11 +7,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::Check;
-use crate::clock;
 use crate::config::{Settings, Target};
 use crate::containers::Daemon;
 use crate::error::Error;
-use crate::model::size;
+use words::clock;
+use words::size;
 
 /// A log on a disk that is slower takes seconds for a run of many steps.
 const SLOW_SYNC: Duration = Duration::from_millis(20);
@@ -196,7 +196,7 @@ mod tests {
     #[tokio::test]
     async fn a_daemon_that_is_not_there_comes_with_what_to_do() {
         let target = Target {
-            name: crate::model::ids::TargetName::new("local").unwrap(),
+            name: words::ids::TargetName::new("local").unwrap(),
             connection: "unix:///no/such.sock".to_owned(),
             tls: None,
             environment: None,

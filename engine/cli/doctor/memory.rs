@@ -7,13 +7,13 @@ use super::machine::free_bytes;
 use crate::api::client::Client;
 use crate::audit::{self, Reader, RunRow};
 use crate::cli::audit::join::unjoined;
-use crate::clock;
 use crate::config::Settings;
 use crate::error::Error;
 use crate::executor::plugins::Plugins;
 use crate::executor::why_set_aside;
-use crate::model::size;
 use crate::model::step_type::Catalogue;
+use words::clock;
+use words::size;
 
 /// An entry newer than now by more than this: the clock was set back.
 const CLOCK_SLACK_MS: u64 = 60_000;

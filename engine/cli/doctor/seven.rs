@@ -97,7 +97,7 @@ fn missing(
 mod tests {
     use super::*;
     use crate::containers::types::{Limits, State};
-    use crate::model::ids::RunbookName;
+    use words::ids::RunbookName;
 
     fn container(health: Health, labels: &[(&str, &str)]) -> Container {
         Container {

@@ -16,9 +16,9 @@ use serde_json::json;
 
 use crate::config::Environment;
 use crate::error::Error;
-use crate::model::text::{for_json, for_terminal};
 use crate::secrets::scrub;
 use paint::Paint;
+use words::text::{for_json, for_terminal};
 
 /// Of lines, where nobody says otherwise.
 const DEFAULT_WIDTH: usize = 100;

@@ -17,9 +17,9 @@ use crate::error::{Error, exit};
 use crate::executor::plugins;
 use crate::executor::plugins::MAX_COMPONENT_BYTES;
 use crate::host::{PLAIN_TEXT, embedded};
-use crate::model::ids::PluginName;
 use crate::model::step_type::PluginDescription;
-use crate::own_file;
+use words::ids::PluginName;
+use words::own_file;
 
 /// List, show, add and remove what performs steps
 #[derive(Debug, Subcommand)]

@@ -9,7 +9,7 @@ use crate::cli::Ended;
 use crate::cli::context::Context;
 use crate::error::{Error, exit};
 use crate::host::embedded;
-use crate::model::ids::PluginName;
+use words::ids::PluginName;
 
 /// Start a plugin of your own: a project that builds and tests
 #[derive(Debug, Args)]

@@ -122,11 +122,11 @@ mod tests {
     use super::*;
     use crate::executor::request::{Card, PlannedStep};
     use crate::model::grant::GrantSet;
-    use crate::model::ids::{Digest, RunbookName, TargetName};
     use crate::model::runbook::Risk;
     use crate::run::event::EndStatus;
     use expect_test::expect;
     use serde_json::json;
+    use words::ids::{Digest, RunbookName, TargetName};
 
     fn sample() -> Plan {
         Plan {

@@ -6,12 +6,12 @@ use super::value;
 use crate::cli::output::paint::Paint;
 use crate::cli::output::table::{Cell, Table};
 use crate::cli::output::time;
-use crate::model::effect::FailureKind;
-use crate::model::ids::RunId;
-use crate::model::text::for_shell;
 use crate::run::differences::words;
 use crate::run::question::{self, Commands};
 use crate::run::view::{RunView, StepView};
+use words::effect::FailureKind;
+use words::ids::RunId;
+use words::text::for_shell;
 
 /// The most of a step's last lines shown.
 const MAX_LINES: usize = 12;
@@ -260,11 +260,11 @@ pub(crate) fn what(step: &StepView) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::model::effect::{Failure, FailureKind};
-    use crate::model::ids::RunbookName;
     use crate::run::differences::{Difference, What};
     use crate::run::question::Question;
     use expect_test::expect;
+    use words::effect::{Failure, FailureKind};
+    use words::ids::RunbookName;
 
     pub(crate) fn step(path: &str, status: &str) -> StepView {
         StepView {

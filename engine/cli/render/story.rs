@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 use crate::cli::output::paint::Paint;
 use crate::cli::output::table::cut;
 use crate::cli::output::time;
-use crate::model::duration::format_duration;
-use crate::model::ids::StepPath;
 use crate::run::event::{CallId, Event, Outcome, Settlement, SkipReason, Wait};
+use words::duration::format_duration;
+use words::ids::StepPath;
 
 /// The most characters of what came of a step.
 const MAX_OUTPUT: usize = 160;
@@ -203,8 +203,8 @@ fn waits(wait: &Wait) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::effect::{Failure, FailureKind};
     use serde_json::json;
+    use words::effect::{Failure, FailureKind};
 
     fn told(event: &Event) -> Option<String> {
         Story::default()
@@ -257,7 +257,7 @@ mod tests {
             call: call(),
             function: "containers.stop".to_owned(),
             arguments: json!({}),
-            effect: crate::model::effect::Effect::Idempotent,
+            effect: words::effect::Effect::Idempotent,
             before: json!({"name": "shop-web-1"}),
         };
         assert_eq!(story.line(1_000, &intended, Paint(false)), None);

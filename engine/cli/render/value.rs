@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::model::text::for_shell;
+use words::text::for_shell;
 
 /// The longest value shown in a line.
 const MAX_CHARACTERS: usize = 80;

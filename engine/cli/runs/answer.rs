@@ -7,8 +7,8 @@ use super::super::context::Context;
 use super::command;
 use crate::error::Error;
 use crate::executor::request::Command;
-use crate::model::ids::StepPath;
 use crate::run::question;
+use words::ids::StepPath;
 
 /// What every answer needs.
 #[derive(Debug, Args)]

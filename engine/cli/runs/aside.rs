@@ -10,7 +10,7 @@ use super::reader;
 use crate::audit::RunRow;
 use crate::error::{Error, printable};
 use crate::executor::{Aside, Refusal, why_set_aside};
-use crate::model::ids::RunId;
+use words::ids::RunId;
 
 /// What lists say of such a run in place of its status.
 pub(in crate::cli) const SET_ASIDE: &str = "set-aside";

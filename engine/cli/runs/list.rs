@@ -12,11 +12,11 @@ use super::super::output::time;
 use super::aside::{SET_ASIDE, set_aside};
 use super::waiting::{self, Waiting};
 use crate::audit::{self, Reader, RunFilter, RunRow};
-use crate::clock;
 use crate::error::exit;
 use crate::executor::Aside;
-use crate::model::ids::RunId;
 use crate::run::event::EndStatus;
+use words::clock;
+use words::ids::RunId;
 
 /// The states of runs that are not over.
 const UNFINISHED: [&str; 5] = ["queued", "running", "waiting", "in-doubt", "left"];

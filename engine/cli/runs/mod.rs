@@ -19,8 +19,8 @@ use super::session::Session;
 use crate::audit::{Reader, RunFilter};
 use crate::error::{Error, exit};
 use crate::executor::request::Command;
-use crate::model::ids::RunId;
 use crate::run::state::RunStatus;
+use words::ids::RunId;
 
 /// The word for the newest run that somebody asked for.
 const LAST: &str = "last";

@@ -11,10 +11,10 @@ use super::super::signals::Signals;
 use super::super::watching::{Display, Watching};
 use super::{aside, find, reader};
 use crate::audit::{RunRow, examine};
-use crate::clock;
 use crate::error::{Error, Kind, exit};
 use crate::executor::request::Command;
-use crate::model::ids::RunId;
+use words::clock;
+use words::ids::RunId;
 
 /// Carry on runs that were interrupted or left
 #[derive(Debug, Args)]

@@ -8,8 +8,8 @@ use super::super::context::Context;
 use super::command;
 use crate::error::Error;
 use crate::executor::request::Command;
-use crate::model::json;
 use crate::run::event::Settlement;
+use words::json;
 
 /// Decide about a call of which nobody can tell whether it happened
 #[derive(Debug, Args)]

@@ -9,9 +9,9 @@ use super::super::follow::Follower;
 use super::aside;
 use crate::audit::RunRow;
 use crate::executor::Aside;
-use crate::model::ids::RunId;
 use crate::model::step_type::Catalogue;
 use crate::run::state::RunStatus;
+use words::ids::RunId;
 
 /// What a run waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

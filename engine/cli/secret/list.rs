@@ -8,9 +8,10 @@ use crate::cli::Ended;
 use crate::cli::context::Context;
 use crate::cli::output::table::Table;
 use crate::cli::output::time;
-use crate::clock;
 use crate::error::exit;
-use crate::secrets::{SecretName, Summary};
+use crate::secrets::Summary;
+use words::clock;
+use words::secret::SecretName;
 
 /// List secrets: names and versions, no values
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@ use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tc
 
 use crate::cli::context::Context;
 use crate::error::{Error, Kind};
-use crate::secrets::{MAX_VALUE_BYTES, SecretValue};
+use words::secret::{MAX_VALUE_BYTES, SecretValue};
 
 /// What Ctrl-C, Ctrl-D, Ctrl-U and the two keys that delete send.
 const INTERRUPT: u8 = 3;

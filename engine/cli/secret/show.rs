@@ -7,9 +7,9 @@ use super::list::document;
 use super::{Need, is_outside, name, record, store};
 use crate::cli::Ended;
 use crate::cli::context::Context;
-use crate::clock;
 use crate::error::{Error, exit};
-use crate::secrets::SecretName;
+use words::clock;
+use words::secret::SecretName;
 
 /// Tell what is known of a secret; with --reveal, print it
 #[derive(Debug, Args)]

@@ -7,8 +7,8 @@ use super::{Need, own, store};
 use crate::cli::Ended;
 use crate::cli::context::Context;
 use crate::cli::output::table::Table;
-use crate::clock;
 use crate::error::exit;
+use words::clock;
 
 /// List the versions of a secret that are kept, the newest first
 #[derive(Debug, Args)]

@@ -23,7 +23,7 @@ use crate::containers::files::NewSecrets;
 use crate::containers::labels::{CALL, NETWORKS, ONE_OFF, ORIGIN, OVERRIDES, REPLACES, REPLICA};
 use crate::containers::name;
 use crate::containers::types::Overrides;
-pub(crate) use crate::model::container_text::is_image;
+pub(crate) use words::container_text::is_image;
 
 /// How many containers that a replacement replaced, one after the other, its label names.
 const MAX_REPLACED: usize = 8;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::containers::NewSecrets;
 use crate::containers::tests::bed::{Bed, docker};
 use crate::containers::types::{Condition, Container, Overrides, State};
-use crate::model::effect::FailureKind;
+use words::effect::FailureKind;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

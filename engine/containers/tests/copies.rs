@@ -8,7 +8,7 @@ use crate::containers::exchange::Exchange;
 use crate::containers::tests::bed::{Bed, docker};
 use crate::containers::types::{Container, Overrides};
 use crate::containers::{Decision, Error, decision};
-use crate::model::effect::FailureKind;
+use words::effect::FailureKind;
 
 async fn replacement(bed: &Bed, id: &str, name: &str) -> Result<Container, Error> {
     let overrides = Overrides { replica: 1, ..Overrides::default() };

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use crate::containers::tests::bed::Bed;
 use crate::containers::types::{Condition, Overrides};
 use crate::containers::{Connection, Daemon, NewSecrets};
-use crate::model::effect::FailureKind;
+use words::effect::FailureKind;
 
 const GRACE: Duration = Duration::from_secs(5);
 

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::bed::{Bed, docker};
 use super::exec::sh;
 use crate::containers::{Connection, Daemon, EXEC_ENDED, Error, ExecCommand, ExecLimit};
-use crate::model::effect::FailureKind;
+use words::effect::FailureKind;
 
 /// How long after its limit a command may be there, and what a busy machine may take beside.
 const GONE: Duration = Duration::from_mins(1);

@@ -1,8 +1,8 @@
 //! What is read when people look for a cause.
 
-use crate::clock;
 use crate::containers::tests::bed::{Bed, docker, until};
-use crate::model::effect::FailureKind;
+use words::clock;
+use words::effect::FailureKind;
 
 #[tokio::test]
 async fn logs_are_of_this_life_or_of_the_one_before() {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::containers::tests::bed::{Bed, docker, until};
 use crate::containers::{ExecCommand, ExecTrace};
-use crate::model::effect::FailureKind;
+use words::effect::FailureKind;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -68,7 +68,7 @@ async fn what_cannot_be_run_is_refused() {
 async fn the_end_of_a_command_that_lost_its_listener_is_in_its_event() {
     let bed = Bed::new();
     let id = bed.run("one", &[]);
-    let since = crate::clock::now_ms().saturating_sub(1_000);
+    let since = words::clock::now_ms().saturating_sub(1_000);
     let script = "sleep 3; echo 1; sleep 1; exit 5";
     let exec = bed.exec(&id, &sh(script), &[]).await.unwrap();
     assert_eq!(bed.daemon.exec_trace(&id, &exec, since).await.unwrap(), ExecTrace::Nothing);

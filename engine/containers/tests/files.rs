@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::containers::NewSecrets;
 use crate::containers::tests::bed::{Bed, docker};
 use crate::containers::types::{Condition, Overrides};
-use crate::model::effect::FailureKind;
-use crate::secrets::SecretValue;
+use words::effect::FailureKind;
+use words::secret::SecretValue;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -9,7 +9,7 @@ use tokio::net::UnixListener;
 use tokio::task::JoinSet;
 
 use crate::containers::{Connection, Daemon, Error};
-use crate::model::effect::FailureKind;
+use words::effect::FailureKind;
 
 const ID: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::containers::tests::bed::{Bed, docker};
 use crate::containers::types::{Condition, State};
-use crate::model::effect::FailureKind;
+use words::effect::FailureKind;
 
 const GRACE: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(20);

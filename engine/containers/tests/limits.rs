@@ -2,7 +2,7 @@
 
 use crate::containers::tests::bed::Bed;
 use crate::containers::types::Limits;
-use crate::model::effect::FailureKind;
+use words::effect::FailureKind;
 
 const MIB: u64 = 1 << 20;
 

@@ -1,7 +1,7 @@
 //! Which containers a service is made of.
 
 use crate::containers::tests::bed::Bed;
-use crate::model::effect::FailureKind;
+use words::effect::FailureKind;
 
 #[tokio::test]
 async fn a_bare_service_in_two_projects_is_ambiguous() {

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::containers::tests::bed::Bed;
 use crate::containers::{Connection, Daemon, Tls};
-use crate::model::effect::FailureKind;
+use words::effect::FailureKind;
 
 /// Makes an authority, and a certificate of it for each name.
 const CERTIFICATES: &str = r"

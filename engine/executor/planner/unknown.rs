@@ -3,11 +3,11 @@
 
 use super::Simulation;
 use crate::executor::refusal::Refusal;
-use crate::model::effect::FailureKind;
-use crate::model::ids::StepPath;
 use crate::model::unknown::{holds_unknown, unknown};
 use crate::run::event::{Event, Outcome, SkipReason};
 use crate::run::next::{Ended, Resting, resting};
+use words::effect::FailureKind;
+use words::ids::StepPath;
 
 impl Simulation<'_> {
     /// Takes in a decision of the run machine, and lists what it rests on.

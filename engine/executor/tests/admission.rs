@@ -6,11 +6,11 @@ use serde_json::json;
 
 use super::{HELLO, engine, request};
 use crate::audit::{Audit, Draft, Options, Reader, RunRow, StateChange};
-use crate::clock;
 use crate::executor::request::{Command, Request};
 use crate::executor::{DEDUPE_DAYS, Refusal, dedupe};
-use crate::model::ids::{RunId, RunbookName, TargetName};
-use crate::run::event::TriggerKind;
+use words::clock;
+use words::ids::{RunId, RunbookName, TargetName};
+use words::trigger::TriggerKind;
 
 const HOUR_MS: u64 = 60 * 60 * 1000;
 

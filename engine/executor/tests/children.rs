@@ -6,8 +6,8 @@ use crate::executor::acceptance::{Parent, Prepared, child_request, prepare};
 use crate::executor::refusal::Refusal;
 use crate::executor::request::{Request, Source};
 use crate::host::embedded;
-use crate::model::ids::{Digest, PluginName, RunId, RunbookName};
 use crate::model::step_type::Catalogue;
+use words::ids::{Digest, PluginName, RunId, RunbookName};
 
 const PARENT: &str = "format: 1
 runbook: parent

@@ -7,8 +7,6 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::host::embedded;
-use crate::model::effect::FailureKind;
-use crate::model::ids::RunbookName;
 use crate::model::input::resolved;
 use crate::model::parameters::resolve;
 use crate::model::parse::{Known, parse, signature, step_types};
@@ -16,6 +14,8 @@ use crate::model::runbook::{Parameter, ParameterType, Runbook, Step, Uses};
 use crate::model::step_type::StepType;
 use crate::run::event::{Accepted, EndStatus, Event, Settlement};
 use crate::run::simulator::{Act, Simulator, accepted, broken, cancel, fails, ok};
+use words::effect::FailureKind;
+use words::ids::RunbookName;
 
 /// Each call of a step is made for so many things, and each `for_each` has so many items that are told apart.
 const THINGS: usize = 2;

@@ -15,9 +15,10 @@ use super::request::{LockWish, Request, Source};
 use super::{Engine, EngineConfig, Rest, replay};
 use crate::audit::Reader;
 use crate::containers::Connection;
-use crate::model::ids::TargetName;
-use crate::run::event::{EndStatus, TriggerKind};
+use crate::run::event::EndStatus;
 use crate::secrets::{Keeper, SecretsSettings};
+use words::ids::TargetName;
+use words::trigger::TriggerKind;
 
 const HELLO: &str = r#"
 format: 1

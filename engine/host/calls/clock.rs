@@ -12,8 +12,8 @@ use super::super::context::lock;
 use super::super::instance::Guest;
 use super::super::limits;
 use super::super::world::World;
-use crate::model::effect::{Failure, FailureKind};
-use crate::model::ids::Digest;
+use words::effect::{Failure, FailureKind};
+use words::ids::Digest;
 
 enum Clock {
     Now,

@@ -10,11 +10,11 @@ use super::super::call::{Asked, Call, Found, Imagined, Intent, Need, Trouble};
 use super::super::limits;
 use super::super::overlay::Overlay;
 use super::super::world::World;
-use crate::clock::{self, Deadline};
 use crate::containers::types::{Container, Health, Limits, State, Stopped};
-use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::model::grant::ContainerAction;
-use crate::model::ids::Digest;
+use words::clock::{self, Deadline};
+use words::effect::{Effect, Failure, FailureKind};
+use words::ids::Digest;
 
 /// What is done to a container; its fields are the recorded arguments.
 #[derive(Debug, Clone, Serialize)]

@@ -15,17 +15,17 @@ use super::super::secret::{Placed, Use};
 use super::super::world::World;
 use super::container_changes::to_value;
 use super::secrets::{check_placed, check_variables};
-use crate::clock::Deadline;
 use crate::containers::types::{Container, ExecOutput, Health, Overrides, State};
 use crate::containers::{
     ENDING, EXEC_ENDED, Ended, ExecCommand, ExecLimit, ExecTrace, NewSecrets, OVERRIDES, StaysBehind,
     overrides,
 };
-use crate::model::container_text::{check_file, check_label_name};
-use crate::model::duration::format_duration;
-use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::model::grant::ContainerAction;
-use crate::model::ids::Digest;
+use words::clock::Deadline;
+use words::container_text::{check_file, check_label_name};
+use words::duration::format_duration;
+use words::effect::{Effect, Failure, FailureKind};
+use words::ids::Digest;
 
 /// A new container from the spec of another. Its mark is a label with the call's key.
 #[derive(Debug, Clone, Serialize)]

@@ -11,10 +11,10 @@ use super::super::context::lock;
 use super::super::limits;
 use super::super::world::World;
 use crate::containers::types::Condition;
-use crate::model::effect::{Failure, FailureKind};
 use crate::model::grant::ContainerAction;
-use crate::model::ids::Digest;
 use crate::model::unknown::unknown;
+use words::effect::{Failure, FailureKind};
+use words::ids::Digest;
 
 /// What is looked at; its fields are the recorded arguments.
 #[derive(Debug, Clone, Serialize)]
@@ -109,7 +109,7 @@ impl Call for Look {
                 Self::Stats { id, .. } => value(world.daemon()?.stats(id).await?),
                 Self::Top { id, .. } => value(world.daemon()?.top(id).await?),
                 Self::Events { id, last_ms } => {
-                    let now_ms = crate::clock::now_ms();
+                    let now_ms = words::clock::now_ms();
                     value(world.daemon()?.events(Some(id), now_ms.saturating_sub(*last_ms), now_ms).await?)
                 }
                 Self::Document { id, .. } => value(world.daemon()?.document(id).await?),

@@ -19,11 +19,11 @@ use super::super::overlay::Overlay;
 use super::super::secret::Use;
 use super::super::world::World;
 use super::http_secrets::{self, Part};
-use crate::clock::{self, Deadline};
-use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::model::grant::{ContainerAction, Selector};
 use crate::model::http_request::{Place, check_header, is_reserved};
-use crate::model::ids::Digest;
+use words::clock::{self, Deadline};
+use words::effect::{Effect, Failure, FailureKind};
+use words::ids::Digest;
 
 /// A request; its fields are the recorded arguments.
 #[derive(Debug, Clone, Serialize)]

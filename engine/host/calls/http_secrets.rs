@@ -12,12 +12,12 @@ use super::super::limits;
 use super::super::secret::{SecretRef, Use};
 use super::super::world::World;
 use super::http::header as header_of_step;
-use crate::model::effect::{Failure, FailureKind};
 use crate::model::http_request::{
     AUTHORIZATION, Place, check_body, check_place, check_together, is_reserved,
 };
-use crate::model::unfit::Unfit;
-use crate::secrets::SecretValue;
+use words::effect::{Failure, FailureKind};
+use words::secret::SecretValue;
+use words::unfit::Unfit;
 
 /// A secret and where it goes; its fields are the recorded arguments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

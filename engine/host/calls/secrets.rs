@@ -13,10 +13,10 @@ use super::super::overlay::Overlay;
 use super::super::secret::{Handle, Placed, SecretRef, Use};
 use super::super::supposing::TO_THE_PLUGIN;
 use super::super::world::World;
-use crate::model::effect::{Failure, FailureKind};
-use crate::model::ids::Digest;
 use crate::model::secret_grant::SecretAction;
-use crate::secrets::SecretName;
+use words::effect::{Failure, FailureKind};
+use words::ids::Digest;
+use words::secret::SecretName;
 
 /// The longest text that may pass for a name, in bytes: what is asked for is recorded.
 const MAX_NAME_BYTES: usize = 128;
@@ -41,7 +41,7 @@ impl Call for Get {
 
     fn check(&self) -> Result<(), Failure> {
         let invalid = |e| Failure::new(FailureKind::Invalid, "secrets.name", format!("{e}"));
-        SecretName::new(self.name.clone()).map(drop).map_err(|e: crate::secrets::InvalidName| invalid(e))
+        SecretName::new(self.name.clone()).map(drop).map_err(|e: words::secret::InvalidName| invalid(e))
     }
 
     fn perform<'a>(&'a self, world: &'a World, _key: &'a Digest) -> Asked<'a> {

@@ -16,11 +16,11 @@ use super::super::overlay::Overlay;
 use super::super::quota::Room;
 use super::super::world::World;
 use crate::audit::StateChange;
-use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::model::grant::{StateAction, check_state_name};
-use crate::model::ids::Digest;
-use crate::model::json::{self, Unreadable};
 use crate::secrets::scrub;
+use words::effect::{Effect, Failure, FailureKind};
+use words::ids::Digest;
+use words::json::{self, Unreadable};
 
 enum State {
     Get { bucket: String, key: String },

@@ -18,8 +18,8 @@ use std::sync::{Arc, LazyLock};
 use cel::{Context, Env, IdedExpr};
 use serde_json::{Map, Value};
 
-use super::json;
 use super::unknown::{UNKNOWN, holds_unknown, leads_to_unknown, prune, unknown};
+use words::json;
 
 pub use kinds::Kind;
 pub use references::Reference;

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::references::Reference;
 use super::{Scope, convert};
-use crate::model::suggestion;
+use words::suggestion;
 
 /// The longest sentence that quotes values of a run.
 const MAX_SENTENCE_CHARS: usize = 400;

@@ -8,8 +8,8 @@ use cel::parser::{ParseErrors, Parser};
 
 use super::room::{self, MAX_DOTS, MAX_OPERATORS};
 use super::{MAX_EXPRESSION_BYTES, MAX_EXPRESSION_DEPTH};
-use crate::model::suggestion;
-use crate::model::text::visible;
+use words::suggestion;
+use words::text::visible;
 
 /// Every function an expression may call.
 const FUNCTIONS: [&str; 21] = [

@@ -6,16 +6,16 @@ use jsonschema::{Keyword, ValidationError, ValidationOptions};
 use serde_json::{Map, Value};
 
 use super::HOLE;
-use crate::model::container_text::{
-    check_container, check_file, check_image, check_label_name, check_project, check_service, check_signal,
-    check_user, check_variable, check_workdir,
-};
-use crate::model::duration::{parse_duration, parse_size};
 use crate::model::grant::check_state_name;
 use crate::model::http_request::{
     Place, check_body, check_header, check_header_value, check_place, check_together, check_url,
 };
-use crate::model::unfit::Unfit;
+use words::container_text::{
+    check_container, check_file, check_image, check_label_name, check_project, check_service, check_signal,
+    check_user, check_variable, check_workdir,
+};
+use words::duration::{parse_duration, parse_size};
+use words::unfit::Unfit;
 
 /// The `format` of texts that are durations; `duration` itself means ISO 8601 in JSON Schema.
 pub const DURATION_FORMAT: &str = "duration-text";

@@ -5,9 +5,9 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::Value;
 
 use super::{DURATION_FORMAT, Problem, SIZE_FORMAT, choices, formats, known_names, resolved};
-use crate::model::duration::{InvalidQuantity, parse_duration, parse_size};
 use crate::model::parameters::{quoted, shown};
-use crate::model::suggestion;
+use words::duration::{InvalidQuantity, parse_duration, parse_size};
+use words::suggestion;
 
 /// What an error of the validator means: one problem, or one for each name that is unknown.
 pub(super) fn problems(schema: &Value, error: &ValidationError<'_>) -> Vec<Problem> {

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::{InvalidParameter, anchored, texts};
-use crate::model::duration::{parse_duration, parse_size};
 use crate::model::runbook::Parameter;
+use words::duration::{parse_duration, parse_size};
 
 /// Whether the texts of a value match the pattern of their parameter; if not, what was probably meant.
 pub(super) fn check(parameter: &Parameter, pattern: &str, value: &Value) -> Result<(), InvalidParameter> {

@@ -6,18 +6,18 @@ use super::kinds::parameter_of;
 use super::names::{IN_GRANTS, Sees, Visible};
 use super::reader::{Field, Reader};
 use crate::model::address::{check_address, may_cover};
-use crate::model::container_text::{check_project, check_service};
 use crate::model::grant::{
     ContainerAction, ContainerGrant, GrantLines, GrantSet, Grants, Selector, StateAction, StateGrant,
     check_bucket, check_label,
 };
 use crate::model::runbook::{ParameterType, Part, Runbook, Step, Template, Uses};
 use crate::model::secret_grant::{SecretAction, SecretGrant, check_secret_pattern};
-use crate::model::suggestion;
 use crate::model::template::OPEN;
 use crate::model::trouble::Trouble;
-use crate::model::unfit::Unfit;
 use crate::model::yaml::{Content, Node};
+use words::container_text::{check_project, check_service};
+use words::suggestion;
+use words::unfit::Unfit;
 
 /// The most grants of one kind.
 const MAX_GRANTS: usize = 100;

@@ -1,6 +1,6 @@
 //! Keys that people know from other tools, and what they are called here.
 
-use crate::model::suggestion;
+use words::suggestion;
 
 /// What is written elsewhere, and the key or the advice here.
 const HABITS: [(&str, &str); 38] = [

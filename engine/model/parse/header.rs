@@ -9,12 +9,12 @@ use super::order::Order;
 use super::reader::{Field, Fields, Reader};
 use super::step::{Draft, Drafts};
 use super::{ChildSignature, Known, grant, parameter, step, trigger, uses};
-use crate::model::duration::format_duration;
 use crate::model::grant::Grants;
-use crate::model::ids::{Digest, RunbookName, Section};
 use crate::model::runbook::{OnFailure, Risk, Runbook, Template, Uses};
 use crate::model::trouble::Trouble;
 use crate::model::yaml;
+use words::duration::format_duration;
+use words::ids::{Digest, RunbookName, Section};
 
 /// Of the whole run, `undo` and `finally` apart, unless `timeout` says otherwise.
 pub const DEFAULT_RUN_TIMEOUT: Duration = Duration::from_hours(1);
@@ -210,7 +210,7 @@ fn outputs(reader: &mut Reader, field: &Field<'_>) -> Vec<(String, Template)> {
     }
     let mut outputs = Vec::new();
     for (name, field) in entries {
-        if crate::model::ids::ParameterName::new(name).is_err() {
+        if words::ids::ParameterName::new(name).is_err() {
             let message =
                 format!("{}: an output's name is lower-case letters, digits and underscores", field.path);
             reader.note(field.key, message, Some("for example `restarted`".to_owned()));

@@ -19,12 +19,12 @@ mod uses;
 
 use std::collections::BTreeMap;
 
-use super::ids::RunbookName;
 use super::runbook::{Parameter, Risk, Runbook};
 use super::step_type::{Catalogue, StepType};
 use super::trouble::{Trouble, Troubles};
 use super::yaml;
 use reader::{Field, Reader};
+use words::ids::RunbookName;
 
 pub use builtin::step_types as builtin_step_types;
 pub use header::{DEFAULT_RESUME_WITHIN, DEFAULT_RUN_TIMEOUT};

@@ -5,9 +5,9 @@ use serde_json::Value;
 use super::order::Order;
 use crate::model::expression::{RUN_FIELDS, Reference};
 use crate::model::runbook::Parameter;
-use crate::model::suggestion;
 use crate::model::trouble::Trouble;
 use crate::model::yaml::Place;
+use words::suggestion;
 
 /// A name used somewhere.
 #[derive(Debug, Clone)]

@@ -1,6 +1,6 @@
 //! Which step surely ends before which: the `needs` of steps as a graph.
 
-use crate::model::ids::{Section, StepId};
+use words::ids::{Section, StepId};
 
 /// Steps by position, those of `steps` first, then those of `finally`.
 #[derive(Debug, Default)]

@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::reader::{Field, Reader, is_null};
-use crate::model::duration::{parse_duration, parse_size};
-use crate::model::ids::ParameterName;
 use crate::model::parameters::{anchored, check, compare, shown};
 use crate::model::runbook::{Parameter, ParameterType};
+use words::duration::{parse_duration, parse_size};
+use words::ids::ParameterName;
 
 /// The most parameters of a runbook.
 const MAX_PARAMETERS: usize = 100;

@@ -9,13 +9,13 @@ use serde_json::Value;
 use super::habit;
 use super::kinds::{of_name, parameter_of};
 use super::names::{Sees, Sighting};
-use crate::model::duration::parse_duration;
 use crate::model::expression::{Expression, Kind};
 use crate::model::runbook::{Parameter, ParameterType, Template};
-use crate::model::suggestion;
 use crate::model::template::OPEN;
 use crate::model::trouble::Trouble;
 use crate::model::yaml::{Content, Entry, Node, Place};
+use words::duration::parse_duration;
+use words::suggestion;
 
 /// The longest text for people, in bytes.
 const MAX_PROSE_BYTES: usize = 16 * 1024;

@@ -7,11 +7,11 @@ use super::order::Order;
 use super::reader::{Field, Fields, Reader, UNREADABLE, Wants};
 use super::uses;
 use crate::model::expression::Expression;
-use crate::model::ids::{Section, StepId};
 use crate::model::runbook::{ForEach, OnFailure, Part, Retry, Runbook, Step, Template, Undo, Until, Uses};
-use crate::model::suggestion;
 use crate::model::trouble::Trouble;
 use crate::model::yaml::{Content, Place};
+use words::ids::{Section, StepId};
+use words::suggestion;
 
 /// The most items of a `for_each` that is written out; the run holds every other list to the same.
 const MAX_ITEMS: usize = 1_000;

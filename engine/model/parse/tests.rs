@@ -13,9 +13,9 @@ use proptest::strategy::Strategy;
 use serde_json::json;
 
 use super::{ChildSignature, Known, lints, parse, parse_accepted, peek, signature};
-use crate::model::ids::{RunbookName, StepId};
 use crate::model::runbook::{CatchUp, Matcher, Risk, Runbook, Template, TriggerSource};
 use crate::model::trouble::Troubles;
+use words::ids::{RunbookName, StepId};
 
 /// The example of the reference.
 const EXAMPLE: &str = include_str!("tests/example.yaml");

@@ -2,13 +2,13 @@
 
 use super::names::{ON_ALERT, ON_SCHEDULE, Sees, Visible};
 use super::reader::{Field, Fields, Reader};
-use crate::model::ids::ParameterName;
 use crate::model::parameters::{anchored, check, missing, unknown};
 use crate::model::runbook::{CatchUp, Matcher, Parameter, Runbook, Template, Trigger, TriggerSource};
 use crate::model::schedule_text::{Part, Schedule};
-use crate::model::suggestion;
 use crate::model::trouble::Trouble;
 use crate::model::yaml::Content;
+use words::ids::ParameterName;
+use words::suggestion;
 
 /// The most triggers of a runbook.
 const MAX_TRIGGERS: usize = 50;

@@ -7,15 +7,15 @@ use super::secrets;
 use super::step::Draft;
 use super::trigger::against;
 use super::{Known, builtin, step_types};
-use crate::model::duration::{format_duration, parse_duration};
 use crate::model::grant::Grants;
-use crate::model::ids::{PluginName, RunbookName};
 use crate::model::input::{Problem, template_problems};
 use crate::model::runbook::{Template, Uses};
 use crate::model::step_type::StepType;
-use crate::model::suggestion;
 use crate::model::template::OPEN;
 use crate::model::yaml::{Node, Place};
+use words::duration::{format_duration, parse_duration};
+use words::ids::{PluginName, RunbookName};
+use words::suggestion;
 
 /// What `uses` says, as far as its form goes.
 pub(super) fn read(reader: &mut Reader, fields: &Fields<'_>) -> Option<Uses> {

@@ -1,7 +1,7 @@
 //! One field of a cron expression.
 
 use super::InvalidSchedule;
-use crate::model::suggestion;
+use words::suggestion;
 
 /// The numbers a field allows.
 #[derive(Debug, Clone, PartialEq, Eq)]

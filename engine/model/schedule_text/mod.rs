@@ -10,9 +10,9 @@ mod slots;
 use chrono::{NaiveDate, NaiveDateTime, Offset, TimeZone};
 use chrono_tz::{TZ_VARIANTS, Tz};
 
-use super::suggestion;
 use field::Set;
 pub use slots::Slot;
+use words::suggestion;
 
 /// The longest text of a schedule.
 const MAX_BYTES: usize = 256;

@@ -8,13 +8,13 @@ use super::moment::{Moment, Unit};
 use super::scope::{scope, with_effects, with_item};
 use super::stop::Stop;
 use super::{Action, Perform, wait};
-use crate::model::duration::format_duration;
-use crate::model::effect::{Failure, FailureKind};
 use crate::model::expression::{EvaluationError, Scope};
-use crate::model::ids::{Digest, Section};
 use crate::model::runbook::Uses;
 use crate::run::event::{Event, Outcome};
 use crate::run::state::Attempt;
+use words::duration::format_duration;
+use words::effect::{Failure, FailureKind};
+use words::ids::{Digest, Section};
 
 /// Carries on with a unit that is neither over nor forbidden to begin.
 pub(super) fn advance(moment: &Moment<'_>, unit: &Unit<'_>, why: Option<&Stop>, agenda: &mut Agenda) {

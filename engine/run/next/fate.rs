@@ -1,10 +1,10 @@
 //! What has become of a step or item so far, read from its attempts: whether it is over, under way, or due again.
 
-use crate::model::effect::{Failure, FailureKind};
-use crate::model::ids::StepPath;
 use crate::model::runbook::{Retry, Step};
 use crate::run::event::{Outcome, SkipReason};
 use crate::run::state::{Attempt, Progress, State};
+use words::effect::{Failure, FailureKind};
+use words::ids::StepPath;
 
 /// The least time between two attempts of an `until`, in milliseconds, so that a journal cannot be flooded.
 pub(super) const MIN_EVERY_MS: u64 = 100;

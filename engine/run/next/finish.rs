@@ -4,11 +4,11 @@ use super::InFlight;
 use super::attempt::evaluation_failure;
 use super::moment::Moment;
 use super::scope::{scope, with_item, with_output};
-use crate::model::effect::{Failure, FailureKind};
-use crate::model::ids::{RunId, Section, StepPath};
 use crate::model::runbook::{Runbook, Until};
 use crate::run::event::{EndStatus, Event, MAX_KEPT_LINES, Outcome, Settlement};
 use crate::run::state::{End, State};
+use words::effect::{Failure, FailureKind};
+use words::ids::{RunId, Section, StepPath};
 
 /// An attempt that has ended.
 #[derive(Debug, Clone, PartialEq)]

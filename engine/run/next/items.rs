@@ -6,10 +6,10 @@ use super::attempt;
 use super::fate::{StepFate, fate};
 use super::moment::{Moment, Unit};
 use super::stop::Stop;
-use crate::model::ids::StepPath;
 use crate::model::runbook::{ForEach, Step};
 use crate::run::event::{Event, SkipReason};
 use crate::run::state::State;
+use words::ids::StepPath;
 
 /// How many of the first items are over, and how they ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -22,8 +22,8 @@ use serde_json::Value;
 
 use super::event::{CallId, Event, Settlement};
 use super::state::State;
-use crate::model::ids::{Digest, RunId, RunbookName, Section, StepPath};
 use crate::model::runbook::Runbook;
+use words::ids::{Digest, RunId, RunbookName, Section, StepPath};
 
 use agenda::Agenda;
 use moment::Moment;

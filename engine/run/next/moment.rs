@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use super::InFlight;
 use super::fate::{Fate, fate, millis};
-use crate::model::effect::Failure;
-use crate::model::ids::{Section, StepPath};
 use crate::model::runbook::{Runbook, Step, Template, Uses};
 use crate::run::event::{Event, Outcome};
 use crate::run::state::{Progress, State};
+use words::effect::Failure;
+use words::ids::{Section, StepPath};
 
 /// How much time the undo and `finally` have, each, in milliseconds; the run's own timeout does not touch them.
 pub const TIDY_UP_MS: u64 = 10 * 60 * 1000;

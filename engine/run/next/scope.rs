@@ -7,10 +7,11 @@ use serde_json::{Map, Value, json};
 
 use super::fate::step_fate;
 use crate::model::expression::{Expression, Scope};
-use crate::model::ids::{Section, StepPath};
 use crate::model::runbook::{Runbook, Step};
-use crate::run::event::{Accepted, Outcome, SkipReason, TriggerKind};
+use crate::run::event::{Accepted, Outcome, SkipReason};
 use crate::run::state::{Progress, State};
+use words::ids::{Section, StepPath};
+use words::trigger::TriggerKind;
 
 /// The names that these expressions of a run see; of the steps only those they ask for, since outputs can be large.
 /// `status` is the run's so far.

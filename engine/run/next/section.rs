@@ -10,12 +10,12 @@ use super::items::{self, Ended};
 use super::moment::{Moment, Unit};
 use super::scope::scope;
 use super::stop::Stop;
-use crate::model::effect::{Failure, FailureKind};
 use crate::model::expression::{EvaluationError, Expression, Scope};
-use crate::model::ids::{Section, StepId, StepPath};
 use crate::model::runbook::{ForEach, Step};
 use crate::run::event::{Event, SkipReason, Wait};
 use crate::run::question::Question;
+use words::effect::{Failure, FailureKind};
+use words::ids::{Section, StepId, StepPath};
 
 /// The most items of a `for_each`.
 pub const MAX_ITEMS: usize = 1000;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::fate::{Fate, StepFate, fate, step_fate};
 use super::moment::Moment;
-use crate::model::duration::format_duration;
-use crate::model::ids::{Section, StepPath};
 use crate::model::runbook::OnFailure;
 use crate::run::event::SkipReason;
+use words::duration::format_duration;
+use words::ids::{Section, StepPath};
 
 /// Why nothing new may begin.
 #[derive(Debug, Clone, PartialEq, Eq)]

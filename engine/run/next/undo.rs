@@ -6,10 +6,10 @@ use super::fate::Fate;
 use super::moment::{Moment, Unit};
 use super::scope::{scope, with_effects, with_item, with_output};
 use crate::model::expression::Expression;
-use crate::model::ids::{Section, StepPath};
 use crate::model::runbook::{OnFailure, Undo};
 use crate::run::event::{Event, Outcome};
 use crate::run::state::{Attempt, Check, Progress};
+use words::ids::{Section, StepPath};
 
 /// How the undoing went.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

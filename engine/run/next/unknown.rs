@@ -4,11 +4,11 @@ use super::InFlight;
 use super::moment::Moment;
 use super::scope::{scope, with_effects, with_item, with_output};
 use crate::model::expression::Expression;
-use crate::model::ids::{Section, StepPath};
 use crate::model::runbook::{Runbook, Step};
 use crate::model::unknown::holds_unknown;
 use crate::run::event::{Event, Outcome, SkipReason};
 use crate::run::state::State;
+use words::ids::{Section, StepPath};
 
 /// What an event of a plan rests on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

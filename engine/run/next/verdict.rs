@@ -7,11 +7,11 @@ use super::moment::Moment;
 use super::scope::scope;
 use super::stop::FailedStep;
 use super::undo::{Undone, undone};
-use crate::model::ids::{Section, StepPath};
 use crate::model::runbook::OnFailure;
 use crate::run::differences::{differences, words};
 use crate::run::event::{EndStatus, Event, Settlement, SkipReason};
 use crate::run::state::State;
+use words::ids::{Section, StepPath};
 
 /// How a run stands.
 #[derive(Debug, Clone, PartialEq)]

@@ -8,13 +8,13 @@ use super::fate::millis;
 use super::moment::{Moment, Unit};
 use super::stop::Stop;
 use super::{Action, StartChild};
-use crate::model::duration::parse_duration;
-use crate::model::effect::{Failure, FailureKind};
-use crate::model::ids::{RunId, RunbookName};
 use crate::model::runbook::Uses;
 use crate::run::event::{Event, Outcome, Wait};
 use crate::run::question::Question;
 use crate::run::state::{Asked, Attempt, Waiting};
+use words::duration::parse_duration;
+use words::effect::{Failure, FailureKind};
+use words::ids::{RunId, RunbookName};
 
 /// An attempt under way that is decided here.
 pub(super) struct UnderWay<'a> {

@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use crate::model::expression::Expression;
 use crate::model::grant::RunGrants;
-use crate::model::ids::{Digest, PluginName, RunbookName, StepId, StepPath, TargetName};
 use crate::model::runbook::{OnFailure, Retry, Risk, Runbook, Step, Template, Uses};
-use crate::run::event::{Accepted, TriggerKind};
+use crate::run::event::Accepted;
+use words::ids::{Digest, PluginName, RunbookName, StepId, StepPath, TargetName};
+use words::trigger::TriggerKind;
 
 pub(crate) fn id(text: &str) -> StepId {
     StepId::new(text).unwrap()
@@ -27,7 +28,7 @@ pub(crate) fn text(text: &str) -> Template {
 }
 
 pub(crate) fn plugin() -> Uses {
-    Uses::Plugin { plugin: crate::model::ids::PluginName::new("test").unwrap(), step: "act".to_owned() }
+    Uses::Plugin { plugin: words::ids::PluginName::new("test").unwrap(), step: "act".to_owned() }
 }
 
 pub(crate) fn step(name: &str) -> Step {

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::progress::{Asked, Attempt, Check, Intent, Progress, RecordedCall, Waiting};
 use super::{Cancel, End, INTERRUPTED, LockLoss, State, Undoing};
-use crate::model::ids::{Section, StepPath};
 use crate::run::event::{CallId, Event, Outcome, SkipReason, Wait};
+use words::ids::{Section, StepPath};
 
 /// Applies a legal event.
 pub(super) fn fold(state: &mut State, at_ms: u64, event: &Event) {

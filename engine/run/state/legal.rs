@@ -2,9 +2,9 @@
 
 use super::State;
 use super::progress::{Attempt, Progress, RecordedCall};
-use crate::model::ids::{Section, StepPath};
 use crate::run::event::{CallId, EndStatus, Event, Outcome, Wait};
 use crate::run::question::Answer;
+use words::ids::{Section, StepPath};
 
 type Legal = Result<(), String>;
 

@@ -13,8 +13,8 @@ use std::collections::{BTreeSet, HashMap};
 use serde_json::Value;
 
 use super::event::{Accepted, CallId, EndStatus, Event};
-use crate::model::ids::{RunId, Section, StepPath};
 use pauses::Pauses;
+use words::ids::{RunId, Section, StepPath};
 
 pub use progress::{Asked, Attempt, Check, Intent, Progress, RecordedCall, Waiting};
 

@@ -3,10 +3,10 @@
 
 use serde_json::Value;
 
-use crate::model::effect::Effect;
-use crate::model::ids::{Digest, RunId};
 use crate::run::event::{Outcome, Settlement, SkipReason, Wait};
 use crate::run::question::{Answer, MANUAL, Question};
+use words::effect::Effect;
+use words::ids::{Digest, RunId};
 
 /// What is known of one step or item.
 #[derive(Debug, Clone, Default, PartialEq)]

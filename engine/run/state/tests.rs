@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{INTERRUPTED, State};
-use crate::model::effect::{Effect, Failure, FailureKind};
 use crate::run::event::{CallId, EndStatus, Event, Outcome, Settlement, SkipReason, Wait};
 use crate::run::question::{Answer, Question};
 use crate::run::simulator::{accepted, answer, book, cancel, path, run_id};
+use words::effect::{Effect, Failure, FailureKind};
 
 fn started(name: &str, attempt: u32) -> Event {
     Event::AttemptStarted {

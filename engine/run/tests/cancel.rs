@@ -103,7 +103,7 @@ fn the_end_names_what_was_stopped_and_not_started_again() {
             call: call.clone(),
             function: function.clone(),
             arguments: serde_json::json!({ "id": id }),
-            effect: crate::model::effect::Effect::Idempotent,
+            effect: words::effect::Effect::Idempotent,
             before: serde_json::json!({ "id": id, "name": name, "state": "running" }),
         };
         let outcome = crate::run::event::Outcome::Ok(serde_json::Value::Null);
@@ -127,8 +127,8 @@ fn the_end_names_what_was_stopped_and_not_started_again() {
     ];
     calls.into_iter().flatten().for_each(|event| run.record(event));
     run.record(cancel(false));
-    let failure = crate::model::effect::Failure::new(
-        crate::model::effect::FailureKind::Cancelled,
+    let failure = words::effect::Failure::new(
+        words::effect::FailureKind::Cancelled,
         "run.cancelled",
         "the run is being cancelled",
     );

@@ -7,14 +7,14 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, proptest};
 use serde_json::{Value, json};
 
-use crate::model::effect::FailureKind;
-use crate::model::ids::{RunbookName, Section};
 use crate::model::runbook::{ForEach, OnFailure, Runbook, Step, Template, Undo, Until, Uses};
 use crate::run::event::{EndStatus, Event, Outcome, Settlement};
 use crate::run::simulator::{
     Act, EPOCH_MS, Simulator, book, broken, cancel, expr, fails, id, ok, plugin, run_id, text,
 };
 use crate::run::state::State;
+use words::effect::FailureKind;
+use words::ids::{RunbookName, Section};
 
 /// Choices from which a step is made; small numbers make plain steps, so that failures shrink to plain runbooks.
 #[derive(Debug, Clone)]
@@ -199,8 +199,7 @@ fn honest(run: &Simulator, status: EndStatus) {
     assert!(!(stands && status == EndStatus::RolledBack), "rolled back means that nothing stands");
     every_undo_is_tried(run);
     for step in &run.runbook.finally {
-        let path =
-            crate::model::ids::StepPath { section: Section::Finally, id: id(step.id.as_str()), item: None };
+        let path = words::ids::StepPath { section: Section::Finally, id: id(step.id.as_str()), item: None };
         assert!(run.state.progress(&path).is_some(), "`finally` always runs");
     }
 }

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::model::effect::Effect;
 use crate::run::differences::{What, differences, words};
 use crate::run::event::{CallId, EndStatus, Event, Outcome};
 use crate::run::keeping::keeping;
 use crate::run::simulator::{Simulator, book, broken, path};
 use crate::run::view::view;
+use words::effect::Effect;
 
 fn container(name: &str, state: &str) -> Value {
     let id = name.trim_end_matches("-old").trim_end_matches("-new");

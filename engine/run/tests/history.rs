@@ -9,12 +9,12 @@ use proptest::prelude::{
 };
 use serde_json::{Value, json};
 
-use crate::model::effect::{Effect, Failure, FailureKind};
-use crate::model::ids::{Digest, Section, StepPath};
 use crate::run::event::{CallId, EndStatus, Event, Outcome, Settlement, SkipReason, Wait};
 use crate::run::question::{Answer, Question};
 use crate::run::simulator::{accepted, book, path, run_id};
 use crate::run::state::State;
+use words::effect::{Effect, Failure, FailureKind};
+use words::ids::{Digest, Section, StepPath};
 
 fn a_path() -> impl Strategy<Value = StepPath> {
     prop_oneof![

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::model::effect::FailureKind;
 use crate::model::runbook::OnFailure;
 use crate::run::event::{EndStatus, Event, SkipReason};
 use crate::run::next::Action;
 use crate::run::simulator::{Simulator, accepted, book, broken, expr, id, ok, path, text};
+use words::effect::FailureKind;
 
 #[test]
 fn steps_run_one_after_the_other() {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::model::effect::FailureKind;
 use crate::model::runbook::{Retry, Step, Until};
 use crate::run::event::EndStatus;
 use crate::run::simulator::{Simulator, book, broken, expr, fails, ok, path};
+use words::effect::FailureKind;
 
 fn retry(step: &mut Step, attempts: u32) {
     step.retry =

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::model::ids::RunbookName;
 use crate::model::runbook::{Step, Template, Uses};
 use crate::run::event::{EndStatus, Event, Outcome};
 use crate::run::question::Answer;
 use crate::run::simulator::{Simulator, accepted, answer, book, broken, cancel, child_of, ok, path};
 use crate::run::state::RunStatus;
+use words::ids::RunbookName;
 
 fn uses(step: &mut Step, uses: Uses, with: serde_json::Value) {
     step.uses = uses;

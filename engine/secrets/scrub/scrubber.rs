@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::forms::forms;
 use super::patterns::{Found, Label, Patterns};
 use super::stream::Stream;
-use crate::model::ids::Digest;
+use words::ids::Digest;
 
 /// Shorter finds, in bytes, inside a text that is a digest from end to end are taken for chance: an id must stay an id.
 const CHANCE_BYTES: usize = 16;

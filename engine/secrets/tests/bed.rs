@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
-use crate::secrets::{Keeper, NewKey, SecretName, SecretValue, SecretsSettings, Store};
+use crate::secrets::{Keeper, NewKey, SecretsSettings, Store};
+use words::secret::{SecretName, SecretValue};
 
 pub(super) struct Bed {
     home: TempDir,

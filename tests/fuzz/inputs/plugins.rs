@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 
 use runbook::host::{Wasm, describe};
-use runbook::model::ids::PluginName;
 use tokio::runtime::{Builder, Runtime};
+use words::ids::PluginName;
 
 static HOST: LazyLock<(Wasm, Runtime)> = LazyLock::new(|| {
     let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");

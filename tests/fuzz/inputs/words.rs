@@ -1,11 +1,11 @@
 //! Small texts, one to a line: durations, sizes, names, addresses, paths of steps.
 
 use runbook::model::address::{check_address, may_cover};
-use runbook::model::duration::{format_duration, format_size, parse_duration, parse_size};
 use runbook::model::grant::{check_bucket, check_label};
-use runbook::model::ids::{Digest, RunId, StepPath, TargetName};
 use runbook::model::runbook::Template;
 use runbook::model::template::InvalidTemplate;
+use words::duration::{format_duration, format_size, parse_duration, parse_size};
+use words::ids::{Digest, RunId, StepPath, TargetName};
 
 pub(super) fn feed(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::model::ids::{Digest, PluginName};
 use crate::model::step_type::{Catalogue, PluginDescription, StepType};
+use words::ids::{Digest, PluginName};
 
 pub(super) fn small() -> Catalogue {
     let mut catalogue = Catalogue::default();
