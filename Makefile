@@ -18,6 +18,7 @@ test:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 	$(CARGO) test --locked
+	$(CARGO) test --locked -p runbook-audit --features fault -- faults
 	@tests/scripts/test-plugins.sh
 
 # Kills the engine everywhere, for an hour: `make sweep SWEEP="--minutes 10 --shape restart"`. Called again, it goes on.

@@ -15,13 +15,7 @@
 
 pub mod model;
 
-pub mod secrets;
-
 pub mod run;
-
-pub mod audit;
-
-pub mod containers;
 
 pub mod host;
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use runbook::audit::{Draft, Entry, VerifierKey, verify_export};
+use audit::{Draft, Entry, VerifierKey, verify_export};
 use runbook::run::event::{EndStatus, Event};
 use runbook::run::next::{InFlight, next};
 use runbook::run::state::State;

@@ -10,18 +10,10 @@ const MAX_FILE_LINES: usize = 500;
 const MAX_FUNCTION_LINES: usize = 70;
 
 /// The modules of the host in the order of dependency: one may use those before it, never those after it.
-const ORDER: [&str; 10] = [
-    "words",
-    "model",
-    "secrets",
-    "run",
-    "audit",
-    "containers",
-    "host",
-    "executor",
-    "api",
-    "cli",
-];
+const ORDER: [&str; 6] = ["model", "run", "host", "executor", "api", "cli"];
+
+/// Crates of their own: Cargo holds what they may use.
+const CRATES: [&str; 4] = ["words", "secrets", "audit", "docker"];
 
 /// The edge may be used by the faces and uses what it likes: it translates between them and the rest.
 const EDGE: [&str; 3] = ["config", "error", "main"];
@@ -30,7 +22,7 @@ const EDGE: [&str; 3] = ["config", "error", "main"];
 const FENCES: [(&str, &str); 13] = [
     ("age", "secrets"),
     ("axum", "api"),
-    ("bollard", "containers"),
+    ("bollard", "docker"),
     ("cel", "model"),
     ("clap", "cli"),
     ("clap_complete", "cli"),
@@ -79,7 +71,7 @@ fn sources(folders: &[&str]) -> Vec<(String, String)> {
         .collect()
 }
 
-/// `engine/host/door.rs` → `host`; `engine/clock.rs` → `clock`.
+/// `engine/host/door.rs` → `host`; `engine/words/clock.rs` → `words`.
 fn module(path: &str) -> &str {
     let inside = path.trim_start_matches("engine/");
     inside.split('/').next().unwrap_or(inside).trim_end_matches(".rs")
@@ -155,7 +147,7 @@ fn dependencies_point_one_way() {
     let mut wrong = Vec::new();
     for (path, text) in sources(&["engine"]) {
         let own = module(&path);
-        if EDGE.contains(&own) || own == "lib" || own == "build" {
+        if EDGE.contains(&own) || CRATES.contains(&own) || own == "lib" || own == "build" {
             continue;
         }
         let Some(own_place) = place.get(own) else {

@@ -16,9 +16,9 @@ use tokio::task::JoinSet;
 
 use super::socket::SocketPath;
 use super::wire::{Claimed, Commanded, Done, Fact, Halted, Health, News, Refused, Submitted};
-use crate::audit::StateChange;
 use crate::error::{Error, Kind};
 use crate::executor::request::{Command, Plan, Request};
+use audit::StateChange;
 use words::clock;
 use words::ids::RunId;
 

@@ -4,9 +4,9 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::audit::StateChange;
 use crate::error::Error;
 use crate::executor::request::Command;
+use audit::StateChange;
 use words::ids::RunId;
 
 /// A run that was accepted.

@@ -2,10 +2,10 @@
 //!
 //! Knows neither how they are hashed nor where they are kept.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::run::event::Event;
 use words::ids::{Digest, RunId, RunbookName, StepPath, TargetName};
 use words::trigger::TriggerKind;
 
@@ -44,8 +44,8 @@ impl Draft {
         Self { actor: actor.into(), kind: kind.into(), data, ..Self::default() }
     }
 
-    /// One thing that happened to a run.
-    pub fn event(actor: impl Into<String>, run: RunId, event: &Event) -> Result<Self, Error> {
+    /// One thing that happened to a run: what is kept as a `kind` and its `data`.
+    pub fn event(actor: impl Into<String>, run: RunId, event: &impl Serialize) -> Result<Self, Error> {
         let invalid =
             || Error::Invalid { what: "an event that has no form in JSON cannot be kept".to_owned() };
         let Ok(Value::Object(mut fields)) = serde_json::to_value(event) else { return Err(invalid()) };
@@ -93,7 +93,7 @@ impl Entry {
     }
 
     /// The event, if the entry is part of a run's journal.
-    pub fn event(&self) -> Result<Event, Error> {
+    pub fn event<E: DeserializeOwned>(&self) -> Result<E, Error> {
         let fields =
             [("kind".to_owned(), Value::from(self.kind.clone())), ("data".to_owned(), self.data.clone())];
         let unreadable = |why: String| Error::Unreadable { entry: self.seq, why, changed: false };

@@ -10,7 +10,6 @@ use std::thread::{self, JoinHandle, Thread};
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
-use crate::secrets::scrub;
 use words::clock;
 use words::ids::RunId;
 
@@ -35,6 +34,8 @@ pub const MAX_NOTE_BYTES: usize = 8 * 1024;
 pub struct Options {
     /// The database never grows over this many pages of 4 KiB; then it is as if the disk were full.
     pub max_pages: Option<u32>,
+    /// Takes known secrets out of notes, which alone are not scrubbed before they come here. Without it notes are dropped.
+    pub scrub: Option<fn(String) -> String>,
 }
 
 /// What is appended together, all or nothing, and what must hold for it.
@@ -89,6 +90,7 @@ struct Shared {
     committed: watch::Receiver<u64>,
     key: VerifierKey,
     found: Standing,
+    scrub: Option<fn(String) -> String>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -123,7 +125,8 @@ impl Audit {
         })?;
         let dir = dir.to_owned();
         let thread = Mutex::new(Some(thread));
-        let shared = Shared { dir, queue, health, committed, key: public, found, thread };
+        let scrub = options.scrub;
+        let shared = Shared { dir, queue, health, committed, key: public, found, scrub, thread };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -169,8 +172,9 @@ impl Audit {
 
     /// Tells people something while a step works. Never waits; dropped when too much is told.
     pub fn note(&self, mut note: Note) {
+        let Some(scrub) = self.shared.scrub else { return };
         // Before anything is cut off: a part of a secret would not be known again.
-        note.text = scrub::string(note.text);
+        note.text = scrub(note.text);
         let mut end = note.text.len().min(MAX_NOTE_BYTES);
         while !note.text.is_char_boundary(end) {
             end -= 1;

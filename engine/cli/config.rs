@@ -8,7 +8,7 @@ use super::context::Context;
 use super::output::table::Table;
 use crate::config::{Settings, Target};
 use crate::error::exit;
-use crate::secrets::KEY_VARIABLE;
+use secrets::KEY_VARIABLE;
 use words::duration::format_size;
 
 /// What is set, and by whom.

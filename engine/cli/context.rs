@@ -17,7 +17,7 @@ use crate::executor::request::Source;
 use crate::model::parse::{Known, parse};
 use crate::model::runbook::Runbook;
 use crate::model::step_type::Catalogue;
-use crate::secrets::Keeper;
+use secrets::Keeper;
 
 /// What every command is given.
 #[derive(Debug)]

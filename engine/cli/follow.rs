@@ -5,7 +5,6 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::render::run::Told;
-use crate::audit::{Entry, EntryFilter, KeptNote, Reader};
 use crate::error::Error;
 use crate::error::exit::{self, Cause};
 use crate::executor::library;
@@ -15,6 +14,7 @@ use crate::model::step_type::Catalogue;
 use crate::run::event::{Accepted, Event};
 use crate::run::state::{RunStatus, State};
 use crate::run::view::{RunView, view};
+use audit::{Entry, EntryFilter, KeptNote, Reader};
 use words::clock;
 use words::effect::FailureKind;
 use words::ids::RunId;

@@ -8,7 +8,7 @@ use std::panic::PanicHookInfo;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
 use super::context::Context;
-use crate::secrets::scrub;
+use secrets::scrub;
 use words::text::for_terminal;
 
 /// For the rest of this process.

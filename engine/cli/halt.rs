@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::Ended;
 use super::context::Context;
 use super::session::Session;
-use crate::audit::{self, Reader};
 use crate::error::{Error, exit};
+use audit::{self, Reader};
 use words::clock;
 
 /// Where the engine keeps it.

@@ -1,5 +1,5 @@
 //! The command line: one file per command, nothing that another face would need too. Commands ask [`crate::executor`]
-//! (in this process or over the socket) and read [`crate::audit`]; they decide nothing about runs.
+//! (in this process or over the socket) and read [`audit`]; they decide nothing about runs.
 
 mod audit;
 mod completions;
@@ -44,9 +44,9 @@ use serde_json::json;
 
 use crate::config::{Environment, Flags};
 use crate::error::{Error, Kind, exit};
-use crate::secrets::scrub;
 use context::Context;
 use output::{ColorWish, Format, Output, Shown};
+use secrets::scrub;
 
 /// What a command ends with: an exit code, or an error that has one.
 type Ended = Result<u8, Error>;

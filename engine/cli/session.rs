@@ -12,10 +12,10 @@ use super::launch::Launch;
 use super::line::{Line, Order, Word};
 use super::patience::{self, Wait};
 use crate::api::client::{Client, Conversation, Unanswered};
-use crate::audit::StateChange;
 use crate::error::Error;
 use crate::executor::request::{Command, Plan, Request};
 use crate::executor::{Refusal, emergency, lock_file};
+use audit::StateChange;
 use words::clock;
 use words::ids::RunId;
 

@@ -8,8 +8,8 @@ use super::context::Context;
 use super::output::table::Table;
 use super::render::value;
 use super::session::Session;
-use crate::audit::{Reader, StateChange};
 use crate::error::{Error, exit};
+use audit::{Reader, StateChange};
 use words::json::{self, Unreadable};
 use words::text::for_shell;
 

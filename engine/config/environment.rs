@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::secrets::{Given, KEY_VARIABLE, PASSPHRASE_VARIABLE};
+use secrets::{Given, KEY_VARIABLE, PASSPHRASE_VARIABLE};
 use words::secret::SecretValue;
 
 /// The variables the engine looks at; an empty one counts as unset.

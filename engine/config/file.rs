@@ -10,7 +10,7 @@ use super::environment::Environment;
 use super::target::{DEFAULT_CONNECTION, Target, TlsFiles};
 use super::{Origin, local};
 use crate::error::Error;
-use crate::secrets::Directory;
+use secrets::Directory;
 use words::ids::TargetName;
 use words::own_file;
 

@@ -6,7 +6,7 @@ mod audit;
 mod directory;
 mod environment;
 mod file;
-mod secrets;
+mod secrets_settings;
 mod target;
 
 use std::collections::BTreeMap;
@@ -21,10 +21,10 @@ pub use directory::{DataDirectory, SHARED};
 pub use environment::Environment;
 pub use target::{DEFAULT_CONNECTION, Target, TlsFiles};
 
-use crate::containers::Connection;
 use crate::error::Error;
-use crate::secrets::SecretsSettings;
+use docker::Connection;
 use file::File;
+use secrets::SecretsSettings;
 use words::ids::TargetName;
 
 /// The target that is used if none is named.
@@ -130,7 +130,8 @@ impl Settings {
         let quota = audit::quota(&file, path.as_deref(), &environment)?;
         let actor = actor::of_process();
         let sudo_user = actor::remark(environment.sudo_user.as_deref(), &actor);
-        let (secrets, secrets_origin) = secrets::choose(flags, &file, path.as_deref(), &environment)?;
+        let (secrets, secrets_origin) =
+            secrets_settings::choose(flags, &file, path.as_deref(), &environment)?;
         Ok(Self {
             data,
             file: path,

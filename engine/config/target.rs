@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Origin;
-use crate::containers::{Connection, Tls};
 use crate::error::Error;
+use docker::{Connection, Tls};
 use words::ids::TargetName;
 
 /// Where Docker listens unless someone says otherwise.

@@ -7,7 +7,7 @@ use crate::executor::{Aside, Refusal, emergency};
 use crate::model::trouble::Troubles;
 use words::secret::{InvalidName, InvalidValue};
 
-use crate::{audit, containers, host, secrets};
+use crate::host;
 use words::effect::{Failure, FailureKind};
 
 impl From<LibraryError> for Error {
@@ -47,8 +47,8 @@ impl From<Failure> for Error {
     }
 }
 
-impl From<containers::Error> for Error {
-    fn from(error: containers::Error) -> Self {
+impl From<docker::Error> for Error {
+    fn from(error: docker::Error) -> Self {
         error.failure.into()
     }
 }

@@ -8,7 +8,6 @@ use serde_json::{Map, Value, json};
 use super::dependents::{self, Granted};
 use super::refusal::Refusal;
 use super::request::{Card, LockWish, Request};
-use crate::containers::Daemon;
 use crate::model::expression::Scope;
 use crate::model::grant::{RunGrants, Selector};
 use crate::model::parameters;
@@ -17,7 +16,8 @@ use crate::model::runbook::{Runbook, Uses};
 use crate::model::step_type::Catalogue;
 use crate::model::trouble::{Trouble, Troubles};
 use crate::run::event::Accepted;
-use crate::secrets::scrub;
+use docker::Daemon;
+use secrets::scrub;
 use words::effect::{Failure, FailureKind};
 use words::ids::{Digest, PluginName, RunId, RunbookName, TargetName};
 use words::trigger::TriggerKind;
@@ -192,7 +192,7 @@ async fn resolve_services(
     grants: &mut RunGrants,
     target: &TargetName,
 ) -> Result<Vec<String>, Refusal> {
-    let failed = |e: crate::containers::Error| Refusal::Target(e.failure);
+    let failed = |e: docker::Error| Refusal::Target(e.failure);
     let mut written = BTreeSet::new();
     let mut granted = Vec::new();
     for (index, grant) in grants.containers.iter_mut().enumerate() {
@@ -203,7 +203,7 @@ async fn resolve_services(
                     let message = format!("service `{service}` has no containers");
                     return Err(Refusal::Target(Failure::new(
                         FailureKind::NotFound,
-                        crate::containers::NOT_FOUND,
+                        docker::NOT_FOUND,
                         message,
                     )));
                 };

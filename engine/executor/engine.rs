@@ -23,10 +23,10 @@ use super::set_aside::SetAside;
 use super::shelf::{Reading, Shelf};
 use super::tasks::Tasks;
 use super::words::printable;
-use crate::audit::{Append, Audit, Draft, Options, Reader, Ready, StateChange, Urgency};
-use crate::containers::Connection;
 use crate::host::{HaltSwitch, Quota};
-use crate::secrets::Keeper;
+use audit::{Append, Audit, Draft, Options, Reader, Ready, StateChange, Urgency};
+use docker::Connection;
+use secrets::{Keeper, scrub};
 use words::clock;
 use words::ids::{RunId, TargetName};
 
@@ -130,7 +130,8 @@ impl Engine {
             return Err(Refusal::Fenced);
         }
         emergency::prepare(&config.data_dir);
-        let audit = Audit::open(&config.data_dir, &Options::default())?;
+        let options = Options { scrub: Some(scrub::string), ..Options::default() };
+        let audit = Audit::open(&config.data_dir, &options)?;
         let reader = Reader::open(&config.data_dir)?.with_key(audit.public_key());
         let halted =
             audit.found_engine_state("halt").and_then(|halt| Some(halt.get("reason")?.as_str()?.to_owned()));
@@ -289,10 +290,8 @@ impl Engine {
         self.answered().await;
         self.rest_all().await;
         let data = json!({ "engine": self.inner.config.name });
-        let stopped = Draft {
-            lists_unfinished: true,
-            ..Draft::fact(&self.inner.config.actor, crate::audit::STOPPED, data)
-        };
+        let stopped =
+            Draft { lists_unfinished: true, ..Draft::fact(&self.inner.config.actor, audit::STOPPED, data) };
         let _ = self.inner.audit.append(vec![stopped], None).await;
         // Whoever still holds a handle: nothing is written once the directory is another engine's.
         let _ = self.inner.audit.close();

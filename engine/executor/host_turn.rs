@@ -10,11 +10,11 @@ use super::host_lock::{Names, Refused, name};
 use super::refusal::Refusal;
 use super::request::LockWish;
 use super::runner::{Quit, Runner};
-use crate::containers::is_away;
 use crate::host::Ledger as _;
 use crate::host::limits::PATIENCE_MS;
 use crate::run::event::Accepted;
 use crate::run::next::Action;
+use docker::is_away;
 use words::clock::{self, Deadline};
 use words::ids::{RunId, Section};
 

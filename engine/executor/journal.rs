@@ -8,10 +8,10 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use super::emergency;
 use super::refusal::Refusal;
 use super::scrubbed;
-use crate::audit::{Append, Audit, Condition, Draft, Entry, Note, Reader, Ready, RunRow, Ticket, Urgency};
 use crate::host::{HaltSwitch, Ledger, LocalChanges, Stop};
 use crate::run::event::{Event, Outcome};
 use crate::run::state::{IllegalEvent, RunStatus, State};
+use audit::{Append, Audit, Condition, Draft, Entry, Note, Reader, Ready, RunRow, Ticket, Urgency};
 use words::clock;
 use words::ids::{RunId, StepPath};
 
@@ -49,7 +49,7 @@ pub(super) enum Error {
     #[error(transparent)]
     Illegal(#[from] IllegalEvent),
     #[error(transparent)]
-    Audit(#[from] crate::audit::Error),
+    Audit(#[from] audit::Error),
 }
 
 impl Error {
@@ -196,7 +196,7 @@ pub(super) fn unfinished(reader: &Reader, run: &RunId, version: u32) -> Result<(
     let found = reader.journal(run)?;
     let changed = |why: String| {
         let entry = found.entries.last().map_or(0, |entry| entry.seq);
-        Refusal::Audit(crate::audit::Error::Unreadable { entry, why, changed: true })
+        Refusal::Audit(audit::Error::Unreadable { entry, why, changed: true })
     };
     if found.entries.len() != version as usize {
         let what = format!("the journal of run `{run}` has {} entries of {version}", found.entries.len());

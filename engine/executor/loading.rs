@@ -8,12 +8,12 @@ use super::journal::{Journal, unfinished};
 use super::refusal::Refusal;
 use super::set_aside::Aside;
 use super::turn::stands_aside;
-use crate::audit::{self, EntryFilter, Reader, RunRow};
 use crate::model::parse::parse_accepted;
 use crate::model::runbook::Runbook;
 use crate::model::step_type::Catalogue;
 use crate::run::event::Event;
 use crate::run::state::State;
+use audit::{self, EntryFilter, Reader, RunRow};
 use words::ids::{RunId, RunbookName};
 
 /// A runbook as it was accepted, and the texts of those that its steps may use, its own first.
@@ -131,7 +131,7 @@ impl Engine {
 fn locks_of(reader: &Reader, run: &RunId) -> Vec<String> {
     let first = EntryFilter { limit: 1, ..EntryFilter::journal(run) };
     let entries = reader.entries(&first).unwrap_or_default();
-    match entries.first().map(crate::audit::Entry::event) {
+    match entries.first().map(audit::Entry::event) {
         Some(Ok(Event::Accepted(accepted))) => accepted.locks.clone(),
         _ => Vec::new(),
     }

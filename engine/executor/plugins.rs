@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::performing::split_uses;
-use crate::audit::Reader;
 use crate::host::{Error, Plugin, Wasm, embedded};
 use crate::model::input::Checker;
 use crate::model::step_type::{Catalogue, PluginDescription, is_reserved};
+use audit::Reader;
 use words::ids::{Digest, PluginName};
 use words::json;
 use words::own_file;
@@ -121,10 +121,7 @@ impl Plugins {
     }
 
     /// The bytes of those that the audit log does not keep yet.
-    pub(super) fn not_kept(
-        &self,
-        plugins: &[(PluginName, Digest)],
-    ) -> Result<Vec<Vec<u8>>, crate::audit::Error> {
+    pub(super) fn not_kept(&self, plugins: &[(PluginName, Digest)]) -> Result<Vec<Vec<u8>>, audit::Error> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let mut missing: Vec<_> = plugins.iter().filter(|(_, digest)| !kept.contains(digest)).collect();
         if !missing.is_empty() {

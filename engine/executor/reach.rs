@@ -9,9 +9,9 @@ use super::acceptance::{self, Parent, Prepared};
 use super::plugins::Plugins;
 use super::refusal::Refusal;
 use super::request::{Plan, Request};
-use crate::containers::{Connection, Daemon};
 use crate::host::{Budgets, Quota, World};
-use crate::secrets::Keeper;
+use docker::{Connection, Daemon};
+use secrets::Keeper;
 use words::ids::TargetName;
 
 /// See the module.

@@ -2,8 +2,8 @@
 
 use super::holder::Holder;
 use super::set_aside::Aside;
-use crate::audit;
 use crate::model::trouble::Troubles;
+use audit;
 use words::effect::{Failure, FailureKind};
 use words::ids::RunId;
 

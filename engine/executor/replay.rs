@@ -11,11 +11,11 @@ use super::performing::{checked, split_uses};
 use super::plugins::Plugins;
 use super::refusal::Refusal;
 use super::scrubbed;
-use crate::audit::Reader;
 use crate::host::{Attempt, HaltSwitch, Mode, Performed, RunContext, RunParts, Site, Stop, World, perform};
 use crate::run::event::{Accepted, Outcome};
 use crate::run::state::{Attempt as Recorded, State};
-use crate::secrets::Keeper;
+use audit::Reader;
+use secrets::Keeper;
 use words::ids::{RunId, StepPath};
 
 /// What a replay found.

@@ -9,7 +9,7 @@ use crate::model::grant::RunGrants;
 use crate::model::runbook::Risk;
 use crate::run::event::{EndStatus, Settlement};
 use crate::run::question::Answer;
-use crate::secrets::scrub;
+use secrets::scrub;
 use words::effect::FailureKind;
 use words::ids::{Digest, RunbookName, StepPath, TargetName};
 use words::trigger::TriggerKind;

@@ -5,10 +5,10 @@
 
 use std::borrow::Cow;
 
-use crate::audit::StateChange;
 use crate::host::LocalChanges;
 use crate::run::event::{Accepted, Event, Outcome, Settlement, SkipReason, Wait};
-use crate::secrets::scrub;
+use audit::StateChange;
+use secrets::scrub;
 use words::effect::Failure;
 
 /// The event as it may be written down.

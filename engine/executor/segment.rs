@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as 
 use std::path::{Path, PathBuf};
 
 use super::emergency::Error;
-use crate::audit;
+use audit;
 use words::ids::Digest;
 
 /// What a segment needs at least, bytes.
@@ -149,7 +149,7 @@ fn has_room(dir: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::{Audit, Options};
+    use audit::{Audit, Options};
 
     fn log(dir: &Path) {
         Audit::open(dir, &Options::default()).unwrap().close().unwrap();

@@ -12,11 +12,11 @@ use super::journal::fold;
 use super::loading;
 use super::refusal::Refusal;
 use super::request::Command;
-use crate::audit::{self, Draft, Reader, RunRow};
 use crate::model::step_type::Catalogue;
 use crate::run::event::{EndStatus, Event, Outcome};
 use crate::run::next::child_outcome;
 use crate::run::state::End;
+use audit::{self, Draft, Reader, RunRow};
 use words::clock;
 use words::ids::RunId;
 

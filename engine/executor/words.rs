@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::secrets::scrub;
+use secrets::scrub;
 
 /// Lines stay lines; whatever else steers a terminal becomes a space.
 pub(super) fn printable(text: &str) -> String {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::context::lock;
 use super::limits;
 use super::signal::Aftermath;
-use crate::containers::types::{Container, State};
+use docker::types::{Container, State};
 use words::ids::TargetName;
 
 /// Containers that are down or about to be, whatever they look like.
@@ -230,8 +230,8 @@ impl Drop for Leave<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::containers::types::Health;
     use crate::host::signal::aftermath;
+    use docker::types::Health;
 
     const ONE: Allowance = Allowance { max_unavailable: 1, min_healthy: None };
 

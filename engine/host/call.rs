@@ -29,8 +29,8 @@ impl Trouble {
     }
 }
 
-impl From<crate::containers::Error> for Trouble {
-    fn from(error: crate::containers::Error) -> Self {
+impl From<docker::Error> for Trouble {
+    fn from(error: docker::Error) -> Self {
         Self { failure: error.failure, certain: error.certain }
     }
 }

@@ -16,9 +16,9 @@ use super::seen::Sights;
 use super::signal::aftermath;
 use super::way_back::WayBack;
 use super::world::World;
-use crate::containers::types::Container;
 use crate::model::grant::RunGrants;
 use crate::run::event::{CallId, Event, HeldWrite, Outcome};
+use docker::types::Container;
 use words::ids::{Digest, RunId, Section, StepPath, TargetName};
 
 /// Why an attempt came to no outcome of its own.
@@ -67,7 +67,7 @@ pub trait Ledger: Send + Sync {
 #[derive(Debug, Default)]
 pub struct LocalChanges {
     /// State.
-    pub state: Vec<crate::audit::StateChange>,
+    pub state: Vec<audit::StateChange>,
     /// Blobs.
     pub blobs: Vec<Vec<u8>>,
 }
@@ -405,7 +405,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::containers::types::{Health, State};
+    use docker::types::{Health, State};
 
     pub(in crate::host) fn container(id: &str) -> Container {
         serde_json::from_value(serde_json::json!({

@@ -14,11 +14,11 @@ use super::context::{LocalChanges, Mode, RunContext, Stop, lock};
 use super::limits;
 use super::losses::LastCommand;
 use super::patience::{Patience, silent};
-use crate::containers::types::Container;
 use crate::model::unknown::holds_unknown;
 use crate::run::event::{CallId, Established, Event, Outcome, Settlement};
 use crate::run::state::RecordedCall;
-use crate::secrets::scrub;
+use docker::types::Container;
+use secrets::scrub;
 use words::clock::{self, Deadline};
 use words::effect::{Effect, Failure, FailureKind};
 use words::ids::StepPath;
@@ -374,11 +374,7 @@ impl Door {
         asked: super::call::Asked<'_, T>,
     ) -> Result<T, Trouble> {
         clock::within(limit, asked).await.unwrap_or_else(|_| {
-            Err(Trouble::certain(
-                FailureKind::TimedOut,
-                crate::containers::SILENT,
-                "the daemon did not answer in time",
-            ))
+            Err(Trouble::certain(FailureKind::TimedOut, docker::SILENT, "the daemon did not answer in time"))
         })
     }
 

@@ -18,7 +18,7 @@ use super::plugin::Plugin;
 use super::secret::SecretRef;
 use crate::run::event::{MAX_KEPT_LINES, Outcome};
 use crate::run::state::RecordedCall;
-use crate::secrets::scrub;
+use secrets::scrub;
 use words::clock::{self, Deadline};
 use words::effect::{Failure, FailureKind};
 use words::json::{self, Unreadable};

@@ -14,9 +14,9 @@ use super::call::{Call, Intent, Need};
 use super::context::{Mode, Stop, lock};
 use super::door::{Answered, Door};
 use super::grants::allowance;
-use crate::containers::types::{Container, State};
 use crate::model::grant::ContainerAction;
 use crate::run::event::{CallId, Outcome};
+use docker::types::{Container, State};
 use words::clock;
 use words::effect::{Failure, FailureKind};
 use words::ids::{Section, StepId};
@@ -238,7 +238,7 @@ fn commanded(call: &dyn Call, before: &Value) -> Option<Container> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::containers::types::Health;
+    use docker::types::Health;
 
     fn replicas(states: &[(&str, State, Health)]) -> Vec<Container> {
         let one = |(id, state, health): &(&str, State, Health)| {

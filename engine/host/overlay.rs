@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::held::facts;
-use crate::containers::types::{Condition, Container, Health, State};
+use docker::types::{Condition, Container, Health, State};
 use words::clock;
 use words::effect::{Failure, FailureKind};
 use words::ids::{Digest, StepPath};

@@ -9,7 +9,7 @@ use super::call::{Call, Need, Trouble};
 use super::context::{Mode, Stop, lock, told_down};
 use super::door::{Door, cancelled};
 use super::limits::{ANSWERED_PATIENCE_MS, PATIENCE_MS};
-use crate::containers::{is_away, is_daemon_error};
+use docker::{is_away, is_daemon_error};
 use words::clock::Deadline;
 use words::effect::{Failure, FailureKind};
 use words::ids::Section;
@@ -190,7 +190,7 @@ impl Door {
 pub(super) fn silent(call: &dyn Call, limit: Duration) -> Failure {
     let message = format!("`{}` got no answer within {} ms", call.function(), limit.as_millis());
     let code = if matches!(call.need(), Need::Container { .. } | Need::Answered) {
-        crate::containers::SILENT
+        docker::SILENT
     } else {
         "host.timed-out"
     };

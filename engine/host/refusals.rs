@@ -17,7 +17,7 @@ use crate::model::grant::RunGrants;
 use crate::model::parse::{Known, builtin_step_types, parse};
 use crate::model::step_type::Catalogue;
 use crate::run::event::{Event, Outcome};
-use crate::secrets::{Keeper, SecretsSettings};
+use secrets::{Keeper, SecretsSettings};
 use words::effect::FailureKind;
 use words::ids::{RunId, Section, StepPath};
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::call::Trouble;
 use super::world::World;
-use crate::secrets::{Error, ErrorKind, Version};
+use secrets::{Error, ErrorKind, Version};
 use words::effect::FailureKind;
 use words::secret::{SecretName, SecretValue};
 

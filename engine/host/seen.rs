@@ -1,6 +1,6 @@
 //! How a container was last seen, and in what it differs now: the trace of somebody else's hand.
 
-use crate::containers::types::{Container, Limits, State};
+use docker::types::{Container, Limits, State};
 
 /// Every way in which one container was seen.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use super::door::{Answered, Door, scrubbed_failure};
 use super::overlay::{ImaginedWrite, Overlay, PlannedSecret};
 use crate::model::unknown::holds_unknown;
 use crate::run::event::{CallId, Event};
-use crate::secrets::scrub;
+use secrets::scrub;
 use words::effect::{Failure, FailureKind};
 
 /// Where a secret goes that a plugin asks the text of.

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value;
 
 use super::context::{KILL, START};
-use crate::containers::types::{Container, State};
+use docker::types::{Container, State};
 use words::ids::StepPath;
 
 /// The calls after which a container may be down.
@@ -109,7 +109,7 @@ mod tests {
 
     use super::super::context::tests::container;
     use super::*;
-    use crate::containers::types::Health;
+    use docker::types::Health;
 
     fn named(id: &str, name: &str) -> Container {
         Container { name: name.to_owned(), ..container(id) }

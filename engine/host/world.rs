@@ -10,10 +10,10 @@ use super::call::Trouble;
 use super::context::lock;
 use super::overlay::Overlay;
 use super::quota::{Quota, Room};
-use crate::audit::Reader;
-use crate::containers::Daemon;
-use crate::containers::types::{Condition, Container, Overrides, State};
-use crate::secrets::Keeper;
+use audit::Reader;
+use docker::Daemon;
+use docker::types::{Condition, Container, Overrides, State};
+use secrets::Keeper;
 use words::effect::FailureKind;
 use words::ids::Digest;
 
@@ -194,7 +194,7 @@ fn names_service(words: &str, whole: &str) -> bool {
 fn gone(id: &str) -> Trouble {
     Trouble::certain(
         FailureKind::NotFound,
-        crate::containers::NOT_FOUND,
+        docker::NOT_FOUND,
         format!("container `{}` would have been removed", id.escape_debug()),
     )
 }
@@ -213,11 +213,8 @@ impl StateTables {
         Self { dir, may_be_absent: false, reader: Arc::default() }
     }
 
-    fn with<T: Default>(
-        &self,
-        ask: impl FnOnce(&Reader) -> Result<T, crate::audit::Error>,
-    ) -> Result<T, Trouble> {
-        let failed = |e: crate::audit::Error| {
+    fn with<T: Default>(&self, ask: impl FnOnce(&Reader) -> Result<T, audit::Error>) -> Result<T, Trouble> {
+        let failed = |e: audit::Error| {
             Trouble::certain(
                 FailureKind::Unavailable,
                 "state.unreadable",
@@ -227,7 +224,7 @@ impl StateTables {
         let mut reader = lock(&self.reader);
         if reader.is_none() {
             match Reader::open(&self.dir) {
-                Err(crate::audit::Error::Absent { .. }) if self.may_be_absent => return Ok(T::default()),
+                Err(audit::Error::Absent { .. }) if self.may_be_absent => return Ok(T::default()),
                 opened => *reader = Some(opened.map_err(failed)?),
             }
         }

@@ -192,12 +192,12 @@ pub(super) mod end_of_the_world {
     }
 
     /// Sets how many operations are still done on this thread; none: all of them.
-    pub(in crate::secrets) fn after(operations: Option<u32>) {
+    pub(crate) fn after(operations: Option<u32>) {
         LEFT.set(operations);
     }
 
     /// Whether it has come.
-    pub(in crate::secrets) fn came() -> bool {
+    pub(crate) fn came() -> bool {
         LEFT.get() == Some(0)
     }
 

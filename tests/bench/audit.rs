@@ -3,9 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use runbook::audit::{
-    Audit, DATABASE_FILE, Draft, Options, Reader, RunFilter, RunRow, VerifyOptions, verify,
-};
+use audit::{Audit, DATABASE_FILE, Draft, Options, Reader, RunFilter, RunRow, VerifyOptions, verify};
 use serde_json::json;
 use words::ids::{RunId, RunbookName, TargetName};
 use words::trigger::TriggerKind;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
-use runbook::secrets::scrub::Scrubber;
+use secrets::scrub::Scrubber;
 
 use crate::figure::{Board, Goal, median, ms};
 

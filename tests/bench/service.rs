@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use audit::Reader;
 use runbook::api::client::Client;
-use runbook::audit::Reader;
 use tokio::task::JoinSet;
 
 use crate::memory::{Held, held_mib};

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use runbook::audit::{Audit, EntryFilter, Options, Reader};
+use audit::{Audit, EntryFilter, Options, Reader};
 use runbook::executor::lock_file;
 
 use crate::audit::draft;

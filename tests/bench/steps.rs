@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use runbook::audit::{EntryFilter, Reader};
+use audit::{EntryFilter, Reader};
 use runbook::executor::request::{LockWish, Request, Source};
 use runbook::executor::{Engine, EngineConfig};
-use runbook::secrets::{Keeper, SecretsSettings};
+use secrets::{Keeper, SecretsSettings};
 use words::ids::RunId;
 use words::trigger::TriggerKind;
 

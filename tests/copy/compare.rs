@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use runbook::containers::{Decision, decision};
+use docker::{Decision, decision};
 use serde_json::{Map, Value, json};
 
 /// What tells one container from the other and is no difference.

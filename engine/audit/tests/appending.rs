@@ -144,7 +144,7 @@ fn a_failed_commit_is_final_for_everyone() {
 fn a_full_disk_costs_the_reserve_and_then_the_log() {
     let dir = tempfile::tempdir().unwrap();
     open(dir.path()).close().unwrap();
-    let audit = Audit::open(dir.path(), &Options { max_pages: Some(60) }).unwrap();
+    let audit = Audit::open(dir.path(), &Options { max_pages: Some(60), ..Options::default() }).unwrap();
     assert!(!audit.reserve_spent());
     let mut acknowledged = 0;
     let error = loop {

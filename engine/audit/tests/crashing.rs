@@ -45,7 +45,7 @@ fn what_was_acknowledged_before_a_kill_is_found_after_it() {
     let dir = tempfile::tempdir().unwrap();
     for round in 0..5 {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "audit::tests::crashing::child", "--nocapture"])
+            .args(["--exact", "tests::crashing::child", "--nocapture"])
             .env(CHILD_DIR, dir.path())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -165,7 +165,7 @@ mod faults {
 
     fn child_with(dir: &Path, fault: &str) -> std::process::ExitStatus {
         Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "audit::tests::crashing::child", "--nocapture"])
+            .args(["--exact", "tests::crashing::child", "--nocapture"])
             .env(CHILD_DIR, dir)
             .env("RUNBOOK_FAULT", fault)
             .stdout(Stdio::null())

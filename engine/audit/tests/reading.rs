@@ -89,7 +89,7 @@ fn state_blobs_and_notes_are_kept_with_their_entries() {
         path: StepPath::step(StepId::new("restart").unwrap()),
         attempt: 1,
         level: "info".into(),
-        text: format!("line {n}\u{1b}[2J"),
+        text: format!("line {n} hunter2\u{1b}[2J"),
     };
     let mut committed = audit.committed();
     committed.mark_unchanged();
@@ -98,7 +98,7 @@ fn state_blobs_and_notes_are_kept_with_their_entries() {
     runtime.block_on(committed.changed()).unwrap();
     let notes = reader.notes(&run(1), 0, 10).unwrap();
     assert_eq!(notes.len(), 3);
-    assert_eq!(notes[1].note.text, "line 1\u{fffd}[2J");
+    assert_eq!(notes[1].note.text, "line 1 [secret]\u{fffd}[2J");
     assert_eq!(reader.notes(&run(1), notes[1].id, 10).unwrap()[0], notes[2]);
 }
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::audit::{self, ArchiveError, Archived, VerifyError};
 use crate::cli::Ended;
 use crate::cli::context::Context;
 use crate::error::{Error, Kind, exit};
 use crate::executor::lock_file::LockFile;
+use audit::{self, ArchiveError, Archived, VerifyError};
 use words::clock;
 use words::duration::parse_duration;
 use words::size;

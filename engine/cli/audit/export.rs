@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::audit::{export, prove};
 use crate::cli::Ended;
 use crate::cli::context::Context;
 use crate::error::{Error, exit};
+use audit::{export, prove};
 
 /// Write the whole log to a file that anyone can verify with the public key alone
 #[derive(Debug, Args)]

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::audit::{self, Audit, JoinError, Options, Reader, VerifyError};
 use crate::cli::Ended;
 use crate::cli::context::Context;
 use crate::config::Settings;
 use crate::error::{Error, Kind, exit};
 use crate::executor::lock_file::{self, LockFile};
 use crate::executor::{emergency, segment};
+use audit::{self, Audit, JoinError, Options, Reader, VerifyError};
 
 /// Left in a segment that was joined, so that it is not offered again.
 const JOINED: &str = "joined";

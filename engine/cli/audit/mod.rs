@@ -13,8 +13,8 @@ use serde_json::json;
 
 use super::Ended;
 use super::context::Context;
-use crate::audit::public_key;
 use crate::error::exit;
+use audit::public_key;
 
 /// Read the audit log, and prove that nobody changed it
 #[derive(Debug, Subcommand)]

@@ -5,10 +5,10 @@ use std::time::Duration;
 use clap::Args;
 
 use super::archive::{age, alone, before_ms};
-use crate::audit;
 use crate::cli::Ended;
 use crate::cli::context::Context;
 use crate::error::exit;
+use audit;
 use words::clock;
 use words::size;
 

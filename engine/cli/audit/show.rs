@@ -2,10 +2,10 @@
 
 use clap::Args;
 
-use crate::audit::Reader;
 use crate::cli::Ended;
 use crate::cli::context::Context;
 use crate::error::{Error, exit};
+use audit::Reader;
 
 /// Print one entry, whole
 #[derive(Debug, Args)]

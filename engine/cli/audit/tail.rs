@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::audit::{Entry, EntryFilter, Reader};
 use crate::cli::Ended;
 use crate::cli::context::Context;
 use crate::cli::output::time;
 use crate::cli::render::value;
 use crate::cli::runs;
 use crate::error::exit;
+use audit::{Entry, EntryFilter, Reader};
 
 /// Between two looks for new entries.
 const PAUSE: Duration = Duration::from_millis(100);

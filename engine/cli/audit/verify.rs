@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use crate::audit::{
+use crate::cli::Ended;
+use crate::cli::context::Context;
+use crate::error::{Error, Kind, exit};
+use audit::{
     CHECKPOINT_DIR, CHECKPOINT_FILE, DATABASE_FILE, ENTRIES_FILE, EXPORT_FORMAT, Exported, MARK_FILE,
     MAX_CHECKPOINT_BYTES, MAX_ENTRY_BYTES, PRIVATE_KEY_FILE, PUBLIC_KEY_FILE, Proven, Receipt, Tampered,
     Verified, VerifierKey, VerifyError, VerifyOptions, verify, verify_export, verify_folder, verify_receipt,
 };
-use crate::cli::Ended;
-use crate::cli::context::Context;
-use crate::error::{Error, Kind, exit};
 use words::own_file;
 
 /// How a database begins.
@@ -258,9 +258,8 @@ fn key(text: &str) -> Result<VerifierKey, Error> {
     let path = Path::new(text);
     let held = own_file::read_named_text(path, MAX_CHECKPOINT_BYTES as u64)
         .map_err(|error| Error::file(path, "read", &error))?;
-    held.parse().map_err(|error: crate::audit::InvalidKey| {
-        Error::invalid(format!("`{text}` holds no public key: {error}"))
-    })
+    held.parse()
+        .map_err(|error: audit::InvalidKey| Error::invalid(format!("`{text}` holds no public key: {error}")))
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::Check;
 use crate::config::{Settings, Target};
-use crate::containers::Daemon;
 use crate::error::Error;
+use docker::Daemon;
 use words::clock;
 use words::size;
 

@@ -5,13 +5,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use super::Check;
 use super::machine::free_bytes;
 use crate::api::client::Client;
-use crate::audit::{self, Reader, RunRow};
 use crate::cli::audit::join::unjoined;
 use crate::config::Settings;
 use crate::error::Error;
 use crate::executor::plugins::Plugins;
 use crate::executor::why_set_aside;
 use crate::model::step_type::Catalogue;
+use audit::{self, Reader, RunRow};
 use words::clock;
 use words::size;
 

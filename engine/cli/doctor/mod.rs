@@ -12,8 +12,8 @@ use serde_json::json;
 use super::Ended;
 use super::context::Context;
 use super::output::table::{Cell, Table};
-use crate::containers::Daemon;
 use crate::error::exit;
+use docker::Daemon;
 
 /// Check Docker, disk, data directory, clock and services, and say what to do
 #[derive(Debug, Args)]

@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::config::Settings;
-use crate::secrets::{Health, Store};
+use secrets::{Health, Store};
 
 const NAME: &str = "secrets";
 

@@ -2,10 +2,10 @@
 
 use super::super::context::Context;
 use super::Check;
-use crate::containers::Daemon;
-use crate::containers::types::{Container, Health};
 use crate::error::Error;
 use crate::executor::library::Found;
+use docker::Daemon;
+use docker::types::{Container, Health};
 
 /// Services looked at; a list nobody reads helps nobody.
 const MAX_SERVICES: usize = 50;
@@ -96,7 +96,7 @@ fn missing(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::containers::types::{Limits, State};
+    use docker::types::{Limits, State};
     use words::ids::RunbookName;
 
     fn container(health: Health, labels: &[(&str, &str)]) -> Container {

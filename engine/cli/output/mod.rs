@@ -16,8 +16,8 @@ use serde_json::json;
 
 use crate::config::Environment;
 use crate::error::Error;
-use crate::secrets::scrub;
 use paint::Paint;
+use secrets::scrub;
 use words::text::{for_json, for_terminal};
 
 /// Of lines, where nobody says otherwise.

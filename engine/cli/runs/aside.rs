@@ -7,9 +7,9 @@ use serde_json::json;
 use super::super::context::Context;
 use super::super::output::time;
 use super::reader;
-use crate::audit::RunRow;
 use crate::error::{Error, printable};
 use crate::executor::{Aside, Refusal, why_set_aside};
+use audit::RunRow;
 use words::ids::RunId;
 
 /// What lists say of such a run in place of its status.

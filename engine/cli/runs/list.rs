@@ -11,10 +11,10 @@ use super::super::output::table::{Cell, Table};
 use super::super::output::time;
 use super::aside::{SET_ASIDE, set_aside};
 use super::waiting::{self, Waiting};
-use crate::audit::{self, Reader, RunFilter, RunRow};
 use crate::error::exit;
 use crate::executor::Aside;
 use crate::run::event::EndStatus;
+use audit::{self, Reader, RunFilter, RunRow};
 use words::clock;
 use words::ids::RunId;
 

@@ -16,10 +16,10 @@ use clap::Subcommand;
 use super::Ended;
 use super::context::Context;
 use super::session::Session;
-use crate::audit::{Reader, RunFilter};
 use crate::error::{Error, exit};
 use crate::executor::request::Command;
 use crate::run::state::RunStatus;
+use audit::{Reader, RunFilter};
 use words::ids::RunId;
 
 /// The word for the newest run that somebody asked for.

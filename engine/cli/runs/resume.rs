@@ -10,9 +10,9 @@ use super::super::session::Session;
 use super::super::signals::Signals;
 use super::super::watching::{Display, Watching};
 use super::{aside, find, reader};
-use crate::audit::{RunRow, examine};
 use crate::error::{Error, Kind, exit};
 use crate::executor::request::Command;
+use audit::{RunRow, examine};
 use words::clock;
 use words::ids::RunId;
 

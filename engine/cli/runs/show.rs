@@ -9,11 +9,11 @@ use super::super::follow::{Follower, Happening};
 use super::super::output::time;
 use super::super::render::{card, story};
 use super::{aside, find, reader};
-use crate::audit::RunRow;
 use crate::error::exit;
 use crate::executor::request::Card;
 use crate::executor::{HOLDS, WAITS};
 use crate::run::view::RunView;
+use audit::RunRow;
 
 /// Show everything about one run: its steps, what it may do, what it logged, what comes next
 #[derive(Debug, Args)]

@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use super::super::follow::Follower;
 use super::aside;
-use crate::audit::RunRow;
 use crate::executor::Aside;
 use crate::model::step_type::Catalogue;
 use crate::run::state::RunStatus;
+use audit::RunRow;
 use words::ids::RunId;
 
 /// What a run waits for.

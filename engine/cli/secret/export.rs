@@ -10,7 +10,7 @@ use super::{Need, prompt, record, store};
 use crate::cli::Ended;
 use crate::cli::context::Context;
 use crate::error::exit;
-use crate::secrets::For;
+use secrets::For;
 
 /// Write all secrets into one encrypted file, which the program `age` opens, too
 #[derive(Debug, Args)]

@@ -11,7 +11,7 @@ use super::{Need, prompt, record, store};
 use crate::cli::Ended;
 use crate::cli::context::Context;
 use crate::error::exit;
-use crate::secrets::{self, With};
+use secrets::{self, With};
 
 /// Take in what `runbook secret export` wrote, all of it or nothing
 #[derive(Debug, Args)]

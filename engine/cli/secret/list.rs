@@ -9,7 +9,7 @@ use crate::cli::context::Context;
 use crate::cli::output::table::Table;
 use crate::cli::output::time;
 use crate::error::exit;
-use crate::secrets::Summary;
+use secrets::Summary;
 use words::clock;
 use words::secret::SecretName;
 

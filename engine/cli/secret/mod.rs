@@ -19,7 +19,7 @@ use clap::Subcommand;
 use super::Ended;
 use super::context::Context;
 use crate::error::Error;
-use crate::secrets::Store;
+use secrets::Store;
 use words::secret::SecretName;
 
 /// Keep passwords and keys, encrypted, for runbooks to use without seeing them

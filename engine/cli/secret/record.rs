@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::cli::context::Context;
 use crate::cli::session::Session;
 use crate::error::Error;
-use crate::secrets::{Change, Fact};
+use secrets::{Change, Fact};
 
 /// Durable when it returns.
 pub(super) fn facts(context: &Context, facts: &[Fact]) -> Result<(), Error> {

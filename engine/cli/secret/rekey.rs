@@ -10,7 +10,7 @@ use super::{Need, prompt, record, store};
 use crate::cli::Ended;
 use crate::cli::context::Context;
 use crate::error::exit;
-use crate::secrets::{KEY_VARIABLE, NewKey, Origin, PASSPHRASE_VARIABLE};
+use secrets::{KEY_VARIABLE, NewKey, Origin, PASSPHRASE_VARIABLE};
 
 /// Rotate the store's own key: a new one, and every value encrypted to it
 #[derive(Debug, Args)]

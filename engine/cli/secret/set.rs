@@ -9,8 +9,8 @@ use super::{Need, name, prompt, record, store};
 use crate::cli::Ended;
 use crate::cli::context::Context;
 use crate::error::{Error, exit};
-use crate::secrets::Origin;
-use crate::secrets::scrub::{self, MIN_BYTES};
+use secrets::Origin;
+use secrets::scrub::{self, MIN_BYTES};
 use words::secret::SecretValue;
 
 /// Set a secret, or its next version: asked for on a terminal, else read from stdin

@@ -11,9 +11,9 @@ use crate::cli::context::Context;
 use crate::cli::guard;
 use crate::cli::output::table::{Cell, Table};
 use crate::cli::render::value;
-use crate::containers::Daemon;
-use crate::containers::types::{Container, Health, State};
 use crate::error::{Error, exit};
+use docker::Daemon;
+use docker::types::{Container, Health, State};
 
 impl List {
     #[expect(clippy::unused_self, reason = "every command has the same shape")]

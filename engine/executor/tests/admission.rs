@@ -5,9 +5,9 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{HELLO, engine, request};
-use crate::audit::{Audit, Draft, Options, Reader, RunRow, StateChange};
 use crate::executor::request::{Command, Request};
 use crate::executor::{DEDUPE_DAYS, Refusal, dedupe};
+use audit::{Audit, Draft, Options, Reader, RunRow, StateChange};
 use words::clock;
 use words::ids::{RunId, RunbookName, TargetName};
 use words::trigger::TriggerKind;
@@ -55,7 +55,7 @@ async fn of_a_hundred_equal_requests_at_once_one_becomes_a_run() {
     assert_eq!(told.len(), 1, "{told:?}");
     engine.settled(&told[0]).await;
     engine.drain().await;
-    assert_eq!(Reader::open(dir.path()).unwrap().runs(&crate::audit::RunFilter::default()).unwrap().len(), 1);
+    assert_eq!(Reader::open(dir.path()).unwrap().runs(&audit::RunFilter::default()).unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

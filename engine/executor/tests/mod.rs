@@ -2,7 +2,7 @@
 
 mod admission;
 mod children;
-mod docker;
+mod containers;
 mod library;
 
 use std::collections::BTreeMap;
@@ -13,10 +13,10 @@ use serde_json::{Map, json};
 use super::journal::fold;
 use super::request::{LockWish, Request, Source};
 use super::{Engine, EngineConfig, Rest, replay};
-use crate::audit::Reader;
-use crate::containers::Connection;
 use crate::run::event::EndStatus;
-use crate::secrets::{Keeper, SecretsSettings};
+use audit::Reader;
+use docker::Connection;
+use secrets::{Keeper, SecretsSettings};
 use words::ids::TargetName;
 use words::trigger::TriggerKind;
 
@@ -118,7 +118,7 @@ async fn a_plan_predicts_the_end_and_writes_nothing() {
     assert_eq!(plan.steps.iter().map(|s| s.fate.as_str()).collect::<Vec<_>>(), ["runs", "fails"]);
     let again = engine.plan(request(HELLO, &json!({ "name": "nobody" }))).await.unwrap();
     assert_eq!(plan.digest, again.digest);
-    assert!(Reader::open(dir.path()).unwrap().runs(&crate::audit::RunFilter::default()).unwrap().is_empty());
+    assert!(Reader::open(dir.path()).unwrap().runs(&audit::RunFilter::default()).unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,7 +149,7 @@ async fn what_people_say_reaches_no_entry_with_control_characters() {
     engine.settled(&run).await;
     engine.halt(true, "\u{1b}[2Jgone", "tester").await.unwrap();
     engine.drain().await;
-    let entries = Reader::open(dir.path()).unwrap().entries(&crate::audit::EntryFilter::default()).unwrap();
+    let entries = Reader::open(dir.path()).unwrap().entries(&audit::EntryFilter::default()).unwrap();
     let said = serde_json::to_string(&entries).unwrap();
     assert!(said.contains(" [31mred") && said.contains(" [2Jgone"), "{said}");
     assert!(!said.contains("\\u001b"), "{said}");

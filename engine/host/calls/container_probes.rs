@@ -15,12 +15,12 @@ use super::super::secret::{Placed, Use};
 use super::super::world::World;
 use super::container_changes::to_value;
 use super::secrets::{check_placed, check_variables};
-use crate::containers::types::{Container, ExecOutput, Health, Overrides, State};
-use crate::containers::{
+use crate::model::grant::ContainerAction;
+use docker::types::{Container, ExecOutput, Health, Overrides, State};
+use docker::{
     ENDING, EXEC_ENDED, Ended, ExecCommand, ExecLimit, ExecTrace, NewSecrets, OVERRIDES, StaysBehind,
     overrides,
 };
-use crate::model::grant::ContainerAction;
 use words::clock::Deadline;
 use words::container_text::{check_file, check_label_name};
 use words::duration::format_duration;

@@ -10,9 +10,9 @@ use super::super::call::{Asked, Call, Need, Trouble};
 use super::super::context::lock;
 use super::super::limits;
 use super::super::world::World;
-use crate::containers::types::Condition;
 use crate::model::grant::ContainerAction;
 use crate::model::unknown::unknown;
+use docker::types::Condition;
 use words::effect::{Failure, FailureKind};
 use words::ids::Digest;
 

@@ -10,7 +10,7 @@ use super::super::instance::Guest;
 use super::container_changes::Change;
 use super::container_probes::{Create, Exec};
 use super::container_reads::Look;
-use crate::containers::types::{
+use docker::types::{
     Condition, Container, ContainerEvent, ExecOutput, Health, Limits, Overrides, Sample, State, Stopped,
 };
 

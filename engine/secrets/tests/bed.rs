@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
-use crate::secrets::{Keeper, NewKey, SecretsSettings, Store};
+use crate::{Keeper, NewKey, SecretsSettings, Store};
 use words::secret::{SecretName, SecretValue};
 
 pub(super) struct Bed {

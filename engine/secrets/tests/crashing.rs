@@ -1,8 +1,8 @@
 //! The world ends before each operation on a file in turn: the old or the new is there, and opens.
 
 use super::bed::{Bed, name, value};
-use crate::secrets::write::end_of_the_world;
-use crate::secrets::{Error, NewKey};
+use crate::write::end_of_the_world;
+use crate::{Error, NewKey};
 
 /// Operations after which a change is certainly done.
 const ENOUGH: u32 = 400;

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::bed::{Bed, name, value};
-use crate::secrets::crypt::{self, Recipient};
-use crate::secrets::{Directory, ErrorKind, NewKey};
+use crate::crypt::{self, Recipient};
+use crate::{Directory, ErrorKind, NewKey};
 
 fn outside(bed: &mut Bed, file: &str, text: &str) {
     let folder = bed.path("team");
@@ -133,7 +133,7 @@ fn the_scrubber_learns_what_was_replaced_and_what_is_new() {
     assert!(keeper.has_news());
     keeper.learn_all().unwrap();
     assert!(!keeper.has_news());
-    let said = |version: u32| crate::secrets::scrub::string(format!("<rotated-value-{version}-of-keeping>"));
+    let said = |version: u32| crate::scrub::string(format!("<rotated-value-{version}-of-keeping>"));
     assert_eq!([2, 3, 4].map(said), ["<[secret rotated]>"; 3]);
     assert_eq!(said(1), "<rotated-value-1-of-keeping>", "three are enough");
     bed.set("fresh", "a-fresh-value-of-keeping");

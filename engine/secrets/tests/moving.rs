@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::bed::{Bed, name, value};
-use crate::secrets::{ErrorKind, Existing, For, NewKey, With};
+use crate::{ErrorKind, Existing, For, NewKey, With};
 
 fn keys(bed: &Bed) -> String {
     std::fs::read_to_string(bed.identity()).unwrap()

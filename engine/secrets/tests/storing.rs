@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::bed::{Bed, name, value};
-use crate::secrets::{ErrorKind, NewKey};
+use crate::{ErrorKind, NewKey};
 
 #[test]
 fn what_was_set_is_read_version_by_version() {

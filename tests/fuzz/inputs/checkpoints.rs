@@ -1,6 +1,6 @@
 //! A verifier key, and below it the signed note that it is to open.
 
-use runbook::audit::{Checkpoint, VerifierKey};
+use audit::{Checkpoint, VerifierKey};
 
 pub(super) fn feed(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };

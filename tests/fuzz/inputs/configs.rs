@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use docker::{Connection, Tls};
 use runbook::config;
-use runbook::containers::{Connection, Tls};
 
 pub(super) fn feed(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };

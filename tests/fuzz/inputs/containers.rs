@@ -1,6 +1,6 @@
 //! A daemon's document of a container, as it comes over its socket.
 
-use runbook::containers::types::Container;
+use docker::types::Container;
 
 pub(super) fn feed(bytes: &[u8]) {
     let Ok(container) = Container::from_document(bytes) else { return };

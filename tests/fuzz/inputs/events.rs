@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use runbook::audit::Entry;
+use audit::Entry;
 use runbook::model::runbook::Runbook;
 use runbook::run::event::Event;
 use runbook::run::next::{InFlight, Over, next, over};
@@ -23,7 +23,7 @@ pub(super) fn feed(bytes: &[u8]) {
     let mut state = State::default();
     for body in bytes.split(|byte| *byte == b'\n').take(MAX_ENTRIES) {
         let Ok(entry) = Entry::from_body(body, |_| None) else { continue };
-        let Ok(event) = entry.event() else { continue };
+        let Ok(event) = entry.event::<Event>() else { continue };
         let kept = serde_json::to_value(&event).expect("an event is written as JSON");
         assert_eq!(kept["kind"], event.kind());
         assert_eq!(serde_json::from_value::<Event>(kept).ok().as_ref(), Some(&event), "and read back");

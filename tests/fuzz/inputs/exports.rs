@@ -1,6 +1,6 @@
 //! An export of the audit log, from a stranger.
 
-use runbook::audit::verify_stream;
+use audit::verify_stream;
 
 pub(super) fn feed(bytes: &[u8]) {
     let mut lines = bytes;

@@ -43,7 +43,7 @@ pub(crate) fn feed(target: &str, bytes: &[u8]) {
 }
 
 /// The public key of the kept journals, from which the seeds of `exports` and `receipts` are.
-fn key() -> runbook::audit::VerifierKey {
+fn key() -> audit::VerifierKey {
     include_str!("../../journals/v1/audit.pub").parse().expect("the key of the seeds")
 }
 

@@ -1,6 +1,6 @@
 //! A receipt of an entry, from a stranger.
 
-use runbook::audit::{Receipt, verify_receipt};
+use audit::{Receipt, verify_receipt};
 
 pub(super) fn feed(bytes: &[u8]) {
     let Ok(receipt) = serde_json::from_slice::<Receipt>(bytes) else { return };
