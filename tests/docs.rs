@@ -6,9 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use runbook::executor::library::signatures;
-use runbook::host::embedded;
-use runbook::model::parse::{Known, parse};
+use executor::library::signatures;
+use host::embedded;
+use model::parse::{Known, parse};
 use words::ids::RunbookName;
 
 /// Set to write `docs/cli.md` anew instead of comparing it.

@@ -6,10 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use audit::{Draft, Entry, VerifierKey, verify_export};
-use runbook::run::event::{EndStatus, Event};
-use runbook::run::next::{InFlight, next};
-use runbook::run::state::State;
-use runbook::run::view::view;
+use run::event::{EndStatus, Event};
+use run::next::{InFlight, next};
+use run::state::State;
+use run::view::view;
 use words::ids::RunId;
 
 /// How the runs of one export ended, in the order in which they were accepted.
@@ -138,9 +138,9 @@ fn every_prefix_can_be_decided_upon() {
     assert!(decided > 100, "{decided}");
 }
 
-fn library() -> Vec<runbook::model::runbook::Runbook> {
-    use runbook::host::embedded;
-    use runbook::model::parse::{Known, parse, signature};
+fn library() -> Vec<model::runbook::Runbook> {
+    use host::embedded;
+    use model::parse::{Known, parse, signature};
     let catalogue = embedded::catalogue();
     let named =
         |(name, text): (&str, &str)| Some((words::ids::RunbookName::new(name).ok()?, signature(text)?));

@@ -17,10 +17,10 @@ use super::planner::Planned;
 use super::refusal::Refusal;
 use super::request::{Command, LockWish, Request};
 use super::runner::Message;
-use crate::host::LocalChanges;
-use crate::run::event::{Event, PlannedWrites};
-use crate::run::state::State;
 use audit::{self, Claim, Condition, RunRow, Taken, Unmet};
+use host::LocalChanges;
+use run::event::{Event, PlannedWrites};
+use run::state::State;
 use words::clock;
 use words::ids::{Digest, RunId};
 

@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use super::refusal::Refusal;
 use super::request::{Command, LockWish, Request};
-use crate::host::limits::MAX_STATE_BYTES;
-use crate::run::event::Settlement;
 use audit::StateChange;
+use host::limits::MAX_STATE_BYTES;
+use run::event::Settlement;
 use words::json;
 
 /// The longest reason, answer or dedupe key, in bytes.

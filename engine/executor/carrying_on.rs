@@ -1,8 +1,8 @@
 //! An engine takes a run into its hands, and says so in the journal: from here on it is the one who carries it on.
 
 use super::runner::{Quit, Runner};
-use crate::run::event::Event;
-use crate::run::state::{INTERRUPTED, RunStatus, State};
+use run::event::Event;
+use run::state::{INTERRUPTED, RunStatus, State};
 use words::clock;
 
 impl Runner {

@@ -3,10 +3,10 @@
 use super::journal::{Journal, into_refusal};
 use super::refusal::Refusal;
 use super::request::Command;
-use crate::host::{Control, Stop};
-use crate::run::event::{Event, Settlement};
-use crate::run::question::{self, Answer};
-use crate::run::state::RunStatus;
+use host::{Control, Stop};
+use run::event::{Event, Settlement};
+use run::question::{self, Answer};
+use run::state::RunStatus;
 use words::ids::StepPath;
 
 /// Obeys, or says why not. What was obeyed is durable.
@@ -112,7 +112,7 @@ async fn settle(
     decision: Settlement,
     actor: &str,
 ) -> Result<(), Refusal> {
-    let doubts = journal.with(crate::run::state::State::doubts);
+    let doubts = journal.with(run::state::State::doubts);
     if doubts.is_empty() {
         return Err(Refusal::Conflict(format!("no call of run `{}` is in doubt", journal.run())));
     }

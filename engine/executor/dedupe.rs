@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::refusal::Refusal;
 use super::request::Request;
-use crate::model::parse::peek;
 use audit::{Condition, Reader, StateChange};
+use model::parse::peek;
 use words::ids::{Digest, RunId};
 
 /// Bucket of what is known by which key.

@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::grant::{ContainerAction, ContainerGrant, GrantLines, RunGrants, Selector};
 use docker::Daemon;
 use docker::types::Container;
+use model::grant::{ContainerAction, ContainerGrant, GrantLines, RunGrants, Selector};
 use words::effect::{Failure, FailureKind};
 
 /// The most services that may go along with a run.

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{lock_file, segment};
-use audit;
 use words::own_file;
 
 /// Stands ready in every data directory.

@@ -22,10 +22,10 @@ use super::runner::{Message, Rest, Runner};
 use super::set_aside::SetAside;
 use super::shelf::{Reading, Shelf};
 use super::tasks::Tasks;
-use super::words::printable;
-use crate::host::{HaltSwitch, Quota};
+use super::telling::printable;
 use audit::{Append, Audit, Draft, Options, Reader, Ready, StateChange, Urgency};
 use docker::Connection;
+use host::{HaltSwitch, Quota};
 use secrets::{Keeper, scrub};
 use words::clock;
 use words::ids::{RunId, TargetName};
@@ -344,7 +344,7 @@ fn fact(actor: &str, kind: &str, data: Value, state: Vec<StateChange>) -> Result
         let words = format!("the name of a bucket or a key holds the value of a secret: {name}");
         return Err(Refusal::Input(vec![words]));
     }
-    let fact = Draft::fact(actor, kind, super::words::printable_in(data));
+    let fact = Draft::fact(actor, kind, super::telling::printable_in(data));
     let draft = Draft { state: super::scrubbed::changes(state), ..fact };
     Ok(Ready::new(Append { drafts: vec![draft], conditions: Vec::new(), urgency: Urgency::Now })?)
 }

@@ -1,10 +1,10 @@
 //! Who holds a lock that another run waits for: how that run stands, since when, and the commands that free the lock.
 
 use super::engine::Inner;
-use super::words::shortened;
-use crate::run::keeping::keeping;
-use crate::run::question::{self, Commands};
-use crate::run::state::{Asked, RunStatus, State};
+use super::telling::shortened;
+use run::keeping::keeping;
+use run::question::{self, Commands};
+use run::state::{Asked, RunStatus, State};
 use words::clock;
 use words::ids::{RunId, StepPath};
 use words::text::one_line;

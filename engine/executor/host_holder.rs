@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 
-use super::words::shortened;
+use super::telling::shortened;
 use words::clock;
 use words::ids::RunId;
 use words::process::Process;

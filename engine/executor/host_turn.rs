@@ -10,11 +10,11 @@ use super::host_lock::{Names, Refused, name};
 use super::refusal::Refusal;
 use super::request::LockWish;
 use super::runner::{Quit, Runner};
-use crate::host::Ledger as _;
-use crate::host::limits::PATIENCE_MS;
-use crate::run::event::Accepted;
-use crate::run::next::Action;
 use docker::is_away;
+use host::Ledger as _;
+use host::limits::PATIENCE_MS;
+use run::event::Accepted;
+use run::next::Action;
 use words::clock::{self, Deadline};
 use words::ids::{RunId, Section};
 

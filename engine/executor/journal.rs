@@ -8,10 +8,10 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use super::emergency;
 use super::refusal::Refusal;
 use super::scrubbed;
-use crate::host::{HaltSwitch, Ledger, LocalChanges, Stop};
-use crate::run::event::{Event, Outcome};
-use crate::run::state::{IllegalEvent, RunStatus, State};
 use audit::{Append, Audit, Condition, Draft, Entry, Note, Reader, Ready, RunRow, Ticket, Urgency};
+use host::{HaltSwitch, Ledger, LocalChanges, Stop};
+use run::event::{Event, Outcome};
+use run::state::{IllegalEvent, RunStatus, State};
 use words::clock;
 use words::ids::{RunId, StepPath};
 
@@ -142,7 +142,7 @@ impl Journal {
             };
             status.word().clone_into(&mut inner.row.status);
             inner.row.finished_ms = matches!(status, RunStatus::Ended(_)).then_some(now_ms);
-            inner.row.message = super::words::shortened(&message, MAX_ROW_MESSAGE_BYTES);
+            inner.row.message = super::telling::shortened(&message, MAX_ROW_MESSAGE_BYTES);
             ready = ready.with_row(inner.row.clone())?;
         }
         Ok(self.audit.submit_ready(ready))

@@ -1,8 +1,8 @@
 //! How a run comes to rest before its end: a person leaves it, something stops it, its engine was stopped for a while.
 
 use super::runner::{Quit, Runner};
-use crate::run::event::Event;
-use crate::run::state::RunStatus;
+use run::event::Event;
+use run::state::RunStatus;
 use words::clock;
 
 /// The least time that the engine missed which is an entry of the run, milliseconds: less is a busy machine.

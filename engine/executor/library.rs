@@ -1,5 +1,5 @@
 //! Finding runbooks: the standard library inside the binary, the folder beside the person, a file. Reads texts and peeks
-//! at their names; whether a text is valid is for [`crate::model::parse`] to say.
+//! at their names; whether a text is valid is for [`model::parse`] to say.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,8 +7,8 @@ use std::io::ErrorKind;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::executor::request::Source;
-use crate::model::parse::{ChildSignature, peek, signature};
+use crate::request::Source;
+use model::parse::{ChildSignature, peek, signature};
 use words::ids::RunbookName;
 use words::own_file;
 use words::suggestion::nearest;

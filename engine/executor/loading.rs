@@ -8,12 +8,12 @@ use super::journal::{Journal, unfinished};
 use super::refusal::Refusal;
 use super::set_aside::Aside;
 use super::turn::stands_aside;
-use crate::model::parse::parse_accepted;
-use crate::model::runbook::Runbook;
-use crate::model::step_type::Catalogue;
-use crate::run::event::Event;
-use crate::run::state::State;
 use audit::{self, EntryFilter, Reader, RunRow};
+use model::parse::parse_accepted;
+use model::runbook::Runbook;
+use model::step_type::Catalogue;
+use run::event::Event;
+use run::state::State;
 use words::ids::{RunId, RunbookName};
 
 /// A runbook as it was accepted, and the texts of those that its steps may use, its own first.

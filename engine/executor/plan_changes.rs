@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::request::{Plan, PlannedWrite};
-use crate::host::changed;
+use host::changed;
 
 impl Plan {
     /// What is not as in the plan before, one sentence each. Nothing if only containers that crash again and again have done
@@ -68,10 +68,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::executor::request::Card;
-    use crate::model::grant::GrantSet;
-    use crate::model::runbook::Risk;
-    use crate::run::event::EndStatus;
+    use crate::request::Card;
+    use model::grant::GrantSet;
+    use model::runbook::Risk;
+    use run::event::EndStatus;
     use words::ids::{Digest, RunbookName, TargetName};
 
     fn container(name: &str, started_at: &str, restarts: u32) -> Value {

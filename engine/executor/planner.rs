@@ -16,16 +16,16 @@ use super::performing::{checked, split_uses};
 use super::reach::Reach;
 use super::refusal::Refusal;
 use super::request::{NOT_PLANNED, Plan, PlannedStep, PlannedWrite, Request};
-use crate::host::{
+use host::{
     Attempt, HaltSwitch, ImaginedWrite, Mode, Overlay, Performed, RunContext, RunParts, Site, Stop, lasting,
     perform,
 };
-use crate::model::runbook::Runbook;
-use crate::model::unknown::{holds_unknown, unknown};
-use crate::run::event::{EndStatus, Event, HeldWrite, Outcome, PlannedWrites};
-use crate::run::next::{Action, Ended, InFlight, Perform, StartChild, child_outcome, finish, next};
-use crate::run::question::{Answer, Question};
-use crate::run::state::{End, State};
+use model::runbook::Runbook;
+use model::unknown::{holds_unknown, unknown};
+use run::event::{EndStatus, Event, HeldWrite, Outcome, PlannedWrites};
+use run::next::{Action, Ended, InFlight, Perform, StartChild, child_outcome, finish, next};
+use run::question::{Answer, Question};
+use run::state::{End, State};
 use words::clock;
 use words::effect::FailureKind;
 use words::ids::{Digest, RunId, RunbookName, Section, StepPath};
@@ -160,7 +160,7 @@ impl<'r> Simulation<'r> {
             grants: accepted.grants.clone(),
             mode: Mode::Plan,
             halt: HaltSwitch::default(),
-            ledger: Arc::clone(&sketch) as Arc<dyn crate::host::Ledger>,
+            ledger: Arc::clone(&sketch) as Arc<dyn host::Ledger>,
             world: reach.world(daemon).through(Arc::clone(&overlay)),
             planned: None,
             is_child: depth > 0,
@@ -335,7 +335,7 @@ impl<'r> Simulation<'r> {
 
 /// The kind of the first failure, which refines the exit code.
 fn cause(runbook: &Runbook, state: &State) -> Option<FailureKind> {
-    let view = crate::run::view::view(Some(runbook), state);
+    let view = run::view::view(Some(runbook), state);
     let failed = view.steps.into_iter().filter(|step| step.status == "failed").find_map(|step| step.failure);
     failed.map(|failure| failure.kind)
 }

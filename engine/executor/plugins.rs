@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::performing::split_uses;
-use crate::host::{Error, Plugin, Wasm, embedded};
-use crate::model::input::Checker;
-use crate::model::step_type::{Catalogue, PluginDescription, is_reserved};
 use audit::Reader;
+use host::{Error, Plugin, Wasm, embedded};
+use model::input::Checker;
+use model::step_type::{Catalogue, PluginDescription, is_reserved};
 use words::ids::{Digest, PluginName};
 use words::json;
 use words::own_file;
@@ -18,7 +18,7 @@ use words::own_file;
 /// Folder of added plugins inside the data directory.
 const ADDED: &str = "plugins";
 /// The largest component that is taken: the audit log keeps it as a blob, which may have no more.
-pub(crate) const MAX_COMPONENT_BYTES: u64 = 16 * 1024 * 1024;
+pub const MAX_COMPONENT_BYTES: u64 = 16 * 1024 * 1024;
 /// The largest description of an added plugin, in bytes.
 const MAX_DESCRIPTION_BYTES: u64 = 4 << 20;
 /// What a description puts around its schemas, in levels.
@@ -192,7 +192,7 @@ pub async fn add(data_dir: &Path, name: &PluginName, bytes: &[u8]) -> Result<Plu
         return Err(AddError::Taken { name: name.clone() });
     }
     let wasm = Wasm::new(Some(data_dir.join(COMPILED)))?;
-    let description = crate::host::describe(&wasm, name, bytes).await?;
+    let description = host::describe(&wasm, name, bytes).await?;
     let folder = data_dir.join(ADDED);
     let failed = |error| AddError::Io { folder: folder.display().to_string(), error };
     fs::create_dir_all(&folder).map_err(failed)?;

@@ -9,8 +9,8 @@ use super::acceptance::{self, Parent, Prepared};
 use super::plugins::Plugins;
 use super::refusal::Refusal;
 use super::request::{Plan, Request};
-use crate::host::{Budgets, Quota, World};
 use docker::{Connection, Daemon};
+use host::{Budgets, Quota, World};
 use secrets::Keeper;
 use words::ids::TargetName;
 

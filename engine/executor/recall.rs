@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::engine::Inner;
 use super::journal::Journal;
-use crate::host::{Mode, RunContext, RunParts, Stop};
-use crate::run::event::{CallId, Outcome};
-use crate::run::state::{RecordedCall, State};
+use host::{Mode, RunContext, RunParts, Stop};
+use run::event::{CallId, Outcome};
+use run::state::{RecordedCall, State};
 
 /// What the run's attempts share. What an earlier engine recorded is recalled, so that its containers are looked at again
 /// before they are written to.

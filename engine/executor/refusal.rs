@@ -2,8 +2,7 @@
 
 use super::holder::Holder;
 use super::set_aside::Aside;
-use crate::model::trouble::Troubles;
-use audit;
+use model::trouble::Troubles;
 use words::effect::{Failure, FailureKind};
 use words::ids::RunId;
 
@@ -63,7 +62,7 @@ pub enum Refusal {
     /// The dedupe key belongs to a run of another runbook.
     #[error(
         "the dedupe key `{}` belongs to run `{run}` of runbook `{runbook}`",
-        super::words::printable(key)
+        super::telling::printable(key)
     )]
     KeyTaken {
         /// As given.
@@ -98,7 +97,7 @@ pub enum Refusal {
     Audit(#[from] audit::Error),
     /// A plugin cannot be used.
     #[error(transparent)]
-    Plugin(#[from] crate::host::Error),
+    Plugin(#[from] host::Error),
     /// The engine ends; the next one takes requests again.
     #[error("the engine ends and takes nothing further")]
     Leaving,

@@ -11,10 +11,10 @@ use super::performing::{checked, split_uses};
 use super::plugins::Plugins;
 use super::refusal::Refusal;
 use super::scrubbed;
-use crate::host::{Attempt, HaltSwitch, Mode, Performed, RunContext, RunParts, Site, Stop, World, perform};
-use crate::run::event::{Accepted, Outcome};
-use crate::run::state::{Attempt as Recorded, State};
 use audit::Reader;
+use host::{Attempt, HaltSwitch, Mode, Performed, RunContext, RunParts, Site, Stop, World, perform};
+use run::event::{Accepted, Outcome};
+use run::state::{Attempt as Recorded, State};
 use secrets::Keeper;
 use words::ids::{RunId, StepPath};
 

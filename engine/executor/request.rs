@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::words::printable;
-use crate::host::PlannedSecret;
-use crate::model::grant::RunGrants;
-use crate::model::runbook::Risk;
-use crate::run::event::{EndStatus, Settlement};
-use crate::run::question::Answer;
+use super::telling::printable;
+use host::PlannedSecret;
+use model::grant::RunGrants;
+use model::runbook::Risk;
+use run::event::{EndStatus, Settlement};
+use run::question::Answer;
 use secrets::scrub;
 use words::effect::FailureKind;
 use words::ids::{Digest, RunbookName, StepPath, TargetName};

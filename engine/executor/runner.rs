@@ -19,10 +19,10 @@ use super::recall;
 use super::refusal::Refusal;
 use super::request::Command;
 use super::shelf::Reading;
-use crate::host::{Performed, RunContext, Stop};
-use crate::run::event::{EndStatus, Event, Outcome};
-use crate::run::next::{Action, Ended, InFlight, abandon, finish, next, over};
-use crate::run::state::RunStatus;
+use host::{Performed, RunContext, Stop};
+use run::event::{EndStatus, Event, Outcome};
+use run::next::{Action, Ended, InFlight, abandon, finish, next, over};
+use run::state::RunStatus;
 use words::clock;
 use words::ids::{RunId, StepPath};
 

@@ -5,9 +5,9 @@
 
 use std::borrow::Cow;
 
-use crate::host::LocalChanges;
-use crate::run::event::{Accepted, Event, Outcome, Settlement, SkipReason, Wait};
 use audit::StateChange;
+use host::LocalChanges;
+use run::event::{Accepted, Event, Outcome, Settlement, SkipReason, Wait};
 use secrets::scrub;
 use words::effect::Failure;
 
@@ -132,7 +132,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::run::event::CallId;
+    use run::event::CallId;
     use words::effect::FailureKind;
     use words::ids::StepPath;
     use words::secret::{SecretName, SecretValue};

@@ -9,7 +9,6 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as 
 use std::path::{Path, PathBuf};
 
 use super::emergency::Error;
-use audit;
 use words::ids::Digest;
 
 /// What a segment needs at least, bytes.

@@ -12,11 +12,11 @@ use super::journal::fold;
 use super::loading;
 use super::refusal::Refusal;
 use super::request::Command;
-use crate::model::step_type::Catalogue;
-use crate::run::event::{EndStatus, Event, Outcome};
-use crate::run::next::child_outcome;
-use crate::run::state::End;
 use audit::{self, Draft, Reader, RunRow};
+use model::step_type::Catalogue;
+use run::event::{EndStatus, Event, Outcome};
+use run::next::child_outcome;
+use run::state::End;
 use words::clock;
 use words::ids::RunId;
 
@@ -95,7 +95,7 @@ impl Engine {
         let message = format!("ended unread: {} ({actor}: {reason})", aside.why);
         EndStatus::Stuck.word().clone_into(&mut row.status);
         row.finished_ms = Some(clock::now_ms());
-        row.message = super::words::shortened(&message, super::journal::MAX_ROW_MESSAGE_BYTES);
+        row.message = super::telling::shortened(&message, super::journal::MAX_ROW_MESSAGE_BYTES);
         let event = Event::Finished { status: EndStatus::Stuck, outputs: json!({}), message };
         let draft = Draft { row: Some(row), ..Draft::event(actor, run.clone(), &event)? };
         let version = reader.version(run)?;

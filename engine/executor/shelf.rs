@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use crate::model::runbook::Runbook;
+use model::runbook::Runbook;
 use words::ids::{Digest, RunbookName};
 
 /// How many readings are remembered before those that nobody holds any more are looked for.
@@ -42,9 +42,9 @@ impl Shelf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::executor::acceptance::read_runbook;
-    use crate::host::embedded;
-    use crate::model::parse::parse;
+    use crate::acceptance::read_runbook;
+    use host::embedded;
+    use model::parse::parse;
 
     fn texts(summary: &str) -> (Arc<Runbook>, Vec<(RunbookName, String)>) {
         let text = format!(

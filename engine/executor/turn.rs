@@ -9,10 +9,10 @@ use super::holder::Holder;
 use super::lock_table::{Deadlock, Turn};
 use super::recall;
 use super::runner::{Message, Quit, Rest, Runner};
-use crate::host::Ledger as _;
-use crate::run::event::{EndStatus, Event};
-use crate::run::keeping::keeping;
-use crate::run::state::{RunStatus, State};
+use host::Ledger as _;
+use run::event::{EndStatus, Event};
+use run::keeping::keeping;
+use run::state::{RunStatus, State};
 use words::ids::{RunId, StepPath};
 
 /// The level of a note that says for whom a run waits.

@@ -9,8 +9,8 @@ use super::context::Stop;
 use super::door::{Answered, Door, cancelled};
 use super::limits;
 use super::patience::{Patience, silent};
-use crate::run::event::{CallId, Established};
 use docker::{EXEC_ENDED, is_away};
+use run::event::{CallId, Established};
 use words::clock;
 use words::effect::{Effect, Failure};
 

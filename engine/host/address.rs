@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use reqwest::Url;
 
-use crate::model::http_request::check_url;
+use model::http_request::check_url;
 use words::effect::{Failure, FailureKind};
 use words::unfit::Unfit;
 

@@ -2,15 +2,15 @@
 
 wasmtime::component::bindgen!({
     path: [
-        "wit/types",
-        "wit/secrets",
-        "wit/containers",
-        "wit/state",
-        "wit/http",
-        "wit/clock",
-        "wit/log",
-        "wit/progress",
-        "wit/step",
+        "../../wit/types",
+        "../../wit/secrets",
+        "../../wit/containers",
+        "../../wit/state",
+        "../../wit/http",
+        "../../wit/clock",
+        "../../wit/log",
+        "../../wit/progress",
+        "../../wit/step",
     ],
     world: "runbook:step/plugin",
     with: { "runbook:secrets/secrets.secret": super::secret::Handle },
@@ -21,7 +21,7 @@ wasmtime::component::bindgen!({
 /// Interfaces of version 0.1.0 that a later version has otherwise.
 pub(super) mod first {
     wasmtime::component::bindgen!({
-        path: ["wit/types", "wit/secrets", "engine/host/contract_0_1"],
+        path: ["../../wit/types", "../../wit/secrets", "contract_0_1"],
         world: "runbook:first/first",
         with: {
             "runbook:types/types": super::runbook::types::types,

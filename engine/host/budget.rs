@@ -230,7 +230,7 @@ impl Drop for Leave<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::signal::aftermath;
+    use crate::signal::aftermath;
     use docker::types::Health;
 
     const ONE: Allowance = Allowance { max_unavailable: 1, min_healthy: None };

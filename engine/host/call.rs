@@ -8,8 +8,8 @@ use super::limits;
 use super::overlay::Overlay;
 use super::secret::Use;
 use super::world::World;
-use crate::model::grant::{ContainerAction, StateAction};
-use crate::model::secret_grant::SecretAction;
+use model::grant::{ContainerAction, StateAction};
+use model::secret_grant::SecretAction;
 use words::effect::{Effect, Failure, FailureKind};
 use words::ids::Digest;
 

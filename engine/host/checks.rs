@@ -11,10 +11,10 @@ use super::door::Door;
 use super::grants::allowance;
 use super::held::{Deviation, Held, STALE, moved};
 use super::signal::{Aftermath, aftermath};
-use crate::model::grant::ContainerAction;
-use crate::run::event::CallId;
 use docker::NOT_FOUND;
 use docker::types::Container;
+use model::grant::ContainerAction;
+use run::event::CallId;
 use words::effect::{Failure, FailureKind};
 use words::ids::Section;
 

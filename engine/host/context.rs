@@ -16,9 +16,9 @@ use super::seen::Sights;
 use super::signal::aftermath;
 use super::way_back::WayBack;
 use super::world::World;
-use crate::model::grant::RunGrants;
-use crate::run::event::{CallId, Event, HeldWrite, Outcome};
 use docker::types::Container;
+use model::grant::RunGrants;
+use run::event::{CallId, Event, HeldWrite, Outcome};
 use words::ids::{Digest, RunId, Section, StepPath, TargetName};
 
 /// Why an attempt came to no outcome of its own.
@@ -407,7 +407,7 @@ pub(super) mod tests {
     use super::*;
     use docker::types::{Health, State};
 
-    pub(in crate::host) fn container(id: &str) -> Container {
+    pub(crate) fn container(id: &str) -> Container {
         serde_json::from_value(serde_json::json!({
             "id": id, "name": "shop-web-1", "service": "shop/web", "depends_on": [], "state": "exited",
             "health": "none", "started_at": "", "finished_at": "", "created_at": "", "image": "", "image_id": "",

@@ -1,7 +1,7 @@
 //! What the binary carries with it: our plugins with their descriptions, and the standard library of runbooks.
-//! Written by `engine/build.rs`. Knows nothing of plugins a person has added.
+//! Written by `engine/host/build.rs`. Knows nothing of plugins a person has added.
 
-use crate::model::step_type::{Catalogue, PluginDescription};
+use model::step_type::{Catalogue, PluginDescription};
 use words::ids::PluginName;
 
 struct Embedded {
@@ -53,12 +53,12 @@ mod tests {
     use serde_json::{Map, Value, json};
 
     use super::{PLUGINS, catalogue, component, project, runbooks};
-    use crate::model::expression::{Expression, Scope};
-    use crate::model::grant::Grants;
-    use crate::model::input::check;
-    use crate::model::parameters::resolve;
-    use crate::model::parse::{Known, lints, parse, signature};
-    use crate::model::runbook::{Runbook, Uses};
+    use model::expression::{Expression, Scope};
+    use model::grant::Grants;
+    use model::input::check;
+    use model::parameters::resolve;
+    use model::parse::{Known, lints, parse, signature};
+    use model::runbook::{Runbook, Uses};
     use words::ids::{Digest, PluginName, RunbookName};
 
     fn library() -> Vec<Runbook> {
@@ -169,7 +169,7 @@ mod tests {
             fs::write(path, text).expect("a file");
         }
         // The crates it needs are built already, for our own plugins.
-        let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/plugins");
+        let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/plugins");
         let mut cargo = Command::new(env!("CARGO"));
         cargo.current_dir(folder.path()).args(["test", "--lib", "--target-dir"]).arg(target);
         let output = cargo.output().expect("cargo runs");

@@ -3,9 +3,9 @@
 use super::address::{Address, Coverage, covers};
 use super::budget::{Allowance, Exceeded};
 use super::context::RunContext;
-use crate::model::grant::{ContainerAction, ContainerGrant, Selector, StateAction};
-use crate::model::secret_grant::SecretAction;
 use docker::types::Container;
+use model::grant::{ContainerAction, ContainerGrant, Selector, StateAction};
+use model::secret_grant::SecretAction;
 use words::effect::{Failure, FailureKind};
 
 type RunContainerGrant = ContainerGrant<String, u32>;

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use crate::run::event::HeldWrite;
 use docker::types::Container;
+use run::event::HeldWrite;
 use words::ids::Digest;
 
 /// What must still be so of a container when the plan is carried out; health comes and goes and is no part of it.

@@ -11,7 +11,7 @@ use super::bindings::{Plugin as Bindings, PluginPre};
 use super::calls::contract_0_1;
 use super::engine::{Error, Wasm, first_line};
 use super::instance::Guest;
-use crate::model::step_type::{MAX_STEP_TYPES, PluginDescription, StepType};
+use model::step_type::{MAX_STEP_TYPES, PluginDescription, StepType};
 use words::ids::{Digest, PluginName};
 use words::json::{self, Unreadable};
 
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn schemas_of_our_own_plugins_are_small_enough() {
-        for plugin in crate::host::embedded::catalogue().plugins() {
+        for plugin in crate::embedded::catalogue().plugins() {
             for step in &plugin.steps {
                 for schema in [&step.input, &step.output] {
                     let read = read_schema(&schema.to_string());

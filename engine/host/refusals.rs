@@ -13,10 +13,10 @@ use super::{
     Attempt, HaltSwitch, Ledger, LocalChanges, Mode, Performed, Plugin, RunContext, RunParts, Site, Stop,
     Wasm, World, perform,
 };
-use crate::model::grant::RunGrants;
-use crate::model::parse::{Known, builtin_step_types, parse};
-use crate::model::step_type::Catalogue;
-use crate::run::event::{Event, Outcome};
+use model::grant::RunGrants;
+use model::parse::{Known, builtin_step_types, parse};
+use model::step_type::Catalogue;
+use run::event::{Event, Outcome};
 use secrets::{Keeper, SecretsSettings};
 use words::effect::FailureKind;
 use words::ids::{RunId, Section, StepPath};
@@ -257,7 +257,7 @@ fn names_that_are_unknown_or_missing_are_refused_before_and_by_the_step() {
 /// Every `tests/refused/*.yaml` and what is told of it, kept beside it; `UPDATE_EXPECT=1` writes the texts anew.
 #[test]
 fn every_refused_runbook_is_told_about() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/refused");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/refused");
     let known = Known { catalogue: &CATALOGUE, runbooks: &BTreeMap::new() };
     let files = std::fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path());
     let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "yaml")).collect();

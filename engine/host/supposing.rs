@@ -6,8 +6,8 @@ use super::call::{Call, Imagined};
 use super::context::lock;
 use super::door::{Answered, Door, scrubbed_failure};
 use super::overlay::{ImaginedWrite, Overlay, PlannedSecret};
-use crate::model::unknown::holds_unknown;
-use crate::run::event::{CallId, Event};
+use model::unknown::holds_unknown;
+use run::event::{CallId, Event};
 use secrets::scrub;
 use words::effect::{Failure, FailureKind};
 

@@ -389,8 +389,8 @@ mod tests {
     use super::{
         ContainerAction, ContainerGrant, GrantLines, Grants, RunGrants, Selector, StateAction, StateGrant,
     };
-    use crate::model::expression::Scope;
-    use crate::model::runbook::Template;
+    use crate::expression::Scope;
+    use crate::runbook::Template;
 
     fn grants(service: &str, batch: &str) -> Grants {
         Grants {

@@ -313,8 +313,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::schema;
-    use crate::model::step_type::{Catalogue, PluginDescription, StepType};
-    use crate::model::yaml;
+    use crate::step_type::{Catalogue, PluginDescription, StepType};
+    use crate::yaml;
     use words::ids::{Digest, PluginName};
 
     fn catalogue() -> Catalogue {

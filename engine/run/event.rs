@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::question::{Answer, Question};
-use crate::model::grant::RunGrants;
+use model::grant::RunGrants;
 use words::effect::{Effect, Failure};
 use words::ids::{Digest, PluginName, RunId, RunbookName, StepPath, TargetName};
 use words::trigger::TriggerKind;

@@ -7,18 +7,18 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-pub(crate) use book::{accepted, book, expr, id, path, plugin, text};
+pub use book::{accepted, book, expr, id, path, plugin, text};
 
 use super::event::{Accepted, CallId, EndStatus, Event, Outcome, Settlement};
 use super::next::{Action, Ended, InFlight, Over, Perform, finish, next, over};
 use super::question::Answer;
 use super::state::State;
-use crate::model::runbook::Runbook;
+use model::runbook::Runbook;
 use words::effect::{Effect, Failure, FailureKind};
 use words::ids::{Digest, RunId, StepPath};
 
 /// When simulated runs are accepted.
-pub(crate) const EPOCH_MS: u64 = 1_000_000;
+pub const EPOCH_MS: u64 = 1_000_000;
 
 /// More looks than any test needs: a run that takes more never ends.
 const MAX_LOOKS: usize = 20_000;
@@ -28,31 +28,31 @@ const WRITE: &str = "containers.stop";
 
 /// What one attempt does.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Act {
-    pub(crate) outcome: Outcome,
-    pub(crate) takes_ms: u64,
+pub struct Act {
+    pub outcome: Outcome,
+    pub takes_ms: u64,
     /// The host calls that change something, by name, in order.
-    pub(crate) writes: Vec<String>,
+    pub writes: Vec<String>,
     /// The last write cannot be established.
-    pub(crate) doubt: bool,
+    pub doubt: bool,
 }
 
 impl Act {
-    pub(crate) fn takes(mut self, ms: u64) -> Self {
+    pub fn takes(mut self, ms: u64) -> Self {
         self.takes_ms = ms;
         self
     }
 
-    pub(crate) fn writes(self, count: u32) -> Self {
+    pub fn writes(self, count: u32) -> Self {
         self.calls((0..count).map(|_| WRITE.to_owned()).collect())
     }
 
-    pub(crate) fn calls(mut self, writes: Vec<String>) -> Self {
+    pub fn calls(mut self, writes: Vec<String>) -> Self {
         self.writes = writes;
         self
     }
 
-    pub(crate) fn in_doubt(mut self) -> Self {
+    pub fn in_doubt(mut self) -> Self {
         if self.writes.is_empty() {
             self = self.writes(1);
         }
@@ -61,40 +61,40 @@ impl Act {
     }
 }
 
-pub(crate) fn ok(output: impl Into<Value>) -> Act {
+pub fn ok(output: impl Into<Value>) -> Act {
     Act { outcome: Outcome::Ok(output.into()), takes_ms: 10, writes: Vec::new(), doubt: false }
 }
 
-pub(crate) fn fails(kind: FailureKind) -> Act {
+pub fn fails(kind: FailureKind) -> Act {
     let failure = Failure::new(kind, "test.failed", "it broke");
     Act { outcome: Outcome::Error(failure), ..ok(Value::Null) }
 }
 
-pub(crate) fn broken() -> Act {
+pub fn broken() -> Act {
     fails(FailureKind::Internal)
 }
 
-pub(crate) fn run_id(chance: u32) -> RunId {
+pub fn run_id(chance: u32) -> RunId {
     RunId::from_parts(EPOCH_MS, chance)
 }
 
 /// The child run of an attempt.
-pub(crate) fn child_of(path: &StepPath, attempt: u32) -> RunId {
+pub fn child_of(path: &StepPath, attempt: u32) -> RunId {
     let digest = Digest::of(format!("{path}#{attempt}"));
     run_id(u32::from_str_radix(&digest.as_str()[..5], 16).unwrap())
 }
 
 /// A run under simulation.
 #[derive(Debug, Clone)]
-pub(crate) struct Simulator {
-    pub(crate) runbook: Runbook,
-    pub(crate) state: State,
-    pub(crate) journal: Vec<(u64, Event)>,
-    pub(crate) now_ms: u64,
+pub struct Simulator {
+    pub runbook: Runbook,
+    pub state: State,
+    pub journal: Vec<(u64, Event)>,
+    pub now_ms: u64,
     /// What was performed: when, since the epoch; step; attempt.
-    pub(crate) performed: Vec<(u64, String, u32)>,
+    pub performed: Vec<(u64, String, u32)>,
     /// Children that were told to end, and whether they undo.
-    pub(crate) told: Vec<(RunId, bool)>,
+    pub told: Vec<(RunId, bool)>,
     /// What was done to the make-believe world: every write, with its arguments, as often as it was done.
     world: Vec<(CallId, Value)>,
     in_flight: InFlight,
@@ -102,19 +102,19 @@ pub(crate) struct Simulator {
     people: Vec<(u64, Event)>,
     acted: usize,
     /// What a person says to every question and doubt a little later; none: nobody is there.
-    pub(crate) obliging: Option<(bool, Settlement)>,
+    pub obliging: Option<(bool, Settlement)>,
 }
 
 /// How long an obliging person thinks.
 const THINKS_MS: u64 = 50;
 
 impl Simulator {
-    pub(crate) fn new(runbook: Runbook) -> Self {
+    pub fn new(runbook: Runbook) -> Self {
         let accepted = accepted(&runbook);
         Self::accepted(runbook, accepted)
     }
 
-    pub(crate) fn accepted(runbook: Runbook, accepted: Accepted) -> Self {
+    pub fn accepted(runbook: Runbook, accepted: Accepted) -> Self {
         let mut simulator = Self {
             runbook,
             state: State::of(run_id(7)),
@@ -135,24 +135,24 @@ impl Simulator {
     }
 
     /// What the attempts of a step or item do, in order; the last is repeated.
-    pub(crate) fn script(&mut self, path: &str, acts: impl IntoIterator<Item = Act>) -> &mut Self {
+    pub fn script(&mut self, path: &str, acts: impl IntoIterator<Item = Act>) -> &mut Self {
         self.scripts.insert(path.to_owned(), acts.into_iter().collect());
         self
     }
 
     /// What a person does so long after the run was accepted; to be told in order of time.
-    pub(crate) fn person(&mut self, after_ms: u64, event: Event) -> &mut Self {
+    pub fn person(&mut self, after_ms: u64, event: Event) -> &mut Self {
         self.people.push((EPOCH_MS + after_ms, event));
         self
     }
 
     /// The same run after a crash: only this much of the journal is left, and nothing was done that has no outcome there.
-    pub(crate) fn cut(&self, entries: usize) -> Self {
+    pub fn cut(&self, entries: usize) -> Self {
         self.cut_with(entries, false)
     }
 
     /// The same run after a crash. What was announced and has no outcome in the rest of the journal was done, or was not.
-    pub(crate) fn cut_with(&self, entries: usize, done: bool) -> Self {
+    pub fn cut_with(&self, entries: usize, done: bool) -> Self {
         let mut cut = Self {
             state: State::of(run_id(7)),
             journal: Vec::new(),
@@ -179,13 +179,13 @@ impl Simulator {
         cut
     }
 
-    pub(crate) fn record(&mut self, event: Event) {
+    pub fn record(&mut self, event: Event) {
         self.state.apply(self.now_ms, &event).unwrap_or_else(|error| panic!("{error}: {event:?}"));
         self.journal.push((self.now_ms, event));
     }
 
     /// Runs to the end, or until only a person could go on and none will.
-    pub(crate) fn run(&mut self) -> Option<EndStatus> {
+    pub fn run(&mut self) -> Option<EndStatus> {
         for _ in 0..MAX_LOOKS {
             let actions = next(&self.runbook, &self.state, self.now_ms, &self.in_flight);
             let known = over(&self.runbook, &self.state, Over::default());
@@ -377,36 +377,36 @@ impl Simulator {
     }
 
     /// What was done to the world, in the order of the calls: side by side, a crash may change which came first.
-    pub(crate) fn effects(&self) -> Vec<&(CallId, Value)> {
+    pub fn effects(&self) -> Vec<&(CallId, Value)> {
         let mut effects: Vec<_> = self.world.iter().collect();
         effects.sort_by_key(|(call, _)| call);
         effects
     }
 
-    pub(crate) fn end_message(&self) -> &str {
+    pub fn end_message(&self) -> &str {
         &self.state.end().unwrap().message
     }
 
     /// Steps and attempts in the order in which they were performed.
-    pub(crate) fn order(&self) -> Vec<String> {
+    pub fn order(&self) -> Vec<String> {
         self.performed.iter().map(|(_, path, attempt)| format!("{path}#{attempt}")).collect()
     }
 
     /// When each was performed, in milliseconds since the run was accepted.
-    pub(crate) fn times(&self) -> Vec<(u64, &str)> {
+    pub fn times(&self) -> Vec<(u64, &str)> {
         self.performed.iter().map(|(at, path, _)| (*at, path.as_str())).collect()
     }
 
-    pub(crate) fn recorded(&self, kind: &str) -> Vec<&Event> {
+    pub fn recorded(&self, kind: &str) -> Vec<&Event> {
         self.journal.iter().map(|(_, event)| event).filter(|event| event.kind() == kind).collect()
     }
 }
 
-pub(crate) fn answer(path_text: &str, yes: bool) -> Event {
+pub fn answer(path_text: &str, yes: bool) -> Event {
     let answer = Answer { yes, text: Some("fine".to_owned()), by: "kim".to_owned() };
     Event::Answered { path: path(path_text), answer }
 }
 
-pub(crate) fn cancel(undo: bool) -> Event {
+pub fn cancel(undo: bool) -> Event {
     Event::CancelRequested { reason: "enough".to_owned(), undo }
 }

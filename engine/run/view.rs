@@ -8,7 +8,7 @@ use super::event::{CallId, EndStatus, Outcome, SkipReason};
 use super::next::fate::{StepFate, fate, step_fate};
 use super::question::Question;
 use super::state::{Asked, Attempt, Check, Progress, RunStatus, State, Waiting};
-use crate::model::runbook::{Runbook, Step};
+use model::runbook::{Runbook, Step};
 use words::effect::{Failure, FailureKind};
 use words::ids::{RunId, RunbookName, Section, StepPath};
 
@@ -304,14 +304,13 @@ fn status(step: Option<&Step>, state: &State, path: &StepPath, progress: &Progre
 
 #[cfg(test)]
 mod tests {
-    use crate::run::simulator::{Simulator, ok};
+    use crate::simulator::{Simulator, ok};
 
     #[test]
     fn a_step_with_items_takes_as_long_as_they_do() {
-        let mut simulator = Simulator::new(crate::run::simulator::book(|book| {
-            let items = crate::run::simulator::expr("[1, 2]");
-            let for_each =
-                crate::model::runbook::ForEach { items, max_parallel: 1, canary: false, stop_after: 1 };
+        let mut simulator = Simulator::new(crate::simulator::book(|book| {
+            let items = crate::simulator::expr("[1, 2]");
+            let for_each = model::runbook::ForEach { items, max_parallel: 1, canary: false, stop_after: 1 };
             book.step("a").for_each = Some(for_each);
         }));
         simulator.run();
@@ -325,7 +324,7 @@ mod tests {
 
     #[test]
     fn people_see_every_step_in_the_order_written() {
-        let mut simulator = Simulator::new(crate::run::simulator::book(|book| {
+        let mut simulator = Simulator::new(crate::simulator::book(|book| {
             book.step("a").summary = "First.".to_owned();
             book.step("b");
         }));

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use runbook::host::embedded;
+use host::embedded;
 use rusqlite::Connection;
 use wasmtime::component::{Component, Linker, Val};
 use wasmtime::{Config, Engine, Store};

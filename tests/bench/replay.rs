@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use runbook::executor::replay::replay;
+use executor::replay::replay;
 
 use crate::figure::{Board, Goal, median};
 use crate::service::runtime;

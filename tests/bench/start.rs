@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use audit::{Audit, EntryFilter, Options, Reader};
-use runbook::executor::lock_file;
+use executor::lock_file;
 
 use crate::audit::draft;
 use crate::figure::{Board, Goal, median, ms};

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use audit::{EntryFilter, Reader};
-use runbook::executor::request::{LockWish, Request, Source};
-use runbook::executor::{Engine, EngineConfig};
+use executor::request::{LockWish, Request, Source};
+use executor::{Engine, EngineConfig};
 use secrets::{Keeper, SecretsSettings};
 use words::ids::RunId;
 use words::trigger::TriggerKind;

@@ -2,10 +2,10 @@
 //! everything that rests on it. A step that cannot do with it what it would do with the real thing does not fail for that.
 
 use super::Simulation;
-use crate::executor::refusal::Refusal;
-use crate::model::unknown::{holds_unknown, unknown};
-use crate::run::event::{Event, Outcome, SkipReason};
-use crate::run::next::{Ended, Resting, resting};
+use crate::refusal::Refusal;
+use model::unknown::{holds_unknown, unknown};
+use run::event::{Event, Outcome, SkipReason};
+use run::next::{Ended, Resting, resting};
 use words::effect::FailureKind;
 use words::ids::StepPath;
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{HELLO, engine, request};
-use crate::executor::request::{Command, Request};
-use crate::executor::{DEDUPE_DAYS, Refusal, dedupe};
+use crate::request::{Command, Request};
+use crate::{DEDUPE_DAYS, Refusal, dedupe};
 use audit::{Audit, Draft, Options, Reader, RunRow, StateChange};
 use words::clock;
 use words::ids::{RunId, RunbookName, TargetName};

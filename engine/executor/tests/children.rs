@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use crate::executor::acceptance::{Parent, Prepared, child_request, prepare};
-use crate::executor::refusal::Refusal;
-use crate::executor::request::{Request, Source};
-use crate::host::embedded;
-use crate::model::step_type::Catalogue;
+use crate::acceptance::{Parent, Prepared, child_request, prepare};
+use crate::refusal::Refusal;
+use crate::request::{Request, Source};
+use host::embedded;
+use model::step_type::Catalogue;
 use words::ids::{Digest, PluginName, RunId, RunbookName};
 
 const PARENT: &str = "format: 1

@@ -5,10 +5,10 @@ use std::process::Command;
 use serde_json::json;
 
 use super::{engine_with, request};
-use crate::executor::journal::fold;
-use crate::executor::replay;
-use crate::run::event::EndStatus;
+use crate::journal::fold;
+use crate::replay;
 use audit::Reader;
+use run::event::EndStatus;
 
 /// Three replicas of a service of its own name, removed when dropped.
 struct Service {

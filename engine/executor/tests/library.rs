@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::host::embedded;
-use crate::model::input::resolved;
-use crate::model::parameters::resolve;
-use crate::model::parse::{Known, parse, signature, step_types};
-use crate::model::runbook::{Parameter, ParameterType, Runbook, Step, Uses};
-use crate::model::step_type::StepType;
-use crate::run::event::{Accepted, EndStatus, Event, Settlement};
-use crate::run::simulator::{Act, Simulator, accepted, broken, cancel, fails, ok};
+use host::embedded;
+use model::input::resolved;
+use model::parameters::resolve;
+use model::parse::{Known, parse, signature, step_types};
+use model::runbook::{Parameter, ParameterType, Runbook, Step, Uses};
+use model::step_type::StepType;
+use run::event::{Accepted, EndStatus, Event, Settlement};
+use run::simulator::{Act, Simulator, accepted, broken, cancel, fails, ok};
 use words::effect::FailureKind;
 use words::ids::RunbookName;
 

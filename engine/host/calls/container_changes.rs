@@ -10,8 +10,8 @@ use super::super::call::{Asked, Call, Found, Imagined, Intent, Need, Trouble};
 use super::super::limits;
 use super::super::overlay::Overlay;
 use super::super::world::World;
-use crate::model::grant::ContainerAction;
 use docker::types::{Container, Health, Limits, State, Stopped};
+use model::grant::ContainerAction;
 use words::clock::{self, Deadline};
 use words::effect::{Effect, Failure, FailureKind};
 use words::ids::Digest;
@@ -19,7 +19,7 @@ use words::ids::Digest;
 /// What is done to a container; its fields are the recorded arguments.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
-pub(in crate::host) enum Change {
+pub(crate) enum Change {
     Stop {
         id: String,
         /// None is the container's own stop timeout.

@@ -15,12 +15,12 @@ use super::super::secret::{Placed, Use};
 use super::super::world::World;
 use super::container_changes::to_value;
 use super::secrets::{check_placed, check_variables};
-use crate::model::grant::ContainerAction;
 use docker::types::{Container, ExecOutput, Health, Overrides, State};
 use docker::{
     ENDING, EXEC_ENDED, Ended, ExecCommand, ExecLimit, ExecTrace, NewSecrets, OVERRIDES, StaysBehind,
     overrides,
 };
+use model::grant::ContainerAction;
 use words::clock::Deadline;
 use words::container_text::{check_file, check_label_name};
 use words::duration::format_duration;
@@ -29,7 +29,7 @@ use words::ids::Digest;
 
 /// A new container from the spec of another. Its mark is a label with the call's key.
 #[derive(Debug, Clone, Serialize)]
-pub(in crate::host) struct Create {
+pub(crate) struct Create {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) overrides: Overrides,
@@ -188,7 +188,7 @@ enum End {
 /// A command inside a running container. It is created inert, announced with the daemon's id for it, then started: whether
 /// it ran can be asked of the daemon by that id.
 #[derive(Debug, Clone, Serialize)]
-pub(in crate::host) struct Exec {
+pub(crate) struct Exec {
     pub(super) id: String,
     pub(super) command: Vec<String>,
     pub(super) env: Vec<(String, String)>,

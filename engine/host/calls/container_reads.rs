@@ -10,16 +10,16 @@ use super::super::call::{Asked, Call, Need, Trouble};
 use super::super::context::lock;
 use super::super::limits;
 use super::super::world::World;
-use crate::model::grant::ContainerAction;
-use crate::model::unknown::unknown;
 use docker::types::Condition;
+use model::grant::ContainerAction;
+use model::unknown::unknown;
 use words::effect::{Failure, FailureKind};
 use words::ids::Digest;
 
 /// What is looked at; its fields are the recorded arguments.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
-pub(in crate::host) enum Look {
+pub(crate) enum Look {
     Service { service: String },
     Project { project: String },
     Dependents { service: String },

@@ -13,7 +13,7 @@ use super::super::secret::Handle;
 use super::containers::Reply;
 
 /// Offers the interfaces of 0.1.0 beside the present ones.
-pub(in crate::host) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+pub(crate) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     old::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)?;
     old_http::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)?;
     old_tcp::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)

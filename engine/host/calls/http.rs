@@ -19,8 +19,8 @@ use super::super::overlay::Overlay;
 use super::super::secret::Use;
 use super::super::world::World;
 use super::http_secrets::{self, Part};
-use crate::model::grant::{ContainerAction, Selector};
-use crate::model::http_request::{Place, check_header, is_reserved};
+use model::grant::{ContainerAction, Selector};
+use model::http_request::{Place, check_header, is_reserved};
 use words::clock::{self, Deadline};
 use words::effect::{Effect, Failure, FailureKind};
 use words::ids::Digest;
@@ -74,7 +74,7 @@ pub(super) fn header(name: &str) -> Result<(), Failure> {
 }
 
 /// Whether the run may connect there. A wildcard host means the containers it may read.
-pub(in crate::host) async fn granted(context: &RunContext, address: &Address) -> Result<(), Failure> {
+pub(crate) async fn granted(context: &RunContext, address: &Address) -> Result<(), Failure> {
     if let Some(ip) = address.ip().filter(|ip| forbidden(*ip)) {
         return Err(Failure::new(
             FailureKind::Denied,

@@ -12,9 +12,7 @@ use super::super::limits;
 use super::super::secret::{SecretRef, Use};
 use super::super::world::World;
 use super::http::header as header_of_step;
-use crate::model::http_request::{
-    AUTHORIZATION, Place, check_body, check_place, check_together, is_reserved,
-};
+use model::http_request::{AUTHORIZATION, Place, check_body, check_place, check_together, is_reserved};
 use words::effect::{Failure, FailureKind};
 use words::secret::SecretValue;
 use words::unfit::Unfit;

@@ -13,7 +13,7 @@ use super::super::overlay::Overlay;
 use super::super::secret::{Handle, Placed, SecretRef, Use};
 use super::super::supposing::TO_THE_PLUGIN;
 use super::super::world::World;
-use crate::model::secret_grant::SecretAction;
+use model::secret_grant::SecretAction;
 use words::effect::{Failure, FailureKind};
 use words::ids::Digest;
 use words::secret::SecretName;

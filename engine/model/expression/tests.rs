@@ -3,7 +3,7 @@ use proptest::strategy::Strategy;
 use serde_json::{Value, json};
 
 use super::{Expression, Kind, MAX_EXPRESSION_BYTES, Scope};
-use crate::model::unknown::unknown;
+use crate::unknown::unknown;
 
 fn scope() -> Scope {
     let Value::Object(map) = json!({

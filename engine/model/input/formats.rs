@@ -6,8 +6,8 @@ use jsonschema::{Keyword, ValidationError, ValidationOptions};
 use serde_json::{Map, Value};
 
 use super::HOLE;
-use crate::model::grant::check_state_name;
-use crate::model::http_request::{
+use crate::grant::check_state_name;
+use crate::http_request::{
     Place, check_body, check_header, check_header_value, check_place, check_together, check_url,
 };
 use words::container_text::{

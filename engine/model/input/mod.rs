@@ -184,7 +184,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{Problem, check, template_problems};
-    use crate::model::runbook::Template;
+    use crate::runbook::Template;
 
     fn schema() -> Value {
         json!({

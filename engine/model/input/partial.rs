@@ -5,7 +5,7 @@ use jsonschema::error::ValidationErrorKind;
 use serde_json::{Map, Value, json};
 
 use super::{Checker, HOLE, MAX_PROBLEMS, Problem, known_names, resolved};
-use crate::model::runbook::Template;
+use crate::runbook::Template;
 
 /// How deep a schema is closed; deeper parts may hold names that it does not know.
 const MAX_DEPTH: usize = 16;
@@ -117,7 +117,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::template_problems;
-    use crate::model::runbook::Template;
+    use crate::runbook::Template;
 
     fn template(value: &Value) -> Template {
         match value {

@@ -5,7 +5,7 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::Value;
 
 use super::{DURATION_FORMAT, Problem, SIZE_FORMAT, choices, formats, known_names, resolved};
-use crate::model::parameters::{quoted, shown};
+use crate::parameters::{quoted, shown};
 use words::duration::{InvalidQuantity, parse_duration, parse_size};
 use words::suggestion;
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{InvalidParameter, anchored, texts};
-use crate::model::runbook::Parameter;
+use crate::runbook::Parameter;
 use words::duration::{parse_duration, parse_size};
 
 /// Whether the texts of a value match the pattern of their parameter; if not, what was probably meant.

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::model::input::DURATION_FORMAT;
-use crate::model::runbook::Uses;
-use crate::model::step_type::StepType;
+use crate::input::DURATION_FORMAT;
+use crate::runbook::Uses;
+use crate::step_type::StepType;
 
 /// `core.sleep`, `ask.person` and `manual.step`, by their full names.
 pub fn step_types() -> Vec<(String, StepType)> {

@@ -5,16 +5,16 @@ use serde_json::Value;
 use super::kinds::parameter_of;
 use super::names::{IN_GRANTS, Sees, Visible};
 use super::reader::{Field, Reader};
-use crate::model::address::{check_address, may_cover};
-use crate::model::grant::{
+use crate::address::{check_address, may_cover};
+use crate::grant::{
     ContainerAction, ContainerGrant, GrantLines, GrantSet, Grants, Selector, StateAction, StateGrant,
     check_bucket, check_label,
 };
-use crate::model::runbook::{ParameterType, Part, Runbook, Step, Template, Uses};
-use crate::model::secret_grant::{SecretAction, SecretGrant, check_secret_pattern};
-use crate::model::template::OPEN;
-use crate::model::trouble::Trouble;
-use crate::model::yaml::{Content, Node};
+use crate::runbook::{ParameterType, Part, Runbook, Step, Template, Uses};
+use crate::secret_grant::{SecretAction, SecretGrant, check_secret_pattern};
+use crate::template::OPEN;
+use crate::trouble::Trouble;
+use crate::yaml::{Content, Node};
 use words::container_text::{check_project, check_service};
 use words::suggestion;
 use words::unfit::Unfit;

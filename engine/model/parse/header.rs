@@ -9,10 +9,10 @@ use super::order::Order;
 use super::reader::{Field, Fields, Reader};
 use super::step::{Draft, Drafts};
 use super::{ChildSignature, Known, grant, parameter, step, trigger, uses};
-use crate::model::grant::Grants;
-use crate::model::runbook::{OnFailure, Risk, Runbook, Template, Uses};
-use crate::model::trouble::Trouble;
-use crate::model::yaml;
+use crate::grant::Grants;
+use crate::runbook::{OnFailure, Risk, Runbook, Template, Uses};
+use crate::trouble::Trouble;
+use crate::yaml;
 use words::duration::format_duration;
 use words::ids::{Digest, RunbookName, Section};
 

@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 
-use crate::model::expression::{Expression, Kind};
-use crate::model::input::{Problem, resolved};
-use crate::model::runbook::{Parameter, ParameterType, Template};
+use crate::expression::{Expression, Kind};
+use crate::input::{Problem, resolved};
+use crate::runbook::{Parameter, ParameterType, Template};
 
 /// The parameter that an expression is, if it is nothing else.
 pub(super) fn parameter_of<'p>(

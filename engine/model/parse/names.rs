@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::order::Order;
-use crate::model::expression::{RUN_FIELDS, Reference};
-use crate::model::runbook::Parameter;
-use crate::model::trouble::Trouble;
-use crate::model::yaml::Place;
+use crate::expression::{RUN_FIELDS, Reference};
+use crate::runbook::Parameter;
+use crate::trouble::Trouble;
+use crate::yaml::Place;
 use words::suggestion;
 
 /// A name used somewhere.
@@ -232,12 +232,12 @@ fn missing_output(
     let mut place = place.to_owned();
     let mut part = schema;
     for (index, member) in members.iter().enumerate() {
-        part = crate::model::input::resolved(schema, part)?;
+        part = crate::input::resolved(schema, part)?;
         let properties =
             part.get("properties").and_then(Value::as_object).filter(|known| !known.is_empty())?;
         match properties.get(member) {
             Some(inner) => part = inner,
-            None if crate::model::input::is_open(part) || (tested && index + 1 == members.len()) => {
+            None if crate::input::is_open(part) || (tested && index + 1 == members.len()) => {
                 return None;
             }
             None => {

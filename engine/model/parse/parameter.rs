@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::reader::{Field, Reader, is_null};
-use crate::model::parameters::{anchored, check, compare, shown};
-use crate::model::runbook::{Parameter, ParameterType};
+use crate::parameters::{anchored, check, compare, shown};
+use crate::runbook::{Parameter, ParameterType};
 use words::duration::{parse_duration, parse_size};
 use words::ids::ParameterName;
 
@@ -115,8 +115,8 @@ fn limit(reader: &mut Reader, field: &Field<'_>, parameter: &Parameter) -> Optio
 }
 
 fn choices(reader: &mut Reader, field: &Field<'_>, parameter: &Parameter) -> Vec<Value> {
-    let items = reader.items(field, crate::model::parameters::MAX_ELEMENTS);
-    if items.is_empty() && matches!(field.node.content, crate::model::yaml::Content::List(_)) {
+    let items = reader.items(field, crate::parameters::MAX_ELEMENTS);
+    if items.is_empty() && matches!(field.node.content, crate::yaml::Content::List(_)) {
         reader.wrong(field, "without a choice no value is allowed", Some("leave the key out".to_owned()));
     }
     items
@@ -134,7 +134,7 @@ fn default(reader: &mut Reader, field: &Field<'_>, parameter: &Parameter) -> Opt
         reader.note(field.key, format!("{}: there is no value", field.path), Some(hint));
         return None;
     }
-    if value.as_str().is_some_and(|text| text.contains(crate::model::template::OPEN)) {
+    if value.as_str().is_some_and(|text| text.contains(crate::template::OPEN)) {
         let hint = "write the value itself; expressions stand in steps".to_owned();
         reader.wrong(field, "a default is a value, not an expression", Some(hint));
         return None;

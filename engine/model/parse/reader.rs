@@ -9,11 +9,11 @@ use serde_json::Value;
 use super::habit;
 use super::kinds::{of_name, parameter_of};
 use super::names::{Sees, Sighting};
-use crate::model::expression::{Expression, Kind};
-use crate::model::runbook::{Parameter, ParameterType, Template};
-use crate::model::template::OPEN;
-use crate::model::trouble::Trouble;
-use crate::model::yaml::{Content, Entry, Node, Place};
+use crate::expression::{Expression, Kind};
+use crate::runbook::{Parameter, ParameterType, Template};
+use crate::template::OPEN;
+use crate::trouble::Trouble;
+use crate::yaml::{Content, Entry, Node, Place};
 use words::duration::parse_duration;
 use words::suggestion;
 

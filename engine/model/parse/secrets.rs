@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use super::grant::literal;
-use crate::model::grant::Grants;
-use crate::model::input::{Problem, SECRET_FORMAT, resolved};
-use crate::model::runbook::{Runbook, Template};
-use crate::model::secret_grant::{SecretAction, check_secret_pattern, matches};
-use crate::model::trouble::Trouble;
+use crate::grant::Grants;
+use crate::input::{Problem, SECRET_FORMAT, resolved};
+use crate::runbook::{Runbook, Template};
+use crate::secret_grant::{SecretAction, check_secret_pattern, matches};
+use crate::trouble::Trouble;
 
 /// The secrets an input names that no grant covers. One whose name is an expression is seen when the step runs.
 pub(super) fn problems(root: &Value, with: &Template, grants: &Grants) -> Vec<Problem> {

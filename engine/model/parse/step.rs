@@ -6,10 +6,10 @@ use super::names::{IN_HOLDS, IN_ITEM, IN_STEP, IN_UNDO, IN_UNTIL, IN_UNTIL_ITEM,
 use super::order::Order;
 use super::reader::{Field, Fields, Reader, UNREADABLE, Wants};
 use super::uses;
-use crate::model::expression::Expression;
-use crate::model::runbook::{ForEach, OnFailure, Part, Retry, Runbook, Step, Template, Undo, Until, Uses};
-use crate::model::trouble::Trouble;
-use crate::model::yaml::{Content, Place};
+use crate::expression::Expression;
+use crate::runbook::{ForEach, OnFailure, Part, Retry, Runbook, Step, Template, Undo, Until, Uses};
+use crate::trouble::Trouble;
+use crate::yaml::{Content, Place};
 use words::ids::{Section, StepId};
 use words::suggestion;
 

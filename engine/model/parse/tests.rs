@@ -13,8 +13,8 @@ use proptest::strategy::Strategy;
 use serde_json::json;
 
 use super::{ChildSignature, Known, lints, parse, parse_accepted, peek, signature};
-use crate::model::runbook::{CatchUp, Matcher, Risk, Runbook, Template, TriggerSource};
-use crate::model::trouble::Troubles;
+use crate::runbook::{CatchUp, Matcher, Risk, Runbook, Template, TriggerSource};
+use crate::trouble::Troubles;
 use words::ids::{RunbookName, StepId};
 
 /// The example of the reference.
@@ -79,7 +79,7 @@ fn the_example_is_understood() {
 /// Every `tests/broken/*.yaml` and what is told of it, kept beside it; `UPDATE_EXPECT=1` writes the texts anew.
 #[test]
 fn every_broken_runbook_is_told_about() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/broken");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/broken");
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
@@ -129,7 +129,7 @@ fn a_long_list_may_be_written_out() {
     let long = text(1_000, "");
     let runbook = read("long.yaml", &long).unwrap_or_else(|troubles| panic!("{}", troubles.render()));
     let items = &runbook.steps[0].for_each.as_ref().unwrap().items;
-    let items = items.items(&crate::model::expression::Scope::default()).unwrap();
+    let items = items.items(&crate::expression::Scope::default()).unwrap();
     assert_eq!((items.len(), &items[999]), (1_000, &json!("shop/web-999")));
     assert!(told(&text(1_001, "")).contains("there are more than 1000 items"));
     assert!(told(&text(300, ", \"${{ run.id }}\"")).contains("counts as one expression"));

@@ -2,11 +2,11 @@
 
 use super::names::{ON_ALERT, ON_SCHEDULE, Sees, Visible};
 use super::reader::{Field, Fields, Reader};
-use crate::model::parameters::{anchored, check, missing, unknown};
-use crate::model::runbook::{CatchUp, Matcher, Parameter, Runbook, Template, Trigger, TriggerSource};
-use crate::model::schedule_text::{Part, Schedule};
-use crate::model::trouble::Trouble;
-use crate::model::yaml::Content;
+use crate::parameters::{anchored, check, missing, unknown};
+use crate::runbook::{CatchUp, Matcher, Parameter, Runbook, Template, Trigger, TriggerSource};
+use crate::schedule_text::{Part, Schedule};
+use crate::trouble::Trouble;
+use crate::yaml::Content;
 use words::ids::ParameterName;
 use words::suggestion;
 

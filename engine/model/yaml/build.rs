@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{
     Content, Entry, MAX_DEPTH, MAX_NODES, MAX_TEXT_BYTES, Node, Place, Scalar, Style, scalar, syntax,
 };
-use crate::model::trouble::Trouble;
+use crate::trouble::Trouble;
 
 pub(super) fn read(text: &str) -> (Option<Node>, Vec<Trouble>) {
     if text.len() > MAX_TEXT_BYTES {

@@ -157,6 +157,15 @@ impl Node {
     }
 }
 
+/// A document as JSON, or the first thing that is wrong with it; nothing is null.
+pub fn value(text: &str) -> Result<Value, Trouble> {
+    let (node, troubles) = read(text);
+    match troubles.into_iter().next() {
+        Some(trouble) => Err(trouble),
+        None => Ok(node.map_or(Value::Null, |node| node.to_json())),
+    }
+}
+
 /// Reads a text. What is wrong is reported; what could be read is given back even then, so that more can be checked.
 pub(crate) fn read(text: &str) -> (Option<Node>, Vec<Trouble>) {
     build::read(text)

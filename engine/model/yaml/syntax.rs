@@ -3,7 +3,7 @@
 use saphyr_parser::ScanError;
 
 use super::{MAX_DEPTH, Place};
-use crate::model::trouble::Trouble;
+use crate::trouble::Trouble;
 
 pub(super) const FLATTEN: &str = "nobody reads this deep; flatten it";
 

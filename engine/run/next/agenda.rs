@@ -1,7 +1,7 @@
 //! What one look at a run found to do: decisions to record, things to begin, and what to wait for.
 
 use super::Action;
-use crate::run::event::Event;
+use crate::event::Event;
 
 /// Collects what is to be done.
 ///

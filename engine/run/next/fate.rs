@@ -1,8 +1,8 @@
 //! What has become of a step or item so far, read from its attempts: whether it is over, under way, or due again.
 
-use crate::model::runbook::{Retry, Step};
-use crate::run::event::{Outcome, SkipReason};
-use crate::run::state::{Attempt, Progress, State};
+use crate::event::{Outcome, SkipReason};
+use crate::state::{Attempt, Progress, State};
+use model::runbook::{Retry, Step};
 use words::effect::{Failure, FailureKind};
 use words::ids::StepPath;
 
@@ -11,7 +11,7 @@ pub(super) const MIN_EVERY_MS: u64 = 100;
 
 /// What has become of a step without items, or of an item.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::run) enum Fate<'a> {
+pub(crate) enum Fate<'a> {
     /// Not begun.
     Pending,
     /// The last attempt, this one, is under way.
@@ -28,7 +28,7 @@ pub(in crate::run) enum Fate<'a> {
 
 /// What has become of a whole step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::run) enum StepFate {
+pub(crate) enum StepFate {
     /// Not begun, perhaps waiting for a confirmation.
     Pending,
     /// Begun, not over.
@@ -48,7 +48,7 @@ impl StepFate {
     }
 
     /// What expressions see as `steps.<id>.status`.
-    pub(in crate::run) fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Active => "running",
@@ -72,7 +72,7 @@ impl From<Fate<'_>> for StepFate {
 }
 
 /// The fate of a step or item. `step` is none for an undo, which has one attempt.
-pub(in crate::run) fn fate<'a>(step: Option<&Step>, progress: Option<&'a Progress>) -> Fate<'a> {
+pub(crate) fn fate<'a>(step: Option<&Step>, progress: Option<&'a Progress>) -> Fate<'a> {
     let Some(progress) = progress else { return Fate::Pending };
     if let Some(reason) = &progress.skipped {
         return Fate::Skipped(reason);
@@ -103,7 +103,7 @@ pub(in crate::run) fn fate<'a>(step: Option<&Step>, progress: Option<&'a Progres
 }
 
 /// The fate of a whole step, its items taken together.
-pub(in crate::run) fn step_fate(state: &State, step: &Step, path: &StepPath) -> StepFate {
+pub(crate) fn step_fate(state: &State, step: &Step, path: &StepPath) -> StepFate {
     let progress = state.progress(path);
     let Some(items) = progress.and_then(|progress| progress.items.as_ref()) else {
         return fate(Some(step), progress).into();

@@ -4,9 +4,9 @@ use super::InFlight;
 use super::attempt::evaluation_failure;
 use super::moment::Moment;
 use super::scope::{scope, with_item, with_output};
-use crate::model::runbook::{Runbook, Until};
-use crate::run::event::{EndStatus, Event, MAX_KEPT_LINES, Outcome, Settlement};
-use crate::run::state::{End, State};
+use crate::event::{EndStatus, Event, MAX_KEPT_LINES, Outcome, Settlement};
+use crate::state::{End, State};
+use model::runbook::{Runbook, Until};
 use words::effect::{Failure, FailureKind};
 use words::ids::{RunId, Section, StepPath};
 

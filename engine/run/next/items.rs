@@ -6,9 +6,9 @@ use super::attempt;
 use super::fate::{StepFate, fate};
 use super::moment::{Moment, Unit};
 use super::stop::Stop;
-use crate::model::runbook::{ForEach, Step};
-use crate::run::event::{Event, SkipReason};
-use crate::run::state::State;
+use crate::event::{Event, SkipReason};
+use crate::state::State;
+use model::runbook::{ForEach, Step};
 use words::ids::StepPath;
 
 /// How many of the first items are over, and how they ended.

@@ -2,8 +2,8 @@
 
 use super::agenda::Agenda;
 use super::{Action, InFlight, Perform};
-use crate::run::event::Event;
-use crate::run::state::State;
+use crate::event::Event;
+use crate::state::State;
 
 /// Carries each attempt on until it rests. After a crash as well: only its plugin knows what it must bring back.
 pub(super) fn drive(state: &State, in_flight: &InFlight, reason: &str, agenda: &mut Agenda) {

@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use super::event::{CallId, Event, Settlement};
 use super::state::State;
-use crate::model::runbook::Runbook;
+use model::runbook::Runbook;
 use words::ids::{Digest, RunId, RunbookName, Section, StepPath};
 
 use agenda::Agenda;

@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::InFlight;
 use super::fate::{Fate, fate, millis};
-use crate::model::runbook::{Runbook, Step, Template, Uses};
-use crate::run::event::{Event, Outcome};
-use crate::run::state::{Progress, State};
+use crate::event::{Event, Outcome};
+use crate::state::{Progress, State};
+use model::runbook::{Runbook, Step, Template, Uses};
 use words::effect::Failure;
 use words::ids::{Section, StepPath};
 

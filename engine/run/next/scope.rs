@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::fate::step_fate;
-use crate::model::expression::{Expression, Scope};
-use crate::model::runbook::{Runbook, Step};
-use crate::run::event::{Accepted, Outcome, SkipReason};
-use crate::run::state::{Progress, State};
+use crate::event::{Accepted, Outcome, SkipReason};
+use crate::state::{Progress, State};
+use model::expression::{Expression, Scope};
+use model::runbook::{Runbook, Step};
 use words::ids::{Section, StepPath};
 use words::trigger::TriggerKind;
 

@@ -10,10 +10,10 @@ use super::items::{self, Ended};
 use super::moment::{Moment, Unit};
 use super::scope::scope;
 use super::stop::Stop;
-use crate::model::expression::{EvaluationError, Expression, Scope};
-use crate::model::runbook::{ForEach, Step};
-use crate::run::event::{Event, SkipReason, Wait};
-use crate::run::question::Question;
+use crate::event::{Event, SkipReason, Wait};
+use crate::question::Question;
+use model::expression::{EvaluationError, Expression, Scope};
+use model::runbook::{ForEach, Step};
 use words::effect::{Failure, FailureKind};
 use words::ids::{Section, StepId, StepPath};
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::fate::{Fate, StepFate, fate, step_fate};
 use super::moment::Moment;
-use crate::model::runbook::OnFailure;
-use crate::run::event::SkipReason;
+use crate::event::SkipReason;
+use model::runbook::OnFailure;
 use words::duration::format_duration;
 use words::ids::{Section, StepPath};
 

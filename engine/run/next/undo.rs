@@ -5,10 +5,10 @@ use super::attempt::{self, evaluation_failure};
 use super::fate::Fate;
 use super::moment::{Moment, Unit};
 use super::scope::{scope, with_effects, with_item, with_output};
-use crate::model::expression::Expression;
-use crate::model::runbook::{OnFailure, Undo};
-use crate::run::event::{Event, Outcome};
-use crate::run::state::{Attempt, Check, Progress};
+use crate::event::{Event, Outcome};
+use crate::state::{Attempt, Check, Progress};
+use model::expression::Expression;
+use model::runbook::{OnFailure, Undo};
 use words::ids::{Section, StepPath};
 
 /// How the undoing went.

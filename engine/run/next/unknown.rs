@@ -3,11 +3,11 @@
 use super::InFlight;
 use super::moment::Moment;
 use super::scope::{scope, with_effects, with_item, with_output};
-use crate::model::expression::Expression;
-use crate::model::runbook::{Runbook, Step};
-use crate::model::unknown::holds_unknown;
-use crate::run::event::{Event, Outcome, SkipReason};
-use crate::run::state::State;
+use crate::event::{Event, Outcome, SkipReason};
+use crate::state::State;
+use model::expression::Expression;
+use model::runbook::{Runbook, Step};
+use model::unknown::holds_unknown;
 use words::ids::{Section, StepPath};
 
 /// What an event of a plan rests on.

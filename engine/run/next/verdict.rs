@@ -7,10 +7,10 @@ use super::moment::Moment;
 use super::scope::scope;
 use super::stop::FailedStep;
 use super::undo::{Undone, undone};
-use crate::model::runbook::OnFailure;
-use crate::run::differences::{differences, words};
-use crate::run::event::{EndStatus, Event, Settlement, SkipReason};
-use crate::run::state::State;
+use crate::differences::{differences, words};
+use crate::event::{EndStatus, Event, Settlement, SkipReason};
+use crate::state::State;
+use model::runbook::OnFailure;
 use words::ids::{Section, StepPath};
 
 /// How a run stands.

@@ -4,34 +4,34 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::model::expression::Expression;
-use crate::model::grant::RunGrants;
-use crate::model::runbook::{OnFailure, Retry, Risk, Runbook, Step, Template, Uses};
-use crate::run::event::Accepted;
+use crate::event::Accepted;
+use model::expression::Expression;
+use model::grant::RunGrants;
+use model::runbook::{OnFailure, Retry, Risk, Runbook, Step, Template, Uses};
 use words::ids::{Digest, PluginName, RunbookName, StepId, StepPath, TargetName};
 use words::trigger::TriggerKind;
 
-pub(crate) fn id(text: &str) -> StepId {
+pub fn id(text: &str) -> StepId {
     StepId::new(text).unwrap()
 }
 
-pub(crate) fn path(text: &str) -> StepPath {
+pub fn path(text: &str) -> StepPath {
     text.parse().unwrap()
 }
 
-pub(crate) fn expr(text: &str) -> Expression {
+pub fn expr(text: &str) -> Expression {
     Expression::parse(text, 1).unwrap()
 }
 
-pub(crate) fn text(text: &str) -> Template {
+pub fn text(text: &str) -> Template {
     Template::parse(text, 1).unwrap()
 }
 
-pub(crate) fn plugin() -> Uses {
+pub fn plugin() -> Uses {
     Uses::Plugin { plugin: words::ids::PluginName::new("test").unwrap(), step: "act".to_owned() }
 }
 
-pub(crate) fn step(name: &str) -> Step {
+pub(super) fn step(name: &str) -> Step {
     Step {
         id: id(name),
         summary: String::new(),
@@ -58,22 +58,22 @@ pub(crate) fn step(name: &str) -> Step {
 
 /// Builds a runbook step by step; each needs its predecessor until told otherwise.
 #[derive(Debug, Default)]
-pub(crate) struct Book {
+pub struct Book {
     steps: Vec<Step>,
     finally: Vec<Step>,
-    pub(crate) outputs: Vec<(String, Template)>,
+    pub outputs: Vec<(String, Template)>,
 }
 
 impl Book {
-    pub(crate) fn step(&mut self, name: &str) -> &mut Step {
+    pub fn step(&mut self, name: &str) -> &mut Step {
         add(&mut self.steps, name)
     }
 
-    pub(crate) fn steps_mut(&mut self) -> &mut [Step] {
+    pub fn steps_mut(&mut self) -> &mut [Step] {
         &mut self.steps
     }
 
-    pub(crate) fn finally(&mut self, name: &str) -> &mut Step {
+    pub fn finally(&mut self, name: &str) -> &mut Step {
         add(&mut self.finally, name)
     }
 }
@@ -84,7 +84,7 @@ fn add<'a>(steps: &'a mut Vec<Step>, name: &str) -> &'a mut Step {
     steps.last_mut().unwrap()
 }
 
-pub(crate) fn book(build: impl FnOnce(&mut Book)) -> Runbook {
+pub fn book(build: impl FnOnce(&mut Book)) -> Runbook {
     let mut book = Book::default();
     build(&mut book);
     Runbook {
@@ -97,7 +97,7 @@ pub(crate) fn book(build: impl FnOnce(&mut Book)) -> Runbook {
         triggers: Vec::new(),
         timeout: Duration::from_mins(30),
         resume_within: Duration::from_mins(15),
-        grants: crate::model::grant::Grants::default(),
+        grants: model::grant::Grants::default(),
         steps: book.steps,
         finally: book.finally,
         outputs: book.outputs,
@@ -106,7 +106,7 @@ pub(crate) fn book(build: impl FnOnce(&mut Book)) -> Runbook {
     }
 }
 
-pub(crate) fn accepted(runbook: &Runbook) -> Accepted {
+pub fn accepted(runbook: &Runbook) -> Accepted {
     Accepted {
         runbook: runbook.name.clone(),
         file: String::new(),

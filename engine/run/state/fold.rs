@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::progress::{Asked, Attempt, Check, Intent, Progress, RecordedCall, Waiting};
 use super::{Cancel, End, INTERRUPTED, LockLoss, State, Undoing};
-use crate::run::event::{CallId, Event, Outcome, SkipReason, Wait};
+use crate::event::{CallId, Event, Outcome, SkipReason, Wait};
 use words::ids::{Section, StepPath};
 
 /// Applies a legal event.

@@ -2,8 +2,8 @@
 
 use super::State;
 use super::progress::{Attempt, Progress, RecordedCall};
-use crate::run::event::{CallId, EndStatus, Event, Outcome, Wait};
-use crate::run::question::Answer;
+use crate::event::{CallId, EndStatus, Event, Outcome, Wait};
+use crate::question::Answer;
 use words::ids::{Section, StepPath};
 
 type Legal = Result<(), String>;

@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 
-use crate::run::event::{Outcome, Settlement, SkipReason, Wait};
-use crate::run::question::{Answer, MANUAL, Question};
+use crate::event::{Outcome, Settlement, SkipReason, Wait};
+use crate::question::{Answer, MANUAL, Question};
 use words::effect::Effect;
 use words::ids::{Digest, RunId};
 

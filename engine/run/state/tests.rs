@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{INTERRUPTED, State};
-use crate::run::event::{CallId, EndStatus, Event, Outcome, Settlement, SkipReason, Wait};
-use crate::run::question::{Answer, Question};
-use crate::run::simulator::{accepted, answer, book, cancel, path, run_id};
+use crate::event::{CallId, EndStatus, Event, Outcome, Settlement, SkipReason, Wait};
+use crate::question::{Answer, Question};
+use crate::simulator::{accepted, answer, book, cancel, path, run_id};
 use words::effect::{Effect, Failure, FailureKind};
 
 fn started(name: &str, attempt: u32) -> Event {

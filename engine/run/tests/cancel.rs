@@ -1,10 +1,10 @@
 //! A person ends a run, leaves it, or gives its locks away.
 
-use crate::model::runbook::{Template, Undo};
-use crate::run::event::{EndStatus, Event};
-use crate::run::next::{Action, InFlight, next};
-use crate::run::simulator::{Simulator, book, broken, cancel, ok, path, plugin, run_id, text};
-use crate::run::state::RunStatus;
+use crate::event::{EndStatus, Event};
+use crate::next::{Action, InFlight, next};
+use crate::simulator::{Simulator, book, broken, cancel, ok, path, plugin, run_id, text};
+use crate::state::RunStatus;
+use model::runbook::{Template, Undo};
 
 #[test]
 fn a_cancelled_run_tidies_up_and_ends() {
@@ -97,7 +97,7 @@ fn a_run_that_lost_its_locks_writes_no_more() {
 #[test]
 fn the_end_names_what_was_stopped_and_not_started_again() {
     let stopped = |id: &str, name: &str, function: &str, ordinal| {
-        let call = crate::run::event::CallId { path: path("a"), attempt: 1, ordinal };
+        let call = crate::event::CallId { path: path("a"), attempt: 1, ordinal };
         let function = function.to_owned();
         let intended = Event::CallIntended {
             call: call.clone(),
@@ -106,7 +106,7 @@ fn the_end_names_what_was_stopped_and_not_started_again() {
             effect: words::effect::Effect::Idempotent,
             before: serde_json::json!({ "id": id, "name": name, "state": "running" }),
         };
-        let outcome = crate::run::event::Outcome::Ok(serde_json::Value::Null);
+        let outcome = crate::event::Outcome::Ok(serde_json::Value::Null);
         [intended, Event::CallFinished { call, function, arguments: None, outcome, established: None }]
     };
     let mut run = Simulator::new(book(|book| {
@@ -135,7 +135,7 @@ fn the_end_names_what_was_stopped_and_not_started_again() {
     run.record(Event::AttemptFinished {
         path: path("a"),
         attempt: 1,
-        outcome: crate::run::event::Outcome::Error(failure),
+        outcome: crate::event::Outcome::Error(failure),
         met: None,
         lines: Vec::new(),
     });
@@ -146,11 +146,11 @@ fn the_end_names_what_was_stopped_and_not_started_again() {
 
 #[test]
 fn a_run_left_while_it_is_queued_is_left_and_not_queued() {
-    let mut state = crate::run::state::State::default();
+    let mut state = crate::state::State::default();
     let runbook = book(|book| {
         book.step("a");
     });
-    state.apply(5, &Event::Accepted(Box::new(crate::run::simulator::accepted(&runbook)))).unwrap();
+    state.apply(5, &Event::Accepted(Box::new(crate::simulator::accepted(&runbook)))).unwrap();
     assert_eq!(state.status(), RunStatus::Queued);
     state.apply(6, &Event::Left { reason: "lunch".to_owned() }).unwrap();
     assert_eq!(state.status(), RunStatus::Left);

@@ -7,12 +7,12 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, proptest};
 use serde_json::{Value, json};
 
-use crate::model::runbook::{ForEach, OnFailure, Runbook, Step, Template, Undo, Until, Uses};
-use crate::run::event::{EndStatus, Event, Outcome, Settlement};
-use crate::run::simulator::{
+use crate::event::{EndStatus, Event, Outcome, Settlement};
+use crate::simulator::{
     Act, EPOCH_MS, Simulator, book, broken, cancel, expr, fails, id, ok, plugin, run_id, text,
 };
-use crate::run::state::State;
+use crate::state::State;
+use model::runbook::{ForEach, OnFailure, Runbook, Step, Template, Undo, Until, Uses};
 use words::effect::FailureKind;
 use words::ids::{RunbookName, Section};
 
@@ -147,8 +147,8 @@ impl Plot {
     fn simulator(&self) -> Simulator {
         let runbook = self.runbook();
         let step_by_step = self.step_by_step;
-        let accepted = crate::run::simulator::accepted(&runbook);
-        let mut run = Simulator::accepted(runbook, crate::run::event::Accepted { step_by_step, ..accepted });
+        let accepted = crate::simulator::accepted(&runbook);
+        let mut run = Simulator::accepted(runbook, crate::event::Accepted { step_by_step, ..accepted });
         let sections = [("", 's', &self.steps), ("finally:", 'f', &self.finally)];
         for (prefix, letter, steps) in sections {
             for (number, choices) in steps.iter().enumerate() {
@@ -284,8 +284,8 @@ proptest! {
             } else {
                 prop_assert_eq!(state.version(), before.version() + 1);
             }
-            crate::run::next::next(&runbook, &state, EPOCH_MS, &crate::run::next::InFlight::default());
-            crate::run::view::view(Some(&runbook), &state);
+            crate::next::next(&runbook, &state, EPOCH_MS, &crate::next::InFlight::default());
+            crate::view::view(Some(&runbook), &state);
         }
     }
 

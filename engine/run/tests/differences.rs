@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::run::differences::{What, differences, words};
-use crate::run::event::{CallId, EndStatus, Event, Outcome};
-use crate::run::keeping::keeping;
-use crate::run::simulator::{Simulator, book, broken, path};
-use crate::run::view::view;
+use crate::differences::{What, differences, words};
+use crate::event::{CallId, EndStatus, Event, Outcome};
+use crate::keeping::keeping;
+use crate::simulator::{Simulator, book, broken, path};
+use crate::view::view;
 use words::effect::Effect;
 
 fn container(name: &str, state: &str) -> Value {

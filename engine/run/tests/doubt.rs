@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use crate::model::runbook::Retry;
-use crate::run::event::{CallId, EndStatus, Event, Settlement};
-use crate::run::simulator::{Simulator, book, cancel, ok, path};
-use crate::run::state::RunStatus;
+use crate::event::{CallId, EndStatus, Event, Settlement};
+use crate::simulator::{Simulator, book, cancel, ok, path};
+use crate::state::RunStatus;
+use model::runbook::Retry;
 
 fn doubtful() -> Simulator {
     let mut run = Simulator::new(book(|book| {
@@ -13,7 +13,7 @@ fn doubtful() -> Simulator {
         step.timeout = std::time::Duration::from_secs(5);
         step.retry = Retry { attempts: 3, ..step.retry.clone() };
         book.step("b").needs.clear();
-        book.step("c").needs = vec![crate::run::simulator::id("b")];
+        book.step("c").needs = vec![crate::simulator::id("b")];
     }));
     run.script("a", [ok(1).writes(2).in_doubt()]).script("b", [ok(1).takes(100)]);
     run
@@ -31,7 +31,7 @@ fn nothing_new_begins_while_in_doubt() {
     assert_eq!(run.state.status(), RunStatus::InDoubt);
     assert_eq!(run.order(), ["a#1", "b#1"]);
     assert_eq!(run.state.doubts().len(), 1);
-    let view = crate::run::view::view(Some(&run.runbook), &run.state);
+    let view = crate::view::view(Some(&run.runbook), &run.state);
     assert_eq!(view.in_doubt[0].message, "it is gone");
     assert_eq!(view.in_doubt[0].function, "containers.stop");
     assert_eq!(view.steps[0].status, "in-doubt");
@@ -54,7 +54,7 @@ fn a_settled_call_lets_the_attempt_go_on() {
 #[test]
 fn a_call_settled_as_failed_is_not_tried_again() {
     let mut run = doubtful();
-    run.script("a", [crate::run::simulator::broken().writes(2).in_doubt()]);
+    run.script("a", [crate::simulator::broken().writes(2).in_doubt()]);
     run.person(1000, settle(Settlement::Fail));
     assert_eq!(run.run(), Some(EndStatus::Failed));
     assert_eq!(run.order(), ["a#1", "b#1", "a#1", "c#1"]);
@@ -67,7 +67,7 @@ fn a_run_that_is_given_up_accounts_for_its_open_calls() {
     let stuck =
         Event::Finished { status: EndStatus::Stuck, outputs: json!({}), message: "it diverged".to_owned() };
     assert!(run.state.check(&stuck).is_err());
-    for event in crate::run::next::abandon(&run.state, "it diverged") {
+    for event in crate::next::abandon(&run.state, "it diverged") {
         run.record(event);
     }
     run.record(stuck);
@@ -87,8 +87,8 @@ fn even_a_cancelled_run_waits_for_the_decision() {
 #[test]
 fn a_doubt_does_not_keep_a_run_that_lost_its_locks() {
     let mut run = doubtful();
-    run.script("a", [crate::run::simulator::broken().writes(2).in_doubt()]);
-    run.person(1000, Event::LockTaken { by: crate::run::simulator::run_id(9), reason: "urgent".to_owned() });
+    run.script("a", [crate::simulator::broken().writes(2).in_doubt()]);
+    run.person(1000, Event::LockTaken { by: crate::simulator::run_id(9), reason: "urgent".to_owned() });
     assert_eq!(run.run(), Some(EndStatus::Cancelled));
     let end = run.end_message();
     assert!(end.contains("was given its locks: urgent"), "{end}");

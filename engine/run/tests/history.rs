@@ -9,10 +9,10 @@ use proptest::prelude::{
 };
 use serde_json::{Value, json};
 
-use crate::run::event::{CallId, EndStatus, Event, Outcome, Settlement, SkipReason, Wait};
-use crate::run::question::{Answer, Question};
-use crate::run::simulator::{accepted, book, path, run_id};
-use crate::run::state::State;
+use crate::event::{CallId, EndStatus, Event, Outcome, Settlement, SkipReason, Wait};
+use crate::question::{Answer, Question};
+use crate::simulator::{accepted, book, path, run_id};
+use crate::state::State;
 use words::effect::{Effect, Failure, FailureKind};
 use words::ids::{Digest, Section, StepPath};
 

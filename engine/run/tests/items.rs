@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::model::runbook::{ForEach, Step};
-use crate::run::event::{EndStatus, SkipReason};
-use crate::run::simulator::{Simulator, book, broken, cancel, expr, ok, path, text};
+use crate::event::{EndStatus, SkipReason};
+use crate::simulator::{Simulator, book, broken, cancel, expr, ok, path, text};
+use model::runbook::{ForEach, Step};
 
 fn for_each(step: &mut Step, items: &str, max_parallel: u32, canary: bool) {
     step.for_each = Some(ForEach { items: expr(items), max_parallel, canary, stop_after: 1 });
@@ -39,7 +39,7 @@ fn a_loop_over_nothing_gives_an_empty_list() {
     assert_eq!(run.order(), ["b#1", "d#1"]);
     assert_eq!(run.state.attempt(&path("b"), 1).unwrap().with, json!(0));
     assert_eq!(run.state.attempt(&path("d"), 1).unwrap().with, json!(true));
-    let view = crate::run::view::view(Some(&run.runbook), &run.state);
+    let view = crate::view::view(Some(&run.runbook), &run.state);
     assert_eq!((view.steps[0].status.as_str(), view.steps[0].output.clone()), ("skipped", Some(json!([]))));
 }
 

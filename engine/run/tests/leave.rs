@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::model::runbook::ForEach;
-use crate::run::event::{EndStatus, Event};
-use crate::run::next::{Action, InFlight, next};
-use crate::run::simulator::{Simulator, book, expr, ok, path};
-use crate::run::state::RunStatus;
+use crate::event::{EndStatus, Event};
+use crate::next::{Action, InFlight, next};
+use crate::simulator::{Simulator, book, expr, ok, path};
+use crate::state::RunStatus;
+use model::runbook::ForEach;
 
 fn leave() -> Event {
     Event::LeaveRequested { reason: "lunch".to_owned() }

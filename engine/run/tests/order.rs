@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::model::runbook::OnFailure;
-use crate::run::event::{EndStatus, Event, SkipReason};
-use crate::run::next::Action;
-use crate::run::simulator::{Simulator, accepted, book, broken, expr, id, ok, path, text};
+use crate::event::{EndStatus, Event, SkipReason};
+use crate::next::Action;
+use crate::simulator::{Simulator, accepted, book, broken, expr, id, ok, path, text};
+use model::runbook::OnFailure;
 use words::effect::FailureKind;
 
 #[test]
@@ -117,8 +117,8 @@ fn a_tolerated_failure_lets_the_run_go_on_but_not_succeed() {
 #[test]
 fn what_cannot_be_evaluated_fails_the_step() {
     for build in [
-        |step: &mut crate::model::runbook::Step| step.condition = Some(expr("steps.none.output > 1")),
-        |step: &mut crate::model::runbook::Step| step.with = text("${{ parameters.none }}"),
+        |step: &mut model::runbook::Step| step.condition = Some(expr("steps.none.output > 1")),
+        |step: &mut model::runbook::Step| step.with = text("${{ parameters.none }}"),
     ] {
         let mut run = Simulator::new(book(|book| build(book.step("a"))));
         assert_eq!(run.run(), Some(EndStatus::Failed));
@@ -183,10 +183,10 @@ fn confirmations_are_asked_for_before_each_step() {
         book.step("b");
         book.finally("z");
     });
-    let accepted = crate::run::event::Accepted { step_by_step: true, ..accepted(&runbook) };
+    let accepted = crate::event::Accepted { step_by_step: true, ..accepted(&runbook) };
     let mut run = Simulator::accepted(runbook, accepted);
-    run.person(100, crate::run::simulator::answer("a", true));
-    run.person(300, crate::run::simulator::answer("b", false));
+    run.person(100, crate::simulator::answer("a", true));
+    run.person(300, crate::simulator::answer("b", false));
     assert_eq!(run.run(), Some(EndStatus::Succeeded));
     assert_eq!(run.times(), [(100, "a"), (300, "finally:z")]);
     assert_eq!(run.state.progress(&path("b")).unwrap().skipped, Some(SkipReason::Person));
@@ -194,8 +194,8 @@ fn confirmations_are_asked_for_before_each_step() {
 
 #[test]
 fn a_queued_run_waits_and_can_be_cancelled() {
-    use crate::run::next::{InFlight, next};
-    use crate::run::state::State;
+    use crate::next::{InFlight, next};
+    use crate::state::State;
     let runbook = book(|book| {
         book.step("a");
     });
@@ -204,7 +204,7 @@ fn a_queued_run_waits_and_can_be_cancelled() {
     assert!(next(&runbook, &state, 5, &idle).is_empty());
     state.apply(5, &Event::Accepted(Box::new(accepted(&runbook)))).unwrap();
     assert_eq!(next(&runbook, &state, 5, &idle), [Action::Idle]);
-    state.apply(6, &crate::run::simulator::cancel(true)).unwrap();
+    state.apply(6, &crate::simulator::cancel(true)).unwrap();
     let actions = next(&runbook, &state, 6, &idle);
     let [Action::Append(end @ Event::Finished { status: EndStatus::Cancelled, .. })] = &actions[..] else {
         panic!("{actions:?}")
@@ -219,7 +219,7 @@ fn failures_of_every_kind_fail_the_step() {
         let mut run = Simulator::new(book(|book| {
             book.step("a");
         }));
-        run.script("a", [crate::run::simulator::fails(kind)]);
+        run.script("a", [crate::simulator::fails(kind)]);
         assert_eq!(run.run(), Some(EndStatus::Failed));
     }
 }

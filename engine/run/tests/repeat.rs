@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::model::runbook::{Retry, Step, Until};
-use crate::run::event::EndStatus;
-use crate::run::simulator::{Simulator, book, broken, expr, fails, ok, path};
+use crate::event::EndStatus;
+use crate::simulator::{Simulator, book, broken, expr, fails, ok, path};
+use model::runbook::{Retry, Step, Until};
 use words::effect::FailureKind;
 
 fn retry(step: &mut Step, attempts: u32) {
@@ -112,5 +112,5 @@ fn an_until_and_its_attempts_share_one_deadline() {
     run.script("a", [ok(1).takes(15_000), ok(3).takes(15_000)]);
     assert_eq!(run.run(), Some(EndStatus::Failed));
     assert_eq!(run.times(), [(0, "a"), (18_000, "a")]);
-    assert_eq!(run.now_ms, crate::run::simulator::EPOCH_MS + 20_000);
+    assert_eq!(run.now_ms, crate::simulator::EPOCH_MS + 20_000);
 }

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::model::runbook::{ForEach, OnFailure, Step, Template, Undo, Uses};
-use crate::run::event::{EndStatus, Event, Settlement};
-use crate::run::simulator::{Simulator, book, broken, cancel, expr, ok, path, plugin, text};
+use crate::event::{EndStatus, Event, Settlement};
+use crate::simulator::{Simulator, book, broken, cancel, expr, ok, path, plugin, text};
+use model::runbook::{ForEach, OnFailure, Step, Template, Undo, Uses};
 
 fn undo(step: &mut Step, holds: Option<&str>) {
     step.undo = Some(Undo { uses: plugin(), with: text("${{ effects }}"), holds: holds.map(expr), line: 1 });

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::model::runbook::{Step, Template, Uses};
-use crate::run::event::{EndStatus, Event, Outcome};
-use crate::run::question::Answer;
-use crate::run::simulator::{Simulator, accepted, answer, book, broken, cancel, child_of, ok, path};
-use crate::run::state::RunStatus;
+use crate::event::{EndStatus, Event, Outcome};
+use crate::question::Answer;
+use crate::simulator::{Simulator, accepted, answer, book, broken, cancel, child_of, ok, path};
+use crate::state::RunStatus;
+use model::runbook::{Step, Template, Uses};
 use words::ids::RunbookName;
 
 fn uses(step: &mut Step, uses: Uses, with: serde_json::Value) {
@@ -47,7 +47,7 @@ fn a_sleep_ends_with_its_time_or_its_run() {
     }));
     run.script("b", [broken()]);
     assert_eq!(run.run(), Some(EndStatus::Failed));
-    assert_eq!(run.now_ms, crate::run::simulator::EPOCH_MS + 10);
+    assert_eq!(run.now_ms, crate::simulator::EPOCH_MS + 10);
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn who_asked_for_the_run_does_not_answer_unless_the_runbook_says_so() {
             uses(book.step("ask"), Uses::AskPerson, ask.clone());
         });
         let asked_by = asked_by.map(str::to_owned);
-        let accepted = crate::run::event::Accepted { asked_by, ..accepted(&runbook) };
+        let accepted = crate::event::Accepted { asked_by, ..accepted(&runbook) };
         let mut run = Simulator::accepted(runbook, accepted);
         let answer = Answer { yes: true, text: None, by: "kim".to_owned() };
         run.person(1000, Event::Answered { path: path("ask"), answer });

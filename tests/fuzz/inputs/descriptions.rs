@@ -1,10 +1,10 @@
 //! What a plugin says of itself: the schemas of its step types come from anybody.
 
-use runbook::model::input::{Checker, is_open, template_problems};
-use runbook::model::parse::step_types;
-use runbook::model::runbook::Template;
-use runbook::model::schema::schema;
-use runbook::model::step_type::{Catalogue, PluginDescription};
+use model::input::{Checker, is_open, template_problems};
+use model::parse::step_types;
+use model::runbook::Template;
+use model::schema::schema;
+use model::step_type::{Catalogue, PluginDescription};
 use serde_json::{Value, json};
 
 pub(super) fn feed(bytes: &[u8]) {

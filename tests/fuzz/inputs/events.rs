@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use audit::Entry;
-use runbook::model::runbook::Runbook;
-use runbook::run::event::Event;
-use runbook::run::next::{InFlight, Over, next, over};
-use runbook::run::state::State;
-use runbook::run::view::view;
+use model::runbook::Runbook;
+use run::event::Event;
+use run::next::{InFlight, Over, next, over};
+use run::state::State;
+use run::view::view;
 
 use super::runbooks::library;
 

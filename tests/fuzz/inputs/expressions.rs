@@ -1,7 +1,7 @@
 //! An expression on the first line, and below it the names it can see.
 
-use runbook::model::expression::{Expression, MAX_RESULT_BYTES, Scope};
-use runbook::model::runbook::Template;
+use model::expression::{Expression, MAX_RESULT_BYTES, Scope};
+use model::runbook::Template;
 
 /// What an expression sees if nothing else is said.
 const SCOPE: &str = r#"{

@@ -2,10 +2,10 @@
 
 use std::sync::LazyLock;
 
-use runbook::model::parameters::{anchored, complete, from_flag, resolve};
-use runbook::model::parse::{Known, parse};
-use runbook::model::runbook::Runbook;
-use runbook::model::step_type::Catalogue;
+use model::parameters::{anchored, complete, from_flag, resolve};
+use model::parse::{Known, parse};
+use model::runbook::Runbook;
+use model::step_type::Catalogue;
 use serde_json::{Map, Value};
 
 const RUNBOOK: &str = "format: 1

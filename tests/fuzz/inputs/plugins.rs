@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use runbook::host::{Wasm, describe};
+use host::{Wasm, describe};
 use tokio::runtime::{Builder, Runtime};
 use words::ids::PluginName;
 

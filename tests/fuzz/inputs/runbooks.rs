@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use runbook::host::embedded;
-use runbook::model::parse::{ChildSignature, Known, MAX_TROUBLES, lints, parse, peek, signature};
-use runbook::model::runbook::Runbook;
-use runbook::model::step_type::Catalogue;
+use host::embedded;
+use model::parse::{ChildSignature, Known, MAX_TROUBLES, lints, parse, peek, signature};
+use model::runbook::Runbook;
+use model::step_type::Catalogue;
 use words::ids::RunbookName;
 
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(embedded::catalogue);

@@ -1,6 +1,6 @@
 //! A time zone, a schedule, and a moment in milliseconds since 1970: one to a line.
 
-use runbook::model::schedule_text::Schedule;
+use model::schedule_text::Schedule;
 
 /// How many slots are asked for.
 const SLOTS: usize = 20;

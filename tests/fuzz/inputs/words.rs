@@ -1,9 +1,9 @@
 //! Small texts, one to a line: durations, sizes, names, addresses, paths of steps.
 
-use runbook::model::address::{check_address, may_cover};
-use runbook::model::grant::{check_bucket, check_label};
-use runbook::model::runbook::Template;
-use runbook::model::template::InvalidTemplate;
+use model::address::{check_address, may_cover};
+use model::grant::{check_bucket, check_label};
+use model::runbook::Template;
+use model::template::InvalidTemplate;
 use words::duration::{format_duration, format_size, parse_duration, parse_size};
 use words::ids::{Digest, RunId, StepPath, TargetName};
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::model::step_type::{Catalogue, PluginDescription, StepType};
+use crate::step_type::{Catalogue, PluginDescription, StepType};
 use words::ids::{Digest, PluginName};
 
 pub(super) fn small() -> Catalogue {
