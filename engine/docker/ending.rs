@@ -15,8 +15,9 @@ use words::clock::Deadline;
 /// How long a command has to end after TERM, before KILL.
 const GRACE: Duration = Duration::from_secs(10);
 /// How long it has to be gone after KILL.
-const AFTER_KILL: Duration = Duration::from_secs(3);
-/// How long the image's `kill` may take.
+const AFTER_KILL: Duration = Duration::from_secs(5);
+/// How long the word of the image's `kill` is waited for. Docker tells the ends of one container's commands one after the
+/// other, and holds back that of one whose output its children keep open, for 2 s seen: by then `kill` has long done its work.
 const KILL_TIME: Duration = Duration::from_secs(2);
 /// Between two looks whether it is gone.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -179,9 +180,10 @@ impl Ending<'_> {
         ];
         for command in ways {
             match self.run(&command, user).await? {
-                0 => return Ok(()),
-                code if NO_PROGRAM.contains(&code) => {}
-                code => {
+                // Whether it worked without a word, the processes show.
+                None | Some(0) => return Ok(()),
+                Some(code) if NO_PROGRAM.contains(&code) => {}
+                Some(code) => {
                     let who = user.unwrap_or("the container's user");
                     return Err(StaysBehind(format!("`kill` as {who} ended with {code}")));
                 }
@@ -190,12 +192,13 @@ impl Ending<'_> {
         Err(StaysBehind::because("the image has no `kill`"))
     }
 
-    async fn run(&self, command: &[String], user: Option<&str>) -> Result<i32, StaysBehind> {
+    /// Its exit code; none if the daemon does not tell of its end in time.
+    async fn run(&self, command: &[String], user: Option<&str>) -> Result<Option<i32>, StaysBehind> {
         let command = ExecCommand { command, user, ..ExecCommand::default() };
         let failed = |error: crate::Error| StaysBehind(error.failure.message);
         let exec = self.daemon.exec_create(&self.container, &command, &[]).await.map_err(failed)?;
-        let ran = self.daemon.exec_short(&exec, KILL_TIME).await;
-        ran.map(|output| output.exit_code).map_err(failed)
+        let ran = self.daemon.exec_short(&exec, KILL_TIME).await.map_err(failed)?;
+        Ok(ran.map(|output| output.exit_code))
     }
 }
 

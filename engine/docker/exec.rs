@@ -206,6 +206,13 @@ impl Daemon {
                     };
                     return ended;
                 }
+                // It ended, and left behind what it began.
+                (Err(StaysBehind(words)), why) if done.is_some() => {
+                    return match done {
+                        Some(Err(error)) => Err(error),
+                        _ => Err(outlived(ended_by(exec, "TERM", &why, timeout), &words)),
+                    };
+                }
                 // It has its time then.
                 (Err(_), Over::Wish) => {}
                 (Err(StaysBehind(words)), Over::Time) => {
@@ -215,16 +222,13 @@ impl Daemon {
         }
     }
 
-    /// The same for a command that ends at once by itself.
-    pub(super) async fn exec_short(&self, exec: &str, time: Duration) -> Result<ExecOutput, Error> {
+    /// The same for a command that ends at once by itself; none if its end is not told in time.
+    pub(super) async fn exec_short(&self, exec: &str, time: Duration) -> Result<Option<ExecOutput>, Error> {
         let began_ms = clock::now_ms().saturating_sub(CLOCK_SLACK_MS);
         let wire = self.wire().await?;
         let line = self.ask(write("start command", exec), async |_| wire.exec(exec).await).await?;
         let ended = clock::within(time, Box::pin(self.attend(exec, line, None, began_ms))).await;
-        ended.unwrap_or_else(|_| {
-            let message = format!("command `{exec}` has not ended after {} s", time.as_secs_f64());
-            Err(Error::uncertain(FailureKind::TimedOut, EXEC_TIMED_OUT, message))
-        })
+        ended.ok().transpose()
     }
 
     /// Feeds a command its input, reads what it prints, and waits for its end.
@@ -373,6 +377,11 @@ fn ended_by(exec: &str, signal: &str, why: &Over, timeout: Duration) -> Error {
             Error::certain(FailureKind::Cancelled, EXEC_ENDED, message)
         }
     }
+}
+
+fn outlived(mut error: Error, why: &str) -> Error {
+    error.failure.message.push_str(&format!(", but what it began is still there: {why}"));
+    error
 }
 
 fn state(raw: &ExecInspectResponse) -> ExecState {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::bed::{Bed, docker};
+use super::bed::{Bed, docker, until};
 use super::exec::sh;
 use crate::{Connection, Daemon, EXEC_ENDED, Error, ExecCommand, ExecLimit};
 use words::effect::FailureKind;
@@ -57,6 +57,29 @@ async fn one_that_does_not_hear_term_is_killed() {
     let id = bed.run("one", &[]);
     let script = "trap '' TERM; sleep 3600 & while true; do sleep 3601; done";
     assert_ended(&late(&bed, &id, &sh(script), None).await, "KILL");
+    assert_eq!(sleeps(&id), 0);
+}
+
+/// Docker holds back the word of any end in the container while the child keeps the output of its parent open.
+#[tokio::test]
+async fn a_child_that_does_not_hear_term_is_killed_after_its_parent() {
+    let bed = Bed::new();
+    let id = bed.run("one", &[]);
+    let script = "echo starting; sh -c 'trap \"\" TERM; sleep 3600; sleep 3601'; echo never";
+    assert_ended(&late(&bed, &id, &sh(script), None).await, "KILL");
+    assert_eq!(sleeps(&id), 0);
+
+    let exec = bed.exec(&id, &sh(script), &[]).await.unwrap();
+    let wish = watch::Sender::new(false);
+    let limit = ExecLimit { time: Duration::from_hours(1), ends: Some(wish.subscribe()) };
+    let (ended, ()) = tokio::join!(bed.daemon.exec_start(&exec, None, limit), async {
+        // Two shells that have the words in their script, and one that sleeps.
+        until("its child", async || (sleeps(&id) == 3).then_some(())).await;
+        wish.send_replace(true);
+    });
+    let ended = ended.unwrap_err();
+    assert!(ended.certain && ended.failure.kind == FailureKind::Cancelled, "{ended}");
+    assert!(ended.failure.message.ends_with("was ended with KILL"), "{ended}");
     assert_eq!(sleeps(&id), 0);
 }
 
