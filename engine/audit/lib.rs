@@ -16,6 +16,7 @@ mod checkpoint_files;
 mod condition;
 mod entry;
 mod error;
+mod evidence;
 mod export;
 mod fold;
 mod folder_blobs;
@@ -50,6 +51,7 @@ pub use checkpoint_files::{CHECKPOINT_DIR, MAX_CHECKPOINT_FILES};
 pub use condition::{Claim, Condition, Taken, Unmet};
 pub use entry::{Appended, Draft, Entry, KeptNote, Note, RunRow, StateChange};
 pub use error::{Error, ErrorKind};
+pub use evidence::{Evidence, NotEvidence, Proof, Unproved};
 pub use export::{
     BLOBS_DIR, CHECKPOINT_FILE, ENTRIES_FILE, EXPORT_FORMAT, Exported, export, verify_export, verify_folder,
     verify_stream,

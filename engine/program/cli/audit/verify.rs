@@ -1,7 +1,6 @@
 //! `runbook audit verify`.
 
 use std::io::ErrorKind;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -11,23 +10,13 @@ use crate::cli::Ended;
 use crate::cli::context::Context;
 use crate::error::{Error, Kind, exit};
 use audit::{
-    CHECKPOINT_DIR, CHECKPOINT_FILE, DATABASE_FILE, ENTRIES_FILE, EXPORT_FORMAT, Exported, MARK_FILE,
-    MAX_CHECKPOINT_BYTES, MAX_ENTRY_BYTES, PRIVATE_KEY_FILE, PUBLIC_KEY_FILE, Proven, Receipt, Tampered,
-    Verified, VerifierKey, VerifyError, VerifyOptions, verify, verify_export, verify_folder, verify_receipt,
+    Evidence, Exported, MAX_CHECKPOINT_BYTES, NotEvidence, Proof, Proven, Tampered, Unproved, Verified,
+    VerifierKey, VerifyError, VerifyOptions,
 };
 use words::own_file;
 
-/// How a database begins.
-const SQLITE: &[u8; 16] = b"SQLite format 3\0";
-
-/// How much of a file is looked at to tell what it is.
-const HEAD_BYTES: u64 = 64 * 1024;
-
 /// What can be verified.
 const NAME: &str = "name a data directory, a copy of `audit.db`, an export or a receipt";
-
-/// A receipt is an entry, as JSON inside JSON, and a short proof.
-const MAX_RECEIPT_BYTES: u64 = 8 * MAX_ENTRY_BYTES as u64;
 
 /// Check every byte of the audit log against its signed checkpoints
 #[derive(Debug, Args)]
@@ -55,106 +44,41 @@ pub(in crate::cli) struct Verify {
 
 impl Verify {
     pub(super) fn run(self, context: &Context) -> Ended {
-        let (path, kept) = match self.path {
+        let (path, evidence) = match self.path {
             Some(path) => {
-                let path = there(path)?;
-                let kept = kind(&path)?;
-                (path, kept)
+                let evidence = Evidence::at(&path).map_err(|error| nothing(&path, error))?;
+                (path, evidence)
             }
-            None => (context.settings()?.data.path.clone(), Kept::Log),
+            None => (context.settings()?.data.path.clone(), Evidence::Log),
         };
         let options = VerifyOptions {
             checkpoint: self.checkpoint.as_deref().map(note).transpose()?,
             public_key: self.public_key.as_deref().map(key).transpose()?,
         };
-        let of_export = !matches!(kept, Kept::Log);
-        let verified = match (kept, options.public_key.clone()) {
-            (Kept::Log, _) => verify(&path, &options).map(|verified| good(context, &verified)),
-            (_, None) => {
-                return Err(Error::usage(
-                    "a public key is required: an export or a receipt proves nothing without it",
-                )
-                .hint("give it with --public-key; its owner prints it with `runbook audit key`"));
+        match evidence.verify(&path, &options, self.no_blob_list) {
+            Ok(Proof::Log(verified)) => good(context, &verified),
+            Ok(Proof::Export(exported)) => exported_well(context, &exported),
+            Ok(Proof::Receipt(proven)) => proven_well(context, &proven),
+            Err(error @ Unproved::NoKey) => {
+                return Err(Error::usage(error.to_string())
+                    .hint("give it with --public-key; its owner prints it with `runbook audit key`"));
             }
-            (Kept::Export, Some(key)) => {
-                let witness = options.checkpoint.as_deref();
-                let verified = if path.is_dir() {
-                    verify_folder(&path, &key, witness, self.no_blob_list)
-                } else {
-                    verify_export(&path, &key, witness)
-                };
-                verified.map(|exported| exported_well(context, &exported))
+            Err(Unproved::Verify(VerifyError::Tampered(tampered))) => {
+                return Err(bad(&tampered, !matches!(evidence, Evidence::Log)));
             }
-            (Kept::Receipt(receipt), Some(key)) => {
-                verify_receipt(&receipt, &key, None).map(|proven| proven_well(context, &proven))
-            }
-        };
-        match verified {
-            Ok(()) => Ok(exit::SUCCEEDED),
-            Err(VerifyError::Tampered(tampered)) => Err(bad(&tampered, of_export)),
-            Err(VerifyError::Unreadable(error)) => Err(error.into()),
+            Err(Unproved::Verify(VerifyError::Unreadable(error))) => return Err(error.into()),
         }
+        Ok(exit::SUCCEEDED)
     }
 }
 
-/// What a path holds.
-enum Kept {
-    /// A data directory or a copy of its database.
-    Log,
-    /// What `audit export` wrote.
-    Export,
-    /// What `audit prove` printed.
-    Receipt(Box<Receipt>),
-}
-
-/// Nothing at all is not something that was changed. Whether a database that is gone was ever there, the log itself knows.
-fn there(path: PathBuf) -> Result<PathBuf, Error> {
-    match std::fs::metadata(&path) {
-        Ok(_) => Ok(path),
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::file(&path, "read", &error)),
-        Err(_) if path.file_name().is_some_and(|name| name == DATABASE_FILE) => Ok(path),
-        Err(_) => Err(Error::not_found(format!("there is no `{}`", path.display())).hint(NAME)),
+/// Nothing at all is not something that was changed.
+fn nothing(path: &Path, error: NotEvidence) -> Error {
+    match error {
+        NotEvidence::Absent(_) => Error::not_found(error.to_string()).hint(NAME),
+        NotEvidence::Other { .. } => Error::invalid(error.to_string()).hint(NAME),
+        NotEvidence::Io(error) => Error::file(path, "read", &error),
     }
-}
-
-/// Says in plain words what is none of these.
-fn kind(path: &Path) -> Result<Kept, Error> {
-    let shown = path.display();
-    let holds = |names: &[&str]| names.iter().any(|name| path.join(name).exists());
-    if path.is_dir() {
-        return if holds(&[ENTRIES_FILE, CHECKPOINT_FILE]) {
-            Ok(Kept::Export)
-        } else if holds(&[DATABASE_FILE, PRIVATE_KEY_FILE, PUBLIC_KEY_FILE, MARK_FILE, CHECKPOINT_DIR]) {
-            Ok(Kept::Log)
-        } else {
-            Err(Error::invalid(format!("`{shown}` holds neither an audit log nor an export of one"))
-                .hint(NAME))
-        };
-    }
-    if path.file_name().is_some_and(|name| name == DATABASE_FILE) {
-        return Ok(Kept::Log);
-    }
-    let mut head = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head))
-        .map_err(|error| Error::file(path, "read", &error))?;
-    if head.is_empty() {
-        return Err(Error::invalid(format!("`{shown}` is empty")).hint(NAME));
-    }
-    if head.starts_with(SQLITE) {
-        return Ok(Kept::Log);
-    }
-    let receipt = own_file::read_named(path, MAX_RECEIPT_BYTES).ok();
-    if let Some(receipt) = receipt.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
-        return Ok(Kept::Receipt(Box::new(receipt)));
-    }
-    let line = String::from_utf8_lossy(head.split(|byte| *byte == b'\n').next().unwrap_or_default());
-    // Its first line, or an entry where the first line is gone.
-    if ["\"checkpoint\"", "\"public_key\"", "\"actor\"", EXPORT_FORMAT].iter().any(|word| line.contains(word))
-    {
-        return Ok(Kept::Export);
-    }
-    Err(Error::invalid(format!("`{shown}` is not an export of an audit log")).hint(NAME))
 }
 
 fn exported_well(context: &Context, exported: &Exported) {
@@ -260,21 +184,4 @@ fn key(text: &str) -> Result<VerifierKey, Error> {
         .map_err(|error| Error::file(path, "read", &error))?;
     held.parse()
         .map_err(|error: audit::InvalidKey| Error::invalid(format!("`{text}` holds no public key: {error}")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_that_is_not_there_is_no_tampering() {
-        let dir = tempfile::tempdir().unwrap();
-        let missing = there(dir.path().join("log.jsonl")).unwrap_err();
-        assert_eq!(missing.kind, Kind::NotFound);
-        assert!(missing.hint.is_some());
-        let database = dir.path().join(DATABASE_FILE);
-        assert_eq!(there(database.clone()).unwrap(), database);
-        let below = there(dir.path().join("x/../../\0").join("y")).unwrap_err();
-        assert_eq!(below.kind, Kind::Environment);
-    }
 }
