@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::support::books::{self, Restart};
-use crate::support::docker::docker;
+use crate::support::docker::{IMAGE, docker};
 use crate::support::engine::Engine;
 use crate::support::service::Service;
 
@@ -333,5 +333,28 @@ fn a_plan_that_ends_badly_exits_as_the_run_would() {
         let plan = engine.json_with(code, &["plan", &book, "-p", &service.parameter()]);
         let run = engine.json_with(code, &["run", &book, "-p", &service.parameter(), "--yes"]);
         assert_eq!((&plan["status"], plan["status"].as_str()), (&run["status"], Some("failed")));
+    }
+}
+
+/// A copy, the old one out of its way, a new replica: each wants a name, which somebody else's container may have.
+#[test]
+fn a_name_that_is_taken_is_told_before_anything_is_stopped() {
+    let service = Service::of(1).up();
+    let engine = Engine::new();
+    let project = format!("com.docker.compose.project={}", service.project());
+    let parameter = service.parameter();
+    for (name, plan) in [
+        (format!("{}-new", service.replica(1)), ["service-recreate", "env=A=1"]),
+        (format!("{}-old", service.replica(1)), ["service-recreate", "env=A=1"]),
+        (service.replica(2), ["service-scale", "replicas=2"]),
+    ] {
+        docker(&["create", "--name", &name, "--label", &project, IMAGE]);
+        let mark = service.events.mark();
+        let [runbook, wish] = plan;
+        let planned = engine.run(&["plan", runbook, "-p", &parameter, "-p", wish]);
+        assert_eq!(planned.code, 10, "{planned:?}");
+        planned.says(&[&format!("the name `{name}` is taken by another container")]);
+        assert_eq!(service.events.writes(mark), [], "{name}");
+        docker(&["rm", &name]);
     }
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::call::{Call, Imagined};
 use super::context::lock;
-use super::door::{Answered, Door, scrubbed_failure};
+use super::door::{Answered, Door};
 use super::overlay::{ImaginedWrite, Overlay, PlannedSecret};
 use model::unknown::holds_unknown;
 use run::event::{CallId, Event};
@@ -25,7 +25,8 @@ impl Door {
     }
 
     async fn imagine(&self, call: &dyn Call, id: &CallId, arguments: Value) -> Answered {
-        let refused = |failure: Failure| Ok(Err(scrubbed_failure(failure)));
+        // As in a run: what is refused before it is announced has its place among the calls, too.
+        let refused = |failure| self.finish_unannounced(call, id.clone(), arguments.clone(), Err(failure));
         let _leave = match self.granted(call).await {
             Ok(leave) => leave,
             Err(failure) => return refused(self.unless_unknown(call, failure)),

@@ -155,6 +155,22 @@ impl World {
         Ok(self.daemon()?.refuse_uncopyable(from, overrides, leaves).await?)
     }
 
+    /// Refuses a name that another container has, before anything is announced, and so in a plan too.
+    pub(super) async fn refuse_taken(&self, name: &str, by: Option<&str>) -> Result<(), Trouble> {
+        match self.inspect(name).await {
+            // Containers are found by the beginning of their id as well, and by a name that the plan has changed.
+            Ok(other) if other.name == name && by != Some(other.id.as_str()) => {
+                let id = other.id.get(..12).unwrap_or(&other.id);
+                let words = format!(
+                    "the name `{name}` is taken by another container, {id}: rename or remove that one first"
+                );
+                Err(Trouble::certain(FailureKind::AlreadyExists, "containers.name-taken", words))
+            }
+            Err(trouble) if trouble.failure.kind != FailureKind::NotFound => Err(trouble),
+            _ => Ok(()),
+        }
+    }
+
     /// What an earlier engine saw of a container's crashes.
     pub(super) fn remember(&self, container: &Container) {
         if let Some(daemon) = &self.daemon {

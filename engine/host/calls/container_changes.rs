@@ -301,6 +301,9 @@ impl Call for Change {
                     format!("container `{}` is running: stop it first", now.name),
                 ));
             }
+            if let Self::Rename { name, .. } = self {
+                world.refuse_taken(name, Some(&now.id)).await?;
+            }
             Ok(to_value(&now))
         }
         .boxed()

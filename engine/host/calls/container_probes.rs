@@ -116,6 +116,7 @@ impl Call for Create {
         async move {
             let mut before = json!({ "from": world.inspect(&self.id).await? });
             world.refuse_uncopyable(&self.id, &self.overrides).await?;
+            world.refuse_taken(&self.name, None).await?;
             if let Some(image) = &self.overrides.image {
                 before["image_id"] = Value::String(world.daemon()?.image_id(image).await?);
             }
