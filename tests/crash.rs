@@ -215,7 +215,7 @@ fn one_that_a_person_replaced_is_in_doubt() {
     docker(&["rm", "--force", &replica]);
     service.add_replica(2);
     let mark = service.events.mark();
-    engine.must(12, &["runs", "resume", "--yes"]).says(&["in-doubt", "someone else removed", &replica]);
+    engine.must(12, &["runs", "resume", "--yes"]).says(&["in-doubt", "was removed meanwhile", &replica]);
     assert_eq!(
         service.events.writes(mark),
         [],
@@ -253,7 +253,7 @@ fn looking_again_does_not_hide_what_a_person_did() {
 
     let resumed = engine.must(12, &["runs", "resume", "--yes"]);
 
-    resumed.says(&["in-doubt", "someone else changed", &replica]);
+    resumed.says(&["in-doubt", "was changed meanwhile", &replica]);
     assert_eq!(service.events.writes(mark), [], "a person restarted it already");
 }
 

@@ -41,6 +41,21 @@ impl Drop for Tmpfs<'_> {
     }
 }
 
+/// The switch is for what runs by itself and by mistake; a person in an emergency is told of it.
+#[test]
+fn an_emergency_acts_while_everything_is_halted_and_says_so() {
+    let engine = Engine::new();
+    engine.must(0, &["halt", "on", "--reason", "storage fails over"]);
+    let book = engine.write("hello.yaml", HELLO);
+    let ended = engine.must(0, &["run", &book, "--emergency", "--reason", "nothing else works"]);
+    ended.says(&["everything is halted (storage fails over (root))"]);
+    let (_, after) = ended.stderr.split_once("this run is written down in ").expect("the segment");
+    let segment = after.lines().next().expect("its place");
+    let begun = engine
+        .must(0, &["audit", "tail", "--data-dir", segment, "--kind", "emergency.begun", "--output", "json"]);
+    begun.says(&["storage fails over"]);
+}
+
 /// Restarts in an emergency, and sees that it is written down.
 fn restarts(service: &Service, engine: &Engine) -> Ended {
     let book = engine.write("restart.yaml", &books::restart(&Restart::default()));

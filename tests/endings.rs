@@ -280,8 +280,19 @@ fn an_engine_whose_directory_is_gone_ends() {
     let sleeps = "format: 1\nrunbook: sleeps\nsummary: Sleep.\nsteps:\n  - { id: s, uses: core.sleep, with: { for: 30m } }\n";
     engine.must(0, &["run", &engine.write("sleeps.yaml", sleeps), "--detach"]);
     engine.process();
-    std::fs::remove_dir_all(engine.data()).expect("to remove it");
+    let watching = engine.spawn(&["runs", "watch", "last"]);
+    until_true("it to watch", || watching.said().contains("accepted") || watching.said().contains("queued"));
+    let away = engine.path("away");
+    std::fs::rename(engine.data(), &away).expect("to move it");
+    let ended = watching.wait();
+    assert_eq!(ended.code, 5, "{ended:?}");
+    ended.says(&["was removed or moved", "put the directory back", "runs resume"]);
     until_idle(&engine);
+    assert!(!engine.data().exists(), "nothing stands in its place");
+
+    std::fs::rename(&away, engine.data()).expect("to move it back");
+    engine.must(0, &["runs", "cancel", "last"]);
+    engine.until_status("cancelled");
 }
 
 #[test]

@@ -94,6 +94,17 @@ fn of_root_whatever_they_claim() {
     assert_eq!(actors(&engine), ["root"]);
 }
 
+/// Whoever makes a namespace of users is root in it, or anybody else.
+#[test]
+fn of_nobody_in_a_namespace_of_users() {
+    let engine = Engine::new();
+    engine.write("hello.yaml", HELLO);
+    let mut root = Command::new("unshare");
+    root.args(["--user", "--map-root-user", BINARY, "run", "hello.yaml"]).envs(CLAIMS);
+    must(0, engine.begin(&mut root));
+    assert_eq!(actors(&engine), ["root@user-namespace"]);
+}
+
 #[test]
 fn of_who_logged_in_and_became_root() {
     let engine = Engine::new();

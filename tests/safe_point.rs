@@ -165,7 +165,14 @@ fn an_undo_that_is_left_leaves_nothing_down() {
     run.wait();
     assert_eq!((engine.status().as_str(), serving(&service, 1)), ("left", 1));
     assert_kinds(&engine, &["run.leave-requested", "run.left"]);
-    engine.must(10, &["runs", "resume", "--yes"]).says(&["step `fail` failed"]);
+    // Half of it is not broken off, and who is refused has changed nothing.
+    let entries = || engine.run(&["audit", "tail", "--lines=100"]).stdout;
+    let before = entries();
+    let refused = engine.run(&["runs", "cancel", "last"]);
+    assert!(refused.code != 0 && !entries().contains("run.resumed"), "{refused:?} {before}");
+    refused.says(&["is not broken off", "cancel", "--undo"]);
+    engine.must(0, &["runs", "cancel", "last", "--undo"]);
+    engine.must(10, &["runs", "watch", "last"]).says(&["step `fail` failed"]);
     assert_eq!(serving(&service, 1), 1);
 }
 

@@ -7,7 +7,7 @@ use host::{Control, Stop};
 use run::event::{Event, Settlement};
 use run::question::{self, Answer};
 use run::state::RunStatus;
-use words::ids::StepPath;
+use words::ids::{RunId, StepPath};
 
 /// Obeys, or says why not. What was obeyed is durable.
 pub(super) async fn obey(
@@ -18,8 +18,18 @@ pub(super) async fn obey(
 ) -> Result<(), Refusal> {
     match command {
         Command::Cancel { reason, undo } => {
-            if journal.with(|state| state.left().is_some() || state.leaving().is_some()) {
+            let (rests, undoing) = journal.with(|state| {
+                (state.left().is_some() || state.leaving().is_some(), state.undoing().is_some())
+            });
+            if undoing && !undo {
+                return Err(Refusal::Conflict(undoing_already(journal.run())));
+            }
+            if rests {
                 resume(journal, control, actor).await?;
+            }
+            // What is asked for is under way then.
+            if undoing {
+                return Ok(());
             }
             append(journal, Event::CancelRequested { reason, undo }, actor).await?;
             control.cancel();
@@ -50,6 +60,13 @@ pub(super) async fn obey(
         Command::Answer { path, answer } => answered(journal, path, answer, actor).await,
         Command::Settle(decision) => settle(journal, control, decision, actor).await,
     }
+}
+
+/// Half of an undo helps nobody.
+fn undoing_already(run: &RunId) -> String {
+    format!(
+        "run `{run}` takes back what it did, and that is not broken off: `runbook runs cancel {run} --undo` lets it finish"
+    )
 }
 
 async fn append(journal: &Journal, event: Event, actor: &str) -> Result<(), Refusal> {

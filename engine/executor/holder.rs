@@ -113,17 +113,20 @@ fn standing(run: &RunId, state: &State) -> (String, Vec<(String, &'static str)>)
             let reason = quoted(state.left().unwrap_or_default());
             let kept = Some(keeping(state).words()).filter(|kept| !kept.is_empty());
             let kept = kept.map(|kept| format!(", and {kept}")).unwrap_or_default();
-            let commands = vec![
+            let mut commands = vec![
                 command(&format!("resume {run}"), "carries it on"),
                 command(&format!("cancel {run} --undo"), "takes back what it did, and ends it"),
-                cancel(),
             ];
+            if state.undoing().is_none() {
+                commands.push(cancel());
+            }
             (format!("nobody carries it on: {reason}{kept}"), commands)
         }
         _ => match state.questions().as_slice() {
             [] => {
                 let watch = command(&format!("watch {run}"), "follows it");
-                (String::new(), vec![watch, cancel()])
+                let ends = state.undoing().is_none().then(cancel);
+                (String::new(), std::iter::once(watch).chain(ends).collect())
             }
             [(path, asked), more @ ..] => {
                 let mut commands = answers(state, run, path, !more.is_empty());

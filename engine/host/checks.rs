@@ -69,7 +69,10 @@ impl Door {
     pub(super) fn moved(&self, before: &Value) -> Option<String> {
         let container: Container = serde_json::from_value(before.clone()).ok()?;
         let difference = lock(&self.context.memory).moved(&container)?;
-        Some(format!("someone else changed `{}` while no engine was looking: {difference}", container.name))
+        Some(format!(
+            "`{}` was changed meanwhile, by another run or from outside: {difference}",
+            container.name
+        ))
     }
 
     /// How the target looked to an engine that is no more, if nothing goes by its id now.

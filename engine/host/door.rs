@@ -332,7 +332,7 @@ impl Door {
     ) -> Answered {
         let before = scrub::document(serde_json::to_value(last).unwrap_or(Value::Null));
         self.announce(call, &id, arguments, &before).await?;
-        self.doubt(id, format!("someone else removed `{}` while no engine was looking", last.name)).await
+        self.doubt(id, format!("`{}` was removed meanwhile, by another run or from outside", last.name)).await
     }
 
     async fn settle(&self, call: &dyn Call, id: CallId, intent: &Intent, settlement: Settlement) -> Answered {

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::Ended;
 use super::context::Context;
+use super::halt;
 use super::run::begin;
 use super::session::Session;
 use super::wish::Wish;
@@ -17,13 +18,19 @@ pub(super) fn carry_out(context: &Context, wish: &Wish, reason: &str) -> Ended {
     settings.data.refuse_of_another()?;
     let main = settings.data.path.clone();
     let answers = context.wait(async { Ok(matches!(Client::new(&main).health().await, Ok(Some(_)))) })?;
+    // Where it cannot be read, nobody knows.
+    let halted = halt::read(context).ok().flatten();
     let begun = emergency::begin(&main, &settings.temporary(), answers)?;
     warn(context, &begun);
+    if let Some(halt) = &halted {
+        let reason = halt["reason"].as_str().unwrap_or_default();
+        context.out.warning(&format!("everything is halted ({reason}): an emergency acts nevertheless"));
+    }
     lend_plugins(&main, &begun);
     let there = context.at(begun.segment.clone());
     let fact = json!({
         "reason": reason, "data_dir": main, "fenced": begun.fenced, "killed": begun.killed, "engine_answered": answers,
-        "announced": begun.announced,
+        "announced": begun.announced, "halted": halted,
     });
     let ended = there.wait(async {
         let session = Session::open(&there).await?;

@@ -17,7 +17,8 @@ const LONGEST_PATIENCE: Duration = Duration::from_mins(2);
 pub(super) const LOOK: Duration = Duration::from_millis(300);
 
 /// What remains where the engine is of no use.
-pub(super) const EMERGENCY: &str = "if it cannot wait: `runbook run … --emergency --reason WHY`";
+pub(super) const EMERGENCY: &str =
+    "what cannot wait acts without it: `runbook run NAME --emergency --reason WHY`";
 
 /// Between two looks, at first and at most.
 const PAUSE: Duration = Duration::from_millis(5);

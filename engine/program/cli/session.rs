@@ -12,8 +12,8 @@ use super::launch::Launch;
 use super::line::{Line, Order, Word};
 use super::patience::{self, Wait};
 use crate::api::client::{Client, Conversation, Unanswered};
-use crate::error::Error;
-use audit::StateChange;
+use crate::error::{Error, Kind};
+use audit::{DATABASE_FILE, StateChange};
 use executor::request::{Command, Plan, Request};
 use executor::{Refusal, emergency, lock_file};
 use words::clock;
@@ -134,9 +134,20 @@ impl<'c> Session<'c> {
         lock_file::is_held(&self.launch.data_dir).then(|| lock_file::holder(&self.launch.data_dir)).flatten()
     }
 
-    /// If nobody is the engine any more, begins one that carries on what is unfinished.
-    pub(crate) async fn revive(&self) -> Result<(), Error> {
-        if lock_file::is_held(&self.launch.data_dir) { Ok(()) } else { self.begin().await.map(drop) }
+    /// If nobody is the engine any more, begins one that carries on what is unfinished. Not where the log is gone: it would begin
+    /// with an empty one.
+    pub(crate) async fn revive(&self, run: &RunId) -> Result<(), Error> {
+        let dir = &self.launch.data_dir;
+        if !dir.join(DATABASE_FILE).exists() {
+            let shown = dir.display();
+            let words = format!(
+                "the audit log in `{shown}` was removed or moved while run `{run}` was carried out: nobody carries it on"
+            );
+            return Err(Error::new(Kind::Directory, words).hint(format!(
+                "look at the containers; put the directory back, and `runbook runs resume {run}` carries it on"
+            )));
+        }
+        if lock_file::is_held(dir) { Ok(()) } else { self.begin().await.map(drop) }
     }
 
     /// Tells the engine that this command began that it is done; waits until it has ended, unless it has others to carry out.

@@ -166,7 +166,7 @@ impl<'a> Watching<'a> {
             return Ok(());
         }
         tokio::select! {
-            revived = self.session.revive() => revived,
+            revived = self.session.revive(run) => revived,
             told = signals.next() => self.told(run, told, signals).await,
         }
     }

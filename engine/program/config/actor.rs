@@ -11,6 +11,9 @@ const MAX_ACTOR_CHARACTERS: usize = 64;
 /// What the kernel says of a process that no login started.
 const NO_LOGIN: u32 = u32::MAX;
 
+/// Stands behind the name where users have other numbers than those of the machine: whoever made that namespace chose them.
+const NAMESPACE: &str = "@user-namespace";
+
 /// What the kernel knows of a process.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clues {
@@ -46,12 +49,24 @@ impl Clues {
 
 /// The person behind this process.
 pub(super) fn of_process() -> String {
-    Clues::of_process().actor(&passwd())
+    told(&Clues::of_process().actor(&passwd()))
 }
 
 /// The person behind the process at the other end of a socket.
 pub fn of_peer(pid: Option<i32>, uid: u32) -> String {
-    Clues::of_peer(pid, uid).actor(&passwd())
+    told(&Clues::of_peer(pid, uid).actor(&passwd()))
+}
+
+/// A name as it can be believed where this process runs.
+fn told(name: &str) -> String {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    if is_of_the_machine(&map) { name.to_owned() } else { format!("{name}{NAMESPACE}") }
+}
+
+/// Whether numbers of users are the machine's own, as the map of a process's user namespace tells (`user_namespaces(7)`). A
+/// kernel without such namespaces has no map.
+fn is_of_the_machine(map: &str) -> bool {
+    map.trim().is_empty() || map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
 /// What `SUDO_USER` says, where it is not the person that the kernel knows: a remark, since anybody may set it.
@@ -105,6 +120,14 @@ mod tests {
         assert_eq!(actor(Some(1000), 0), "alice");
         assert_eq!(actor(Some(0), 1000), "root", "root logged in and became someone else");
         assert_eq!(actor(None, 0), "root");
+    }
+
+    #[test]
+    fn a_namespace_of_users_is_named() {
+        assert!(is_of_the_machine("         0          0 4294967295\n") && is_of_the_machine(""));
+        for chosen in ["0 1000 1\n", "1002 1000 1\n", "0 1000 1\n1 100000 65536\n"] {
+            assert!(!is_of_the_machine(chosen), "{chosen}");
+        }
     }
 
     #[test]

@@ -151,7 +151,7 @@ impl Output {
         let mut stdout = std::io::stdout().lock();
         if let Err(error) = stdout.write_all(bytes).and_then(|()| stdout.flush()) {
             self.closed.store(true, Ordering::Relaxed);
-            if let Some(why) = loss(&error) {
+            if let Some(why) = loss(&error, self.stdout_is_terminal) {
                 let _ = self.lost.set(why);
             }
         }
@@ -276,9 +276,10 @@ impl<W: Write> Write for Shown<W> {
     }
 }
 
-/// Why data is lost; not if its reader has gone, who wanted no more.
-fn loss(error: &std::io::Error) -> Option<String> {
-    (error.kind() != std::io::ErrorKind::BrokenPipe).then(|| crate::error::reason(error))
+/// Why data is lost; not if its reader has gone, who wanted no more. Of a terminal that was closed an I/O error tells.
+fn loss(error: &std::io::Error, terminal: bool) -> Option<String> {
+    let closed = terminal && error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
+    (!closed && error.kind() != std::io::ErrorKind::BrokenPipe).then(|| crate::error::reason(error))
 }
 
 fn width(columns: Option<usize>) -> usize {
@@ -294,7 +295,9 @@ mod tests {
     #[test]
     fn a_reader_who_has_gone_loses_nothing_and_a_full_disk_does() {
         use std::io::{Error, ErrorKind};
-        assert_eq!(loss(&Error::from(ErrorKind::BrokenPipe)), None);
-        assert_eq!(loss(&Error::from_raw_os_error(28)).as_deref(), Some("no space left on device"));
+        assert_eq!(loss(&Error::from(ErrorKind::BrokenPipe), false), None);
+        assert_eq!(loss(&Error::from_raw_os_error(28), false).as_deref(), Some("no space left on device"));
+        assert_eq!(loss(&Error::from_raw_os_error(5), true), None, "the terminal was closed");
+        assert!(loss(&Error::from_raw_os_error(5), false).is_some(), "the disk is broken");
     }
 }
