@@ -1,6 +1,6 @@
 //! Holds what Cargo cannot of the shape of the tree: sizes, which crate may use which of ours, and which library.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -172,6 +172,55 @@ fn crates_use_what_stands_above_them() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Which modules of a crate whose folder is flat each module names outside of its tests.
+fn imports(of: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let folder = format!("engine/{of}/");
+    let name = |path: &str| path.strip_prefix(&folder)?.strip_suffix(".rs").map(str::to_owned);
+    let modules: Vec<(String, String)> = sources(&[&folder])
+        .into_iter()
+        .filter_map(|(path, text)| {
+            Some((name(&path).filter(|name| !name.contains('/') && name != "lib")?, text))
+        })
+        .collect();
+    let named = |text: &str| -> BTreeSet<String> {
+        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let words = text.split("super::").chain(text.split("crate::")).skip(1);
+        let words = words.map(|rest| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+        words.filter(|word: &String| modules.iter().any(|(name, _)| name == word)).collect()
+    };
+    modules.iter().map(|(name, text)| (name.clone(), named(text))).collect()
+}
+
+/// Modules that take part in a circle: what is left once those are taken away, again and again, that need no other.
+fn circle(mut imports: BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
+    loop {
+        let free: BTreeSet<String> = imports
+            .iter()
+            .filter(|(_, needs)| needs.iter().all(|need| !imports.contains_key(need)))
+            .map(|(name, _)| name.clone())
+            .collect();
+        if free.is_empty() {
+            return imports.into_keys().collect();
+        }
+        imports.retain(|name, _| !free.contains(name));
+    }
+}
+
+#[test]
+fn modules_of_the_audit_log_stand_in_an_order() {
+    let found = imports("audit");
+    assert!(found.len() > 30 && found["writer"].contains("tree"), "{found:?}");
+    assert_eq!(
+        circle(found),
+        Vec::<String>::new(),
+        "these import each other in a circle, or stand above one"
+    );
+    let names = |names: [&str; 1]| names.map(str::to_owned).into_iter().collect();
+    let two =
+        [("a".to_owned(), names(["b"])), ("b".to_owned(), names(["a"])), ("c".to_owned(), names(["x"]))];
+    assert_eq!(circle(two.into_iter().collect()), ["a", "b"]);
 }
 
 #[test]

@@ -8,23 +8,21 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior, params};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::checkpoint::Checkpoint;
+use super::base::{self, ARCHIVED, After};
 use super::entry::{Draft, StateChange};
 use super::error::Error;
-use super::export::{self, After};
+use super::export;
 use super::fold::Fold;
-use super::key::{SignerKey, VerifierKey};
+use super::hashes;
+use super::key::SignerKey;
 use super::log::{Audit, Options};
-use super::opening;
-use super::receipt;
 use super::schema::{self, signed, unsigned};
+use super::tampered::VerifyError;
 use super::tree::{Frontier, TILE_LEAVES};
-use super::verify::{VerifyError, VerifyOptions, verify};
-
-/// The kind of the entry that vouches for what was moved.
-pub const ARCHIVED: &str = "audit.archived";
+use super::trust;
+use super::verify::{VerifyOptions, verify};
 
 /// The kind of entries that say again what is still in force.
 pub const CARRIED: &str = "audit.carried";
@@ -96,7 +94,7 @@ struct Cut {
 impl Cut {
     /// The most that can be moved: of no run only a part.
     fn find(db: &Connection, before_ms: u64) -> Result<Self, ArchiveError> {
-        let first = first_entry(db)?;
+        let first = base::first_entry(db)?;
         let sql = "SELECT coalesce(max(seq), 0) FROM entry WHERE time_ms < ?1";
         let old = unsigned(db.query_row(sql, [signed(before_ms)], |row| row.get(0)).map_err(Error::from)?)?;
         let last = quiet(old, journals(db)?);
@@ -117,9 +115,9 @@ impl Cut {
     /// Writes the export; returns its checkpoint and the tree this is over.
     fn write(&self, dir: &Path, key: &SignerKey, to: &Path) -> Result<(String, Frontier), Error> {
         let db = schema::open_reader(&schema::database(dir))?;
-        let base = base(&db)?;
+        let base = base::base(&db)?;
         let tree = frontier(&db, base.clone(), self.last)?;
-        let checkpoint = opening::checkpoint_of(&tree, key);
+        let checkpoint = trust::checkpoint_of(&tree, key);
         export::export_part(&db, (&checkpoint, self.last), key, After::of(&base), to)?;
         Ok((checkpoint, tree))
     }
@@ -200,11 +198,6 @@ impl Cut {
     }
 }
 
-pub(super) fn first_entry(db: &Connection) -> Result<u64, Error> {
-    let first: Option<i64> = db.query_row("SELECT min(seq) FROM entry", [], |row| row.get(0))?;
-    first.map_or(Ok(1), unsigned)
-}
-
 /// The first and the last entry of each run, the youngest first; the last of one that is not over is still to come.
 fn journals(db: &Connection) -> Result<Vec<(u64, u64)>, Error> {
     let sql = "SELECT min(seq), max(seq), run IN (SELECT run FROM run WHERE finished_ms IS NULL) FROM entry
@@ -243,47 +236,9 @@ fn later(db: &Connection, last: u64) -> Result<Fold, Error> {
 /// The tree over the first entries, given that over those that were moved. Tiles outlive their entries.
 fn frontier(db: &Connection, base: Frontier, size: u64) -> Result<Frontier, Error> {
     let whole = size - size % TILE_LEAVES;
-    let mut tree = if whole >= base.size() { receipt::tiles(db, 0, whole)? } else { base };
-    receipt::leaves(db, 0, size, &mut tree)?;
+    let mut tree = if whole >= base.size() { hashes::tiles(db, 0, whole)? } else { base };
+    hashes::leaves(db, 0, size, &mut tree)?;
     Ok(tree)
-}
-
-/// The tree over the entries that were moved to archives, as the entry that vouches for them has it.
-pub(super) fn base(db: &Connection) -> Result<Frontier, Error> {
-    let moved = first_entry(db)?.saturating_sub(1);
-    if moved == 0 {
-        return Ok(Frontier::default());
-    }
-    find_base(db, moved, |_, _| true)?.ok_or_else(|| Error::damaged("entry 1: is missing"))
-}
-
-/// The same, if the entry's checkpoint is signed with this key and over that tree.
-pub(super) fn vouched(db: &Connection, key: &VerifierKey, moved: u64) -> Result<Option<Frontier>, Error> {
-    find_base(db, moved, |note, tree| {
-        Checkpoint::open(note, key).is_ok_and(|found| found.size == tree.size() && found.root == tree.root())
-    })
-}
-
-fn find_base(
-    db: &Connection,
-    moved: u64,
-    believed: impl Fn(&str, &Frontier) -> bool,
-) -> Result<Option<Frontier>, Error> {
-    let mut statement = db.prepare("SELECT body FROM entry WHERE kind = ?1")?;
-    let mut rows = statement.query([ARCHIVED])?;
-    while let Some(row) = rows.next()? {
-        let body: Value =
-            serde_json::from_slice(row.get_ref(0)?.as_bytes().unwrap_or_default()).unwrap_or_default();
-        let data = &body["data"];
-        let tree = serde_json::from_value(data["tree"].clone()).ok().and_then(|after: After| after.tree());
-        if let (Some(tree), Some(note)) = (tree, data["checkpoint"].as_str())
-            && tree.size() == moved
-            && believed(note, &tree)
-        {
-            return Ok(Some(tree));
-        }
-    }
-    Ok(None)
 }
 
 /// Gives the room back to the file system, if there is enough to do it in. Not doing it loses nothing.

@@ -7,15 +7,14 @@ use std::fmt::Write as _;
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use words::ids::{Digest, RunId};
 
-use super::entry::{Blob, Draft, Entry, RunRow, StateChange};
+use super::entry::{Blob, Draft, Entry, RunRow, StateChange, UNREADABLE};
 use super::error::Error;
 use super::moved::{self, Load};
-use super::standing::Standing;
 
 /// No body is longer, in bytes. What does not fit is moved to blobs.
 pub const MAX_ENTRY_BYTES: usize = 64 * 1024;
@@ -133,21 +132,6 @@ impl Prepared {
         let read = Body::<Value, StateChange>::read(body.as_bytes())
             .and_then(|body| body.into_entry(&mut { kept }).map_err(|error| error.to_string()));
         read.map(drop)
-    }
-
-    /// The same with a list of what stands; none if it is to have no list. `last` is the blob of the list before, which nobody needs
-    /// any more. Also gives the blob of this one.
-    pub(super) fn listing(
-        &self,
-        standing: &Standing,
-        last: Option<&Digest>,
-    ) -> Result<Option<(Self, Option<Digest>)>, Error> {
-        let Some(mut draft) = self.listing.clone() else { return Ok(None) };
-        let blob = standing.list(&mut draft.data)?;
-        let digest = blob.as_ref().map(Digest::of);
-        draft.prune.extend(last.filter(|last| Some(*last) != digest.as_ref()).cloned());
-        draft.blobs.splice(0..0, blob);
-        Ok(Some((Self::new(*draft)?, digest)))
     }
 
     /// How much memory it takes while it waits.
@@ -276,9 +260,25 @@ fn check_words(actor: &str, kind: &str, run: Option<&RunId>, row: Option<&RunRow
     }
 }
 
+impl Entry {
+    /// An entry from its body, such as a line of an export. `blob` finds what was moved out of it; what is not found leaves
+    /// its reference.
+    pub fn from_body(body: &[u8], mut blob: impl FnMut(&Digest) -> Option<Vec<u8>>) -> Result<Self, Error> {
+        let body: Body<Value> = serde_json::from_slice(body)
+            .map_err(|error| Error::damaged(format!("this is not the body of an entry: {error}")))?;
+        body.into_entry(&mut |digest| Ok(blob(digest)))
+    }
+
+    /// An entry that cannot be read, as far as it can be told: so that one does not hide the others.
+    pub(super) fn unreadable(seq: u64, body: &[u8], why: &str) -> Result<Self, Error> {
+        let unreadable = |why: String| Error::Unreadable { entry: seq, why, changed: false };
+        let Outline { actor, kind, run, time_ms, version, .. } = Outline::read(body).map_err(unreadable)?;
+        Ok(Self { seq, time_ms, actor, run, version, kind, data: json!({ (UNREADABLE): why }) })
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
 
     use super::*;
 

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::key::{SignerKey, VerifierKey};
-use super::note;
+use super::note::{self, InvalidNote};
 use super::tree::Hash;
 
 /// No checkpoint is longer, in bytes; ours have about 250, witnesses add a line each.
@@ -21,28 +21,6 @@ pub struct Checkpoint {
     pub size: u64,
     /// The root of the tree over them.
     pub root: Hash,
-}
-
-/// A note that does not say or prove anything.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidNote {
-    /// Not a checkpoint at all.
-    #[error("not a signed checkpoint: {0}")]
-    Malformed(&'static str),
-    /// Another log's.
-    #[error("it is of the log `{found}`, not of `{expected}`")]
-    OtherLog {
-        /// The origin it names.
-        found: String,
-        /// The key's name.
-        expected: String,
-    },
-    /// No signature of this key.
-    #[error("it is not signed by `{0}`")]
-    Unsigned(String),
-    /// A signature that does not fit.
-    #[error("the signature of `{0}` does not fit its text")]
-    BadSignature(String),
 }
 
 impl Checkpoint {

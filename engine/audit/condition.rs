@@ -9,9 +9,10 @@ use serde_json::Value;
 
 use words::ids::RunId;
 
+use super::body::Prepared;
 use super::error::Error;
-use super::queue::Member;
 use super::tables;
+use super::unmet::{Taken, Unmet};
 
 /// One condition of an append.
 pub enum Condition {
@@ -43,41 +44,6 @@ pub enum Condition {
 
 /// Takes what an append needs, or says who has it.
 pub type Claim = Box<dyn FnOnce() -> Result<(), Taken> + Send>;
-
-/// What a [`Condition::Claim`] could not take.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Taken {
-    /// What.
-    pub what: String,
-    /// Who has it.
-    pub by: RunId,
-}
-
-/// A condition that does not hold; nothing was written.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unmet {
-    /// The key of state holds something else.
-    #[error("`{bucket}/{key}` was changed meanwhile")]
-    State {
-        /// The bucket.
-        bucket: String,
-        /// The key in it.
-        key: String,
-        /// What it holds; none if nothing.
-        found: Option<Value>,
-    },
-    /// Too many runs have not ended.
-    #[error("{found} runs are unfinished, at most {limit} may be")]
-    Unfinished {
-        /// How many there are.
-        found: u64,
-        /// How many there may be.
-        limit: u64,
-    },
-    /// Somebody has what the append needs.
-    #[error("run `{}` has `{}`", .0.by, .0.what)]
-    Taken(Taken),
-}
 
 impl fmt::Debug for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -136,14 +102,14 @@ impl Pending {
     }
 
     /// Takes in an append whose conditions hold.
-    pub(super) fn take(&mut self, member: &Member) {
-        for entry in &member.entries {
+    pub(super) fn take(&mut self, entries: &[Prepared], begins_run: bool) {
+        for entry in entries {
             for change in &entry.state {
                 let (bucket, key, value) = change.parts();
                 self.state.insert((bucket.to_owned(), key.to_owned()), value.cloned());
             }
             let begins = entry.row.as_ref().is_some_and(|row| row.finished_ms.is_none());
-            self.begun += u64::from(begins && member.begins);
+            self.begun += u64::from(begins && begins_run);
         }
     }
 }

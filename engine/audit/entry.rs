@@ -4,16 +4,15 @@
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use words::ids::{Digest, RunId, RunbookName, StepPath, TargetName};
 use words::trigger::TriggerKind;
 
-use super::body::{Body, Outline};
 use super::error::Error;
 
 /// Stands in the place of data that cannot be read, with the reason.
-const UNREADABLE: &str = "$unreadable";
+pub(super) const UNREADABLE: &str = "$unreadable";
 
 /// An entry to be: everything but what the log itself adds (sequence, time, version).
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -77,21 +76,6 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// An entry from its body, such as a line of an export. `blob` finds what was moved out of it; what is not found leaves
-    /// its reference.
-    pub fn from_body(body: &[u8], mut blob: impl FnMut(&Digest) -> Option<Vec<u8>>) -> Result<Self, Error> {
-        let body: Body<Value> = serde_json::from_slice(body)
-            .map_err(|error| Error::damaged(format!("this is not the body of an entry: {error}")))?;
-        body.into_entry(&mut |digest| Ok(blob(digest)))
-    }
-
-    /// An entry that cannot be read, as far as it can be told: so that one does not hide the others.
-    pub(super) fn unreadable(seq: u64, body: &[u8], why: &str) -> Result<Self, Error> {
-        let unreadable = |why: String| Error::Unreadable { entry: seq, why, changed: false };
-        let Outline { actor, kind, run, time_ms, version, .. } = Outline::read(body).map_err(unreadable)?;
-        Ok(Self { seq, time_ms, actor, run, version, kind, data: json!({ (UNREADABLE): why }) })
-    }
-
     /// The event, if the entry is part of a run's journal.
     pub fn event<E: DeserializeOwned>(&self) -> Result<E, Error> {
         let fields =

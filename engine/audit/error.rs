@@ -7,7 +7,7 @@ use rusqlite::{ErrorCode, ffi};
 
 use words::ids::RunId;
 
-use super::condition::Unmet;
+use super::unmet::Unmet;
 
 /// What to do where this user may not.
 pub(super) const NOT_ALLOWED: &str =

@@ -12,7 +12,8 @@ use super::key::{PRIVATE_KEY_FILE, PUBLIC_KEY_FILE};
 use super::mark::MARK_FILE;
 use super::receipt::{Proven, Receipt, verify_receipt};
 use super::schema::DATABASE_FILE;
-use super::verify::{Verified, VerifyError, VerifyOptions, verify};
+use super::tampered::VerifyError;
+use super::verify::{Verified, VerifyOptions, verify};
 
 /// How a database begins.
 const SQLITE: &[u8; 16] = b"SQLite format 3\0";

@@ -9,25 +9,23 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, BufWriter, Read as _, Write};
 use std::path::Path;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use words::ids::Digest;
 use words::own_file;
 
-use super::archive;
+use super::base::{self, After};
 use super::body::{MAX_ENTRY_BYTES, Outline};
 use super::checkpoint::{Checkpoint, MAX_CHECKPOINT_BYTES};
 use super::error::Error;
 use super::fold::Fold;
-use super::folder_blobs::{self, BLOB_LIST_FILE, FolderBlobs};
+use super::folder_blobs::{self, BLOB_LIST_FILE, BLOBS_DIR, FolderBlobs};
 use super::key::{self, PUBLIC_KEY_FILE, SignerKey, VerifierKey};
-use super::opening::TrustRow;
 use super::schema;
+use super::tampered::{VerifyError, tampered};
 use super::tree::{self, Frontier};
-use super::verify::{VerifyError, tampered};
+use super::trust::TrustRow;
 use super::witness::{Witness, Witnesses};
 
 /// What the first line of an export says it is.
@@ -41,9 +39,6 @@ pub const CHECKPOINT_FILE: &str = "checkpoint.note";
 
 /// In an exported directory: the tree before its first entry, where older ones were archived.
 pub(super) const AFTER_FILE: &str = "after.json";
-
-/// The blobs in an exported directory, each named by its digest.
-pub const BLOBS_DIR: &str = "blobs";
 
 /// The longest first line that is read, in bytes.
 const MAX_HEADER_BYTES: usize = 2 * MAX_CHECKPOINT_BYTES;
@@ -73,30 +68,6 @@ struct Header {
     entries: u64,
     format: String,
     public_key: String,
-}
-
-/// The tree over the entries before the first of an export, whose own archive holds them.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct After {
-    /// How many.
-    entries: u64,
-    /// The roots of its whole subtrees, largest first, in base64.
-    frontier: Vec<String>,
-}
-
-impl After {
-    /// None for the tree of no entries.
-    pub(super) fn of(tree: &Frontier) -> Option<Self> {
-        let frontier = tree.to_bytes().chunks(32).map(|peak| BASE64.encode(peak)).collect();
-        (tree.size() > 0).then_some(Self { entries: tree.size(), frontier })
-    }
-
-    /// None if there is no such tree. The signature over the whole tree covers it.
-    pub(super) fn tree(&self) -> Option<Frontier> {
-        let peaks: Result<Vec<Vec<u8>>, _> = self.frontier.iter().map(|peak| BASE64.decode(peak)).collect();
-        Frontier::from_bytes(self.entries, &peaks.ok()?.concat())
-    }
 }
 
 /// Exports the log in a data directory. To a directory if `to` is one or ends in a slash, else to a file; nothing that
@@ -315,7 +286,7 @@ fn snapshot(dir: &Path) -> Result<(Connection, Header), Error> {
     let row = TrustRow::read(&db)?;
     let public_key = key::public_key(dir)?.to_string();
     let header = Header {
-        after: After::of(&archive::base(&db)?),
+        after: After::of(&base::base(&db)?),
         checkpoint: row.checkpoint,
         entries: row.size,
         format: EXPORT_FORMAT.to_owned(),

@@ -9,9 +9,9 @@ use words::ids::{Digest, RunId};
 
 use super::body::Outline;
 use super::entry::RunRow;
-use super::reader;
 use super::schema::signed;
-use super::verify::{Columns, VerifyError, tampered};
+use super::tables;
+use super::tampered::{VerifyError, tampered};
 
 /// What the bodies say so far.
 #[derive(Default)]
@@ -144,12 +144,12 @@ impl Fold {
     }
 
     fn against_runs(&self, db: &Connection) -> Result<(), VerifyError> {
-        let mut statement = db.prepare(&format!("{} ORDER BY run", reader::SELECT_RUN))?;
+        let mut statement = db.prepare(&format!("{} ORDER BY run", tables::SELECT_RUN))?;
         let mut rows = statement.query([])?;
         let mut expected = self.rows.values();
         loop {
             let found = match rows.next()? {
-                Some(row) => Some(reader::run_row(row)??),
+                Some(row) => Some(tables::run_row(row)??),
                 None => None,
             };
             match (found, expected.next()) {
@@ -239,5 +239,21 @@ fn shown(value: ValueRef<'_>) -> String {
         ValueRef::Real(number) => number.to_string(),
         ValueRef::Text(bytes) => format!("`{}`", String::from_utf8_lossy(bytes).escape_debug()),
         ValueRef::Blob(bytes) => format!("{} bytes", bytes.len()),
+    }
+}
+
+/// Everything of a row that the body says, too.
+pub(super) struct Columns<'a> {
+    pub(super) time_ms: ValueRef<'a>,
+    pub(super) actor: ValueRef<'a>,
+    pub(super) run: ValueRef<'a>,
+    pub(super) version: ValueRef<'a>,
+    pub(super) kind: ValueRef<'a>,
+}
+
+impl<'a> Columns<'a> {
+    pub(super) fn of(row: &'a rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        let (time_ms, actor, run) = (row.get_ref(3)?, row.get_ref(4)?, row.get_ref(5)?);
+        Ok(Self { time_ms, actor, run, version: row.get_ref(6)?, kind: row.get_ref(7)? })
     }
 }

@@ -14,12 +14,14 @@ use words::ids::Digest;
 use words::own_file;
 
 use super::error::Error;
-use super::export::BLOBS_DIR;
 use super::fold::Fold;
 use super::key::{SignerKey, VerifierKey};
 use super::moved::MAX_BLOB_BYTES;
 use super::note;
-use super::verify::{VerifyError, tampered};
+use super::tampered::{VerifyError, tampered};
+
+/// The blobs in an exported directory, each named by its digest.
+pub const BLOBS_DIR: &str = "blobs";
 
 /// The signed list of the blobs of an archive, in its folder.
 pub(super) const BLOB_LIST_FILE: &str = "blobs.note";

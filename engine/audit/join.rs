@@ -16,7 +16,8 @@ use super::export;
 use super::log::Audit;
 use super::reader::{Reader, RunFilter};
 use super::schema;
-use super::verify::{Verified, VerifyError, VerifyOptions, verify};
+use super::tampered::VerifyError;
+use super::verify::{Verified, VerifyOptions, verify};
 
 /// The kind of the entry that vouches for a segment.
 pub const JOINED: &str = "audit.joined";

@@ -10,6 +10,7 @@
 
 mod announcement;
 mod archive;
+mod base;
 mod body;
 mod checkpoint;
 mod checkpoint_files;
@@ -20,6 +21,7 @@ mod evidence;
 mod export;
 mod fold;
 mod folder_blobs;
+mod hashes;
 mod join;
 mod key;
 mod log;
@@ -38,30 +40,35 @@ mod schema;
 mod standing;
 mod tables;
 mod tail;
+mod tampered;
 mod tree;
+mod trust;
+mod unmet;
 mod verify;
 mod witness;
 mod writer;
 
 pub use announcement::{ANNOUNCEMENT_FILE, announce, announced};
-pub use archive::{ARCHIVED, ArchiveError, Archived, CARRIED, archive};
+pub use archive::{ArchiveError, Archived, CARRIED, archive};
+pub use base::ARCHIVED;
 pub use body::{MAX_ACTOR_BYTES, MAX_ENTRY_BYTES, MAX_KIND_BYTES};
-pub use checkpoint::{Checkpoint, InvalidNote, MAX_CHECKPOINT_BYTES};
+pub use checkpoint::{Checkpoint, MAX_CHECKPOINT_BYTES};
 pub use checkpoint_files::{CHECKPOINT_DIR, MAX_CHECKPOINT_FILES};
-pub use condition::{Claim, Condition, Taken, Unmet};
+pub use condition::{Claim, Condition};
 pub use entry::{Appended, Draft, Entry, KeptNote, Note, RunRow, StateChange};
 pub use error::{Error, ErrorKind};
 pub use evidence::{Evidence, NotEvidence, Proof, Unproved};
 pub use export::{
-    BLOBS_DIR, CHECKPOINT_FILE, ENTRIES_FILE, EXPORT_FORMAT, Exported, export, verify_export, verify_folder,
+    CHECKPOINT_FILE, ENTRIES_FILE, EXPORT_FORMAT, Exported, export, verify_export, verify_folder,
     verify_stream,
 };
-pub use folder_blobs::FolderBlobs;
+pub use folder_blobs::{BLOBS_DIR, FolderBlobs};
 pub use join::{JOINED, JOINED_BUCKET, JoinError, Joined, join};
 pub use key::{InvalidKey, PRIVATE_KEY_FILE, PUBLIC_KEY_FILE, VerifierKey, public_key};
 pub use log::{Append, Audit, MAX_NOTE_BYTES, Options, Ready, Ticket};
 pub use mark::MARK_FILE;
 pub use moved::MAX_BLOB_BYTES;
+pub use note::InvalidNote;
 pub use opening::examine;
 pub use prune::{PRUNED, Pruned, prune};
 pub use queue::{MAX_WAITING_BYTES, MAX_WAITING_ENTRIES, MAX_WAITING_NOTES, Urgency};
@@ -71,8 +78,10 @@ pub use reserve::{RESERVE_BYTES, RESERVE_FILE};
 pub use schema::{DATABASE_FILE, SCHEMA_VERSION, sqlite_version};
 pub use standing::{STANDING, STOPPED};
 pub use tables::{MAX_NOTES, MAX_NOTES_PER_RUN};
+pub use tampered::{Tampered, VerifyError};
 pub use tree::Hash;
-pub use verify::{Tampered, Verified, VerifyError, VerifyOptions, verify};
+pub use unmet::{Taken, Unmet};
+pub use verify::{Verified, VerifyOptions, verify};
 
 #[cfg(test)]
 mod tests;

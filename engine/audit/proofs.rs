@@ -8,13 +8,13 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, params};
 
-use super::archive;
+use super::base;
 use super::error::Error;
+use super::hashes;
 use super::key::VerifierKey;
-use super::opening::TrustRow;
-use super::receipt;
 use super::schema::signed;
 use super::tree::{Frontier, Hash, TILE_LEAVES};
+use super::trust::TrustRow;
 
 /// How many tiles' leaves are remembered, of 8 KiB each.
 const MAX_TILES: usize = 1024;
@@ -40,7 +40,7 @@ impl Proofs {
         let mut tiles = Vec::new();
         let mut whole = Frontier::default();
         let sql = "SELECT root FROM tile WHERE number < ?1 ORDER BY number";
-        receipt::hashes(db, sql, params![signed(tree.size() / TILE_LEAVES)], |root| {
+        hashes::hashes(db, sql, params![signed(tree.size() / TILE_LEAVES)], |root| {
             tiles.push(root);
             whole.push_tile(root);
         })?;
@@ -84,10 +84,10 @@ impl Proofs {
     fn read(&self, db: &Connection, number: u64) -> Result<Leaves, Error> {
         let from = number * TILE_LEAVES;
         let to = (from + TILE_LEAVES).min(self.tree.size());
-        let first = archive::first_entry(db)?;
+        let first = base::first_entry(db)?;
         // What was moved to an archive is known by its part of the tree.
         let mut tree = if first > from + 1 {
-            let base = archive::base(db)?;
+            let base = base::base(db)?;
             base.part(from, base.size()).unwrap_or_default()
         } else {
             Frontier::default()
@@ -95,7 +95,7 @@ impl Proofs {
         let first = from + tree.size() + 1;
         let mut hashes = Vec::new();
         let sql = "SELECT hash FROM entry NOT INDEXED WHERE seq >= ?1 AND seq <= ?2 ORDER BY seq";
-        receipt::hashes(db, sql, params![signed(first), signed(to)], |hash| {
+        hashes::hashes(db, sql, params![signed(first), signed(to)], |hash| {
             hashes.push(hash);
             tree.push(hash);
         })?;

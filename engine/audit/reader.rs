@@ -16,10 +16,11 @@ use super::body::Body;
 use super::entry::{Entry, KeptNote, Note, RunRow};
 use super::error::Error;
 use super::key::{self, VerifierKey};
-use super::opening::TrustRow;
 use super::proofs::Proofs;
 use super::schema::{self, signed, unsigned};
+use super::tables::{SELECT_RUN, run_row};
 use super::tree::{self, Hash};
+use super::trust::TrustRow;
 
 /// How many rows a question returns if it does not say.
 pub const DEFAULT_LIMIT: usize = 1000;
@@ -412,9 +413,6 @@ impl Reader {
     }
 }
 
-pub(super) const SELECT_RUN: &str = "SELECT run, runbook, status, actor, trigger, target, started_ms, finished_ms, parent, reason, \
-                          subject, message FROM run";
-
 /// SQL and its values, put together as a filter asks.
 struct Query {
     sql: String,
@@ -463,34 +461,6 @@ impl Query {
 
 fn limit_of(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
-}
-
-/// The outer error is SQLite's, the inner one that of a row which nobody of ours wrote.
-pub(super) fn run_row(row: &Row<'_>) -> rusqlite::Result<Result<RunRow, Error>> {
-    let texts: [String; 4] = [row.get(0)?, row.get(1)?, row.get(4)?, row.get(5)?];
-    let parent: Option<String> = row.get(8)?;
-    let times: (i64, Option<i64>) = (row.get(6)?, row.get(7)?);
-    let (status, actor, reason) = (row.get(2)?, row.get(3)?, row.get(9)?);
-    let (subject, message) = (row.get(10)?, row.get(11)?);
-    let [run, runbook, trigger, target] = texts;
-    let name = run.clone();
-    let build = || -> Result<RunRow, Box<dyn std::error::Error>> {
-        Ok(RunRow {
-            run: run.try_into()?,
-            runbook: runbook.try_into()?,
-            status,
-            actor,
-            trigger: serde_json::from_value(Value::String(trigger))?,
-            target: target.try_into()?,
-            started_ms: unsigned(times.0)?,
-            finished_ms: times.1.map(unsigned).transpose()?,
-            parent: parent.map(RunId::new).transpose()?,
-            reason,
-            subject,
-            message,
-        })
-    };
-    Ok(build().map_err(|error| Error::damaged(format!("the row of run `{}`: {error}", name.escape_debug()))))
 }
 
 fn state_value(bucket: &str, key: &str, text: &str) -> Result<Value, Error> {

@@ -4,17 +4,18 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use rusqlite::{Connection, OptionalExtension as _, Params, params};
+use rusqlite::{Connection, OptionalExtension as _};
 use serde::{Deserialize, Serialize};
 
-use super::archive;
+use super::base;
 use super::checkpoint::Checkpoint;
 use super::error::Error;
+use super::hashes;
 use super::key::{self, VerifierKey};
-use super::opening::TrustRow;
 use super::schema::{self, signed};
+use super::tampered::{VerifyError, tampered};
 use super::tree::{self, Frontier, Hash, TILE_LEAVES};
-use super::verify::{VerifyError, tampered};
+use super::trust::TrustRow;
 
 /// What a receipt says it is.
 pub const RECEIPT_FORMAT: &str = "runbook-receipt/1";
@@ -63,7 +64,7 @@ pub fn prove(dir: &Path, seq: u64) -> Result<Option<Receipt>, Error> {
     let sql = "SELECT body FROM entry WHERE seq = ?1";
     let body: Option<String> = db.query_row(sql, [signed(seq)], |row| row.get(0)).optional()?;
     let Some(body) = body else { return Ok(None) };
-    let base = archive::base(&db)?;
+    let base = base::base(&db)?;
     let proof = tree::inclusion(seq - 1, row.size, &mut |from, to| range(&db, &base, from, to))?;
     let receipt = Receipt {
         checkpoint: row.checkpoint,
@@ -121,59 +122,18 @@ fn decode(text: &str) -> Option<Hash> {
     Hash::try_from(BASE64.decode(text).ok()?).ok()
 }
 
-/// The tree over leaves `from..to`, which are whole tiles.
-pub(super) fn tiles(db: &Connection, from: u64, to: u64) -> Result<Frontier, Error> {
-    assert!(from.is_multiple_of(TILE_LEAVES) && to.is_multiple_of(TILE_LEAVES), "tiles are whole");
-    let mut tree = Frontier::default();
-    let sql = "SELECT root FROM tile WHERE number >= ?1 AND number < ?2 ORDER BY number";
-    let bounds = params![signed(from / TILE_LEAVES), signed(to / TILE_LEAVES)];
-    hashes(db, sql, bounds, |hash| tree.push_tile(hash))?;
-    if tree.size() == to - from {
-        return Ok(tree);
-    }
-    Err(Error::damaged(format!("of the tree over the entries {} to {to} a part is missing", from + 1)))
-}
-
-/// Lets a tree over the leaves from `from` on grow by single ones, up to `to`.
-pub(super) fn leaves(db: &Connection, from: u64, to: u64, tree: &mut Frontier) -> Result<(), Error> {
-    let sql = "SELECT hash FROM entry WHERE seq > ?1 AND seq <= ?2 ORDER BY seq";
-    hashes(db, sql, params![signed(from + tree.size()), signed(to)], |hash| {
-        tree.push(hash);
-    })?;
-    if tree.size() == to - from {
-        return Ok(());
-    }
-    Err(Error::damaged(format!("of the entries {} to {to} some are missing", from + 1)))
-}
-
 /// The hash of the subtree over leaves `from..to`: whole tiles, then single leaves; those that were moved to an archive are
 /// part of the tree over them.
 fn range(db: &Connection, base: &Frontier, from: u64, to: u64) -> Result<Hash, Error> {
     let mut tree = Frontier::default();
     if to - from >= TILE_LEAVES {
-        tree = tiles(db, from, to - to % TILE_LEAVES)?;
+        tree = hashes::tiles(db, from, to - to % TILE_LEAVES)?;
     }
     let next = from + tree.size();
     if next < base.size().min(to) {
         let part = base.part(next, to).ok_or_else(|| Error::damaged("a part of the tree was archived"))?;
         tree.append(part);
     }
-    leaves(db, from, to, &mut tree)?;
+    hashes::leaves(db, from, to, &mut tree)?;
     Ok(tree.root())
-}
-
-/// The hashes that a question gives, one by one.
-pub(super) fn hashes(
-    db: &Connection,
-    sql: &str,
-    bounds: impl Params,
-    mut take: impl FnMut(Hash),
-) -> Result<(), Error> {
-    let mut statement = db.prepare_cached(sql)?;
-    let mut rows = statement.query(bounds)?;
-    while let Some(row) = rows.next()? {
-        let hash: Vec<u8> = row.get(0)?;
-        take(Hash::try_from(hash).map_err(|_| Error::damaged("a hash does not have 32 bytes"))?);
-    }
-    Ok(())
 }

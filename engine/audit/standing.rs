@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use words::ids::{Digest, RunId};
 
-use super::body::{Body, Outline};
+use super::body::{Body, Outline, Prepared};
 use super::entry::{RunRow, StateChange};
 use super::error::Error;
 
@@ -49,6 +49,21 @@ enum Listed {
 }
 
 impl Standing {
+    /// An entry that is to list what stands, with that list, and the blob of the list; none if it is to have none. `last` is the blob of
+    /// the list before, which nobody needs any more.
+    pub(super) fn listing(
+        &self,
+        entry: &Prepared,
+        last: Option<&Digest>,
+    ) -> Result<Option<(Prepared, Option<Digest>)>, Error> {
+        let Some(mut draft) = entry.listing.clone() else { return Ok(None) };
+        let blob = self.list(&mut draft.data)?;
+        let digest = blob.as_ref().map(Digest::of);
+        draft.prune.extend(last.filter(|last| Some(*last) != digest.as_ref()).cloned());
+        draft.blobs.splice(0..0, blob);
+        Ok(Some((Prepared::new(*draft)?, digest)))
+    }
+
     /// Takes in what one entry tells.
     pub(super) fn take(&mut self, body: &Outline) {
         if let (Some(run), Some(version)) = (&body.run, body.version) {

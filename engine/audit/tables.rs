@@ -2,7 +2,8 @@
 //!
 //! Knows SQL, not order, versions or time.
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Row as SqlRow, params};
+use serde_json::Value;
 
 use words::ids::{Digest, RunId};
 
@@ -184,4 +185,35 @@ pub(super) fn newest(db: &Connection) -> Result<Option<(u64, u64)>, Error> {
         })
         .optional()?;
     newest.map(|(seq, time_ms)| Ok((unsigned(seq)?, unsigned(time_ms)?))).transpose()
+}
+
+pub(super) const SELECT_RUN: &str = "SELECT run, runbook, status, actor, trigger, target, started_ms, finished_ms, parent, reason, \
+                          subject, message FROM run";
+
+/// The outer error is SQLite's, the inner one that of a row which nobody of ours wrote.
+pub(super) fn run_row(row: &SqlRow<'_>) -> rusqlite::Result<Result<RunRow, Error>> {
+    let texts: [String; 4] = [row.get(0)?, row.get(1)?, row.get(4)?, row.get(5)?];
+    let parent: Option<String> = row.get(8)?;
+    let times: (i64, Option<i64>) = (row.get(6)?, row.get(7)?);
+    let (status, actor, reason) = (row.get(2)?, row.get(3)?, row.get(9)?);
+    let (subject, message) = (row.get(10)?, row.get(11)?);
+    let [run, runbook, trigger, target] = texts;
+    let name = run.clone();
+    let build = || -> Result<RunRow, Box<dyn std::error::Error>> {
+        Ok(RunRow {
+            run: run.try_into()?,
+            runbook: runbook.try_into()?,
+            status,
+            actor,
+            trigger: serde_json::from_value(Value::String(trigger))?,
+            target: target.try_into()?,
+            started_ms: unsigned(times.0)?,
+            finished_ms: times.1.map(unsigned).transpose()?,
+            parent: parent.map(RunId::new).transpose()?,
+            reason,
+            subject,
+            message,
+        })
+    };
+    Ok(build().map_err(|error| Error::damaged(format!("the row of run `{}`: {error}", name.escape_debug()))))
 }

@@ -6,10 +6,9 @@ use serde_json::Value;
 
 use words::ids::Digest;
 
-use super::archive::{self, ARCHIVED};
+use super::base::{self, ARCHIVED, After};
 use super::body::{Body, Outline};
 use super::error::Error;
-use super::export::After;
 use super::schema::{signed, unsigned};
 use super::standing::Standing;
 use super::tree::{self, Frontier};
@@ -31,7 +30,7 @@ impl Tail {
         if let Some(tail) = Self::from(db, from, to)? {
             return Ok(tail);
         }
-        let first = archive::base(db)?;
+        let first = base::base(db)?;
         Self::from(db, first, to)?.ok_or_else(|| Error::damaged("entry 1: is missing"))
     }
 

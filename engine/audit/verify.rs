@@ -12,17 +12,18 @@ use rusqlite::types::ValueRef;
 
 use words::ids::Digest;
 
-use super::archive;
+use super::base;
 use super::checkpoint::Checkpoint;
 use super::checkpoint_files::CHECKPOINT_DIR;
 use super::error::Error;
-use super::fold::Fold;
+use super::fold::{Columns, Fold};
+use super::hashes;
 use super::key::{self, SignerKey, VerifierKey};
 use super::mark::Known;
-use super::opening::TrustRow;
-use super::receipt;
 use super::schema::{self, unsigned};
+use super::tampered::{VerifyError, tampered};
 use super::tree::{self, Frontier, Hash, TILE_LEAVES};
+use super::trust::TrustRow;
 use super::witness::{Witness, Witnesses};
 
 /// What to hold the log against.
@@ -55,53 +56,6 @@ pub struct Verified {
     pub blobs: u64,
     /// Blobs that are gone, as entries tell.
     pub pruned: Vec<Digest>,
-}
-
-/// Something is not what was written.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{place}: {what}")]
-pub struct Tampered {
-    /// Where, for example `entry 17`.
-    pub place: String,
-    /// What is wrong with it.
-    pub what: String,
-}
-
-/// Why a log is not verified.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum VerifyError {
-    /// It is not what was written.
-    #[error(transparent)]
-    Tampered(#[from] Tampered),
-    /// It could not be read.
-    #[error(transparent)]
-    Unreadable(Error),
-}
-
-impl From<Error> for VerifyError {
-    /// Bytes that no longer are a database are as changed as a changed entry.
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Damaged { what } => tampered("audit.db", what),
-            Error::Behind { entries, trace, known } => {
-                tampered(format!("entry {}", entries + 1), format!("is missing: `{trace}` tells of {known}"))
-            }
-            Error::Lost { state, trace, .. } => {
-                tampered("audit.db", format!("{state}, but `{trace}` tells of entries"))
-            }
-            other => Self::Unreadable(other),
-        }
-    }
-}
-
-impl From<rusqlite::Error> for VerifyError {
-    fn from(error: rusqlite::Error) -> Self {
-        Error::from(error).into()
-    }
-}
-
-pub(super) fn tampered(place: impl Into<String>, what: impl Into<String>) -> VerifyError {
-    VerifyError::Tampered(Tampered { place: place.into(), what: what.into() })
 }
 
 /// Verifies the log in a data directory, or a copy of its database.
@@ -209,10 +163,10 @@ impl Pass {
             return Ok(());
         }
         let missing = || tampered("entry 1", "is missing");
-        self.tree = archive::vouched(db, key, moved)?.ok_or_else(missing)?;
+        self.tree = base::vouched(db, key, moved)?.ok_or_else(missing)?;
         let mut tiles = self.tree.clone();
         tiles.truncate(TILE_LEAVES);
-        if receipt::tiles(db, 0, tiles.size()).ok() != Some(tiles) {
+        if hashes::tiles(db, 0, tiles.size()).ok() != Some(tiles) {
             return Err(tampered("the tree over the archived entries", "is not the one the log vouches for"));
         }
         self.witnesses.skip_below(moved);
@@ -299,22 +253,6 @@ impl Pass {
             return Err(tampered("the last trusted frontier", "is not that of the entries"));
         }
         Ok((row.checkpoint, root))
-    }
-}
-
-/// Everything of a row that the body says, too.
-pub(super) struct Columns<'a> {
-    pub(super) time_ms: ValueRef<'a>,
-    pub(super) actor: ValueRef<'a>,
-    pub(super) run: ValueRef<'a>,
-    pub(super) version: ValueRef<'a>,
-    pub(super) kind: ValueRef<'a>,
-}
-
-impl<'a> Columns<'a> {
-    fn of(row: &'a rusqlite::Row<'_>) -> rusqlite::Result<Self> {
-        let (time_ms, actor, run) = (row.get_ref(3)?, row.get_ref(4)?, row.get_ref(5)?);
-        Ok(Self { time_ms, actor, run, version: row.get_ref(6)?, kind: row.get_ref(7)? })
     }
 }
 

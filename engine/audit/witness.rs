@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::checkpoint::{Checkpoint, MAX_CHECKPOINT_BYTES};
 use super::key::VerifierKey;
+use super::tampered::{VerifyError, tampered};
 use super::tree::Frontier;
-use super::verify::{VerifyError, tampered};
 use words::own_file;
 
 /// A checkpoint whose signature was checked.

@@ -20,13 +20,13 @@ use super::entry::{Appended, Draft, Note};
 use super::error::Error;
 use super::key::SignerKey;
 use super::mark::Mark;
-use super::opening;
 use super::queue::{Batch, Member, Queue};
 use super::reserve::Reserve;
 use super::standing::{STANDING, Standing};
 use super::tables::{self, Row, TreeRow};
 use super::tail::Tail;
 use super::tree::{self, Frontier, Hash, TILE_LEAVES};
+use super::trust;
 
 /// The kind of entry at which a checkpoint is written beside the log.
 const END_OF_RUN: &str = "run.finished";
@@ -106,7 +106,7 @@ impl Ledger {
 
     /// Gives an entry its place at the end of these, and takes in what it tells.
     fn place(&mut self, made: &mut Made, prepared: Prepared, time_ms: u64, version: Option<u32>) {
-        let prepared = match prepared.listing(&self.standing, self.listed.1.as_ref()) {
+        let prepared = match self.standing.listing(&prepared, self.listed.1.as_ref()) {
             Ok(None) => prepared,
             Ok(Some((listing, blob))) => {
                 self.listed = (made.tree.clone(), blob);
@@ -218,7 +218,7 @@ impl Writer {
         while let Some(mut member) = members.next() {
             match self.versions_of(&mut member, &pending) {
                 Ok(Ok(versions)) => {
-                    pending.take(&member);
+                    pending.take(&member.entries, member.begins);
                     admitted.push((member, versions));
                 }
                 Ok(Err(unmet)) => refused.push((member.reply, unmet)),
@@ -315,7 +315,7 @@ impl Writer {
         // What an earlier commit made durable is trusted; this one is not durable yet.
         let durable = self.ledger.listed.0.size() <= self.ledger.tree.size();
         let trusted = if durable { &self.ledger.listed.0 } else { &self.ledger.trusted }.clone();
-        let checkpoint = opening::checkpoint_of(&tree, &self.key);
+        let checkpoint = trust::checkpoint_of(&tree, &self.key);
         Group { rows, notes, prune, tiles, tree, trusted, checkpoint, waiters }
     }
 
@@ -397,7 +397,7 @@ impl Writer {
 
     fn mark_clean(&mut self) -> Result<(), Error> {
         let tree = &self.ledger.tree;
-        let checkpoint = opening::checkpoint_of(tree, &self.key);
+        let checkpoint = trust::checkpoint_of(tree, &self.key);
         let trusted = &self.ledger.listed.0;
         tables::write_tree(&self.db, &TreeRow { tree, checkpoint: &checkpoint, trusted, clean: true })
     }
