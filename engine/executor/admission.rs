@@ -212,7 +212,7 @@ impl Engine {
                 }
             } else if let Some(handle) = self.inner().handle(loser) {
                 let (by, reason, actor) = (by.clone(), reason.to_owned(), actor.to_owned());
-                let _ = handle.inbox.send(Message::LockTaken { by, reason, actor }).await;
+                let _ = handle.inbox.send(Box::new(Message::LockTaken { by, reason, actor })).await;
             }
         }
     }

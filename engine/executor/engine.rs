@@ -117,7 +117,7 @@ impl Drop for Asked {
 /// A run in this engine's hands.
 #[derive(Clone)]
 pub(super) struct Handle {
-    pub(super) inbox: mpsc::Sender<Message>,
+    pub(super) inbox: mpsc::Sender<Box<Message>>,
     pub(super) rest: watch::Receiver<Rest>,
     pub(super) journal: Journal,
     pub(super) parent: Option<RunId>,
@@ -187,7 +187,7 @@ impl Engine {
         let gone = || {
             if self.is_leaving() { Refusal::Leaving } else { Refusal::UnknownRun(run.clone()) }
         };
-        handle.inbox.send(message).await.map_err(|_| gone())?;
+        handle.inbox.send(Box::new(message)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 
@@ -309,11 +309,11 @@ impl Engine {
     async fn rest_all(&self) {
         let handles: Vec<Handle> = self.inner.runs().values().cloned().collect();
         for handle in &handles {
-            let _ = handle.inbox.send(Message::Drain).await;
+            let _ = handle.inbox.send(Box::new(Message::Drain)).await;
         }
         if clock::within(BRINGING_BACK, at_rest(handles.clone())).await.is_err() {
             for handle in &handles {
-                let _ = handle.inbox.send(Message::StopAtOnce).await;
+                let _ = handle.inbox.send(Box::new(Message::StopAtOnce)).await;
             }
             at_rest(handles).await;
         }

@@ -60,7 +60,7 @@ impl Runner {
             let asked = tokio::select! {
                 asked = Neighbour::ask(&name) => asked,
                 Some(message) = self.inbox.recv() => {
-                    self.hear(message).await?;
+                    self.hear(*message).await?;
                     continue;
                 }
             };
@@ -72,7 +72,7 @@ impl Runner {
             self.tell_of(&words(&self.inner, &neighbour, service), told);
             tokio::select! {
                 () = line.until_free() => {}
-                Some(message) = self.inbox.recv() => self.hear(message).await?,
+                Some(message) = self.inbox.recv() => self.hear(*message).await?,
             }
         }
     }
@@ -113,7 +113,7 @@ impl Runner {
             let asked = tokio::select! {
                 asked = daemon_id(&inner, &accepted) => asked,
                 Some(message) = self.inbox.recv() => {
-                    self.hear(message).await?;
+                    self.hear(*message).await?;
                     continue;
                 }
             };

@@ -60,7 +60,7 @@ pub(super) struct Runner {
     pub(super) journal: Journal,
     pub(super) reading: Arc<Reading>,
     pub(super) context: Arc<RunContext>,
-    pub(super) inbox: mpsc::Receiver<Message>,
+    pub(super) inbox: mpsc::Receiver<Box<Message>>,
     rest: watch::Sender<Rest>,
     in_flight: InFlight,
     pub(super) work: JoinSet<Done>,
@@ -101,7 +101,7 @@ impl Runner {
         inner: Arc<Inner>,
         journal: Journal,
         reading: Arc<Reading>,
-        (inbox, rest): (mpsc::Receiver<Message>, watch::Sender<Rest>),
+        (inbox, rest): (mpsc::Receiver<Box<Message>>, watch::Sender<Rest>),
     ) -> Self {
         let context = Arc::new(recall::context(&inner, &journal));
         Self {
@@ -142,8 +142,9 @@ impl Runner {
         }
     }
 
+    /// What is rarely under way is boxed: ten thousand runs that wait keep the room of the largest of it.
     async fn drive(&mut self) -> Result<EndStatus, Quit> {
-        self.take_locks().await?;
+        Box::pin(self.take_locks()).await?;
         performing::learn_secrets(&self.inner).await;
         self.begin()?;
         self.begun = true;
@@ -165,16 +166,16 @@ impl Runner {
             }
             self.rest_with_children();
             if let Some(why) = self.forsaken() {
-                self.end_at_once(EndStatus::Cancelled, why).await?;
+                Box::pin(self.end_at_once(EndStatus::Cancelled, why)).await?;
                 continue;
             }
             if self.gives_back() {
-                self.take_locks().await?;
+                Box::pin(self.take_locks()).await?;
                 continue;
             }
             if matches!(actions.first(), Some(Action::Append(_))) {
-                match self.append_all(actions).await {
-                    Err(Quit::Unwritable(why)) => self.end_at_once(EndStatus::Failed, why).await?,
+                match Box::pin(self.append_all(actions)).await {
+                    Err(Quit::Unwritable(why)) => Box::pin(self.end_at_once(EndStatus::Failed, why)).await?,
                     appended => appended?,
                 }
                 continue;
@@ -182,7 +183,7 @@ impl Runner {
             if self.must_take_host_locks(&actions) {
                 self.tell(Rest::Working);
                 let mut told = String::new();
-                if self.take_host_locks(&mut told).await? {
+                if Box::pin(self.take_host_locks(&mut told)).await? {
                     self.has_its_turn(!told.is_empty())?;
                 }
                 continue;
@@ -271,11 +272,11 @@ impl Runner {
                 Ok((id, done)) => {
                     self.workers.remove(&id);
                     self.waits.remove(&id);
-                    self.take_in(done).await
+                    Box::pin(self.take_in(done)).await
                 }
-                Err(error) => self.died(&error).await,
+                Err(error) => Box::pin(self.died(&error)).await,
             },
-            Some(message) = self.inbox.recv() => self.hear(message).await,
+            Some(message) = self.inbox.recv() => Box::pin(self.hear(*message)).await,
             () = tokio::time::sleep(sleep.min(LONGEST_SLEEP)) => Ok(()),
         }
     }
@@ -414,7 +415,7 @@ impl Runner {
         for child in self.inner.children(self.journal.run()) {
             let (reply, _) = oneshot::channel();
             let message = Message::Command { command: command.clone(), actor: actor.to_owned(), reply };
-            if child.inbox.try_send(message).is_err() {
+            if child.inbox.try_send(Box::new(message)).is_err() {
                 tracing::info!(run = %child.journal.run(), "a child run could not be told");
             }
         }

@@ -1,8 +1,10 @@
 //! The one place where tasks are begun: each has a name, and an answer to its death.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
 
 /// A set of tasks of one kind; ends them when dropped.
@@ -23,11 +25,8 @@ impl Tasks {
         // Take out what has ended, so that the set does not grow with every run.
         while set.try_join_next().is_some() {}
         set.spawn(async move {
-            let mut watched = JoinSet::new();
-            watched.spawn(task);
-            if let Some(Err(error)) = watched.join_next().await
-                && error.is_panic()
-            {
+            // What it held is gone with it; locks of std that it poisoned are taken nevertheless, everywhere.
+            if AssertUnwindSafe(task).catch_unwind().await.is_err() {
                 tracing::error!(task = name, "a task of the engine died");
                 on_death();
             }

@@ -88,7 +88,7 @@ impl Runner {
             }
             tokio::select! {
                 () = changed => {}
-                Some(message) = self.inbox.recv() => self.hear(message).await?,
+                Some(message) = self.inbox.recv() => self.hear(*message).await?,
             }
         }
     }
@@ -171,7 +171,7 @@ impl Runner {
         self.tell_rest(None);
         while self.gives_back() {
             match self.inbox.recv().await {
-                Some(message) => self.hear(message).await?,
+                Some(message) => self.hear(*message).await?,
                 None => return Err(Quit::Drained),
             }
         }
@@ -204,7 +204,7 @@ impl Runner {
         }
         for child in self.inner.children(self.journal.run()) {
             let (by, reason, actor) = (by.clone(), reason.clone(), actor.to_owned());
-            if child.inbox.try_send(Message::LockTaken { by, reason, actor }).is_err() {
+            if child.inbox.try_send(Box::new(Message::LockTaken { by, reason, actor })).is_err() {
                 tracing::info!(run = %child.journal.run(), "a child run could not be told");
             }
         }
