@@ -19,6 +19,9 @@ const MAX_ANSWER_BYTES: usize = 1024;
 const ANSWER_DEADLINE: Duration = Duration::from_secs(2);
 /// After so long on the line the lock is tried again, whatever the holder does.
 const LONGEST_LINE: Duration = Duration::from_secs(10);
+/// How often a holder that hangs up is asked again, and after which pause.
+const HUNG_UP: usize = 5;
+const HUNG_UP_PAUSE: Duration = Duration::from_millis(100);
 /// The longest path or name in a greeting, in bytes.
 const MAX_WORD_BYTES: usize = 300;
 
@@ -72,29 +75,45 @@ pub(super) struct Neighbour {
 #[derive(Debug)]
 pub(super) struct Line {
     stream: Option<UnixStream>,
+    /// The holder closed it without a word.
+    hung_up: bool,
 }
 
 impl Neighbour {
     /// The pause after which a lock is tried again whose holder does not keep the line.
     pub(super) const PAUSE: Duration = Duration::from_millis(500);
 
-    /// Asks the holder of the lock of this name; none if nobody holds it any more.
+    /// Asks the holder of the lock of this name; none if nobody holds it any more. Who hangs up is about to give it back: it is
+    /// asked again before anything is said of it.
     pub(super) async fn ask(name: &str) -> Option<(Self, Line)> {
+        for _ in 0..HUNG_UP {
+            match Self::ask_once(name).await? {
+                (Self { said: None, stopped: false, pid: 1.., .. }, line) if line.hung_up => {
+                    tokio::time::sleep(HUNG_UP_PAUSE).await;
+                }
+                asked => return Some(asked),
+            }
+        }
+        Self::ask_once(name).await
+    }
+
+    async fn ask_once(name: &str) -> Option<(Self, Line)> {
         // A holder that is stopped does not take the connection; the kernel keeps it until too many wait.
         let mut stream = match UnixStream::connect(format!("\0{name}")).await {
             Ok(stream) => stream,
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                 let unseen = Self { pid: 0, uid: u32::MAX, said: None, stopped: false };
-                return Some((unseen, Line { stream: None }));
+                return Some((unseen, Line { stream: None, hung_up: false }));
             }
             Err(_) => return None,
         };
         let credentials = stream.peer_cred().ok()?;
         let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok()).unwrap_or_default();
-        let line = tokio::time::timeout(ANSWER_DEADLINE, first_line(&mut stream)).await.ok().flatten();
-        let said = line.as_deref().and_then(Greeting::read);
+        let line = tokio::time::timeout(ANSWER_DEADLINE, first_line(&mut stream)).await;
+        let hung_up = matches!(line, Ok(None));
+        let said = line.ok().flatten().as_deref().and_then(Greeting::read);
         let stopped = said.is_none() && Process::of(pid).is_some_and(|process| process.is_stopped());
-        Some((Self { pid, uid: credentials.uid(), said, stopped }, Line { stream: Some(stream) }))
+        Some((Self { pid, uid: credentials.uid(), said, stopped }, Line { stream: Some(stream), hung_up }))
     }
 
     /// Whether it is this process: another run of this engine.
@@ -133,7 +152,10 @@ impl Neighbour {
                 let command = format!("runbook --data-dir {} runs", for_shell(&said.data_dir));
                 format!("`{command} watch {0}` follows it; `{command} cancel {0}` ends it", said.run)
             }
-            Some(said) => format!("ask {user}, who can end it with `runbook runs cancel {}`", said.run),
+            Some(said) => {
+                let dir = for_shell(&said.data_dir);
+                format!("ask {user}, who can end it with `runbook --data-dir {dir} runs cancel {}`", said.run)
+            }
             None if pid == &0 => "it ends when that process does".to_owned(),
             None => format!("ask {user}; it ends when that process does"),
         }
