@@ -23,6 +23,15 @@ pub(crate) fn held_mib(pid: u32, held: Held) -> f64 {
     mib(kib * 1024)
 }
 
+/// Its share of what it holds, in MiB: a page that several processes map, such as one of the program itself, counts in parts
+/// (`Pss` of `proc(5)`). Zero once the process is gone.
+pub(crate) fn share_mib(pid: u32) -> f64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+    let kib: u64 = line.and_then(|l| l.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0);
+    mib(kib * 1024)
+}
+
 /// From now on [`Held::Most`] of this process counts anew (`proc(5)`, `clear_refs`).
 pub(crate) fn count_anew() {
     fs::write("/proc/self/clear_refs", "5").unwrap();

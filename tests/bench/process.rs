@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::figure::{Board, Goal, median, mib, ms};
-use crate::memory::{Held, held_mib};
+use crate::memory::share_mib;
 use crate::steps::scratch;
 
 const ROUNDS: usize = 21;
@@ -31,17 +31,18 @@ fn time(dir: &Path, arguments: &[&str]) -> Duration {
     took
 }
 
-/// The most memory of a command and of its engine while they live, added up.
+/// The most memory of a command and of its engine at one time, as often as it can be looked at. Both map the same program: its
+/// pages count once.
 fn peak_mib(dir: &Path, arguments: &[&str]) -> f64 {
     let mut child = begin(dir, arguments);
-    let (mut peak, mut of_engine) = (0.0, 0.0);
+    let mut peak: f64 = 0.0;
     while child.try_wait().unwrap().is_none() {
-        peak = held_mib(child.id(), Held::Most).max(peak);
         // Until there is an engine, the number of the last one, which is gone.
         let engine = fs::read_to_string(dir.join("engine.lock")).unwrap_or_default();
-        of_engine = engine.trim().parse().map_or(0.0, |id| held_mib(id, Held::Most)).max(of_engine);
+        let engine = engine.trim().parse().map_or(0.0, share_mib);
+        peak = peak.max(share_mib(child.id()) + engine);
     }
-    peak + of_engine
+    peak
 }
 
 /// From the start of the process to the word that the run is durable.
