@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::component::Component;
-use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, RegallocAlgorithm,
+};
 
 use super::limits;
 use super::memory::Pool;
@@ -133,20 +135,30 @@ impl Wasm {
         let not_a_component =
             |e: &wasmtime::Error| Error::NotAComponent { name: name.to_owned(), why: first_line(e) };
         let Some(cache) = &self.cache else {
-            return Component::new(&self.engine, bytes).map_err(|e| not_a_component(&e));
+            return self.at_once(bytes).map_err(|e| not_a_component(&e));
         };
         let file = cache.dir.join(self.cache_name(bytes));
         if let Some(component) = self.load(&file) {
             return Ok(component);
         }
         if !cache.keeps {
-            return Component::new(&self.engine, bytes).map_err(|e| not_a_component(&e));
+            return self.at_once(bytes).map_err(|e| not_a_component(&e));
         }
         let compiled = self.engine.precompile_component(bytes).map_err(|e| not_a_component(&e))?;
         if let Err(error) = store(&file, &compiled) {
             tracing::warn!(%error, file = %file.display(), "compiled plugin cannot be cached");
         }
         self.deserialize(&compiled).map_err(|e| not_a_component(&e))
+    }
+
+    /// Compiles what is used once and not kept: soon rather than well. Code is compatible whatever effort it was made with.
+    fn at_once(&self, bytes: &[u8]) -> wasmtime::Result<Component> {
+        let mut config = config();
+        config
+            .cranelift_opt_level(OptLevel::None)
+            .cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
+        let compiled = Engine::new(&config)?.precompile_component(bytes)?;
+        self.deserialize(&compiled)
     }
 
     fn cache_name(&self, bytes: &[u8]) -> String {
@@ -174,7 +186,7 @@ impl Wasm {
     #[expect(
         unsafe_code,
         reason = "SAFETY: `Component::deserialize` trusts its bytes to come from `precompile_component` of a compatible \
-                  engine. Both callers hold that: one passes what it has just compiled; the other what this user wrote \
+                  engine. All callers hold that: two pass what was compiled just now; the other what this user wrote \
                   into a 0700 directory of its own, owned by it, writable by nobody else, with a digest that matches. \
                   wasmtime itself refuses bytes of another version or other settings."
     )]
