@@ -13,9 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::component::Component;
-use wasmtime::{
-    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, RegallocAlgorithm,
-};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use super::limits;
 use super::memory::Pool;
@@ -55,35 +53,30 @@ pub enum Error {
     Engine(String),
 }
 
-/// Where compiled plugins are.
-struct Cache {
-    dir: PathBuf,
-    /// Whether what is compiled now is kept there.
-    keeps: bool,
-}
-
 /// The engine: compiles, caches, ticks.
 pub struct Wasm {
     engine: Engine,
     /// Who may have an instance now.
     places: Semaphore,
     memory: Pool,
-    cache: Option<Cache>,
+    /// Where compiled plugins are kept.
+    cache: Option<PathBuf>,
+    /// Whether nothing is written there.
+    looks: bool,
 }
 
 impl Wasm {
     /// Makes the engine. `cache` is the directory of compiled plugins; without one, each is compiled when first used.
     pub fn new(cache: Option<PathBuf>) -> Result<Self, Error> {
-        let cache = cache.filter(|dir| make_private(dir)).map(|dir| Cache { dir, keeps: true });
-        Self::with(cache)
+        Self::with(cache.filter(|dir| make_private(dir)), false)
     }
 
     /// Makes the engine for those who only look: what was compiled before is used, and nothing is written.
     pub fn looking(dir: PathBuf) -> Result<Self, Error> {
-        Self::with(Some(dir).filter(|dir| is_private(dir)).map(|dir| Cache { dir, keeps: false }))
+        Self::with(Some(dir).filter(|dir| is_private(dir)), true)
     }
 
-    fn with(cache: Option<Cache>) -> Result<Self, Error> {
+    fn with(cache: Option<PathBuf>, looks: bool) -> Result<Self, Error> {
         // A pool needs much address space, no memory; where that is rationed, each instance is mapped by itself.
         let engine = Engine::new(config().allocation_strategy(pool()))
             .or_else(|_| Engine::new(&config()))
@@ -104,6 +97,7 @@ impl Wasm {
             places: Semaphore::new(limits::MAX_ATTEMPTS as usize),
             memory: Pool::default(),
             cache,
+            looks,
         })
     }
 
@@ -124,7 +118,7 @@ impl Wasm {
 
     /// Where compiled plugins are kept, if they are.
     pub fn cache(&self) -> Option<&Path> {
-        self.cache.as_ref().map(|cache| cache.dir.as_path())
+        self.cache.as_deref()
     }
 
     /// Compiles a component, or loads what was compiled before.
@@ -134,31 +128,27 @@ impl Wasm {
         }
         let not_a_component =
             |e: &wasmtime::Error| Error::NotAComponent { name: name.to_owned(), why: first_line(e) };
-        let Some(cache) = &self.cache else {
-            return self.at_once(bytes).map_err(|e| not_a_component(&e));
-        };
-        let file = cache.dir.join(self.cache_name(bytes));
-        if let Some(component) = self.load(&file) {
+        let file = self.cache.as_ref().map(|dir| dir.join(self.cache_name(bytes)));
+        if let Some(component) = file.as_ref().and_then(|file| self.load(file)) {
             return Ok(component);
         }
-        if !cache.keeps {
-            return self.at_once(bytes).map_err(|e| not_a_component(&e));
-        }
-        let compiled = self.engine.precompile_component(bytes).map_err(|e| not_a_component(&e))?;
-        if let Err(error) = store(&file, &compiled) {
+        let compiled = self.compile(bytes).map_err(|e| not_a_component(&e))?;
+        if let Some(file) = file.filter(|_| !self.looks)
+            && let Err(error) = store(&file, &compiled)
+        {
             tracing::warn!(%error, file = %file.display(), "compiled plugin cannot be cached");
         }
         self.deserialize(&compiled).map_err(|e| not_a_component(&e))
     }
 
-    /// Compiles what is used once and not kept: soon rather than well. Code is compatible whatever effort it was made with.
-    fn at_once(&self, bytes: &[u8]) -> wasmtime::Result<Component> {
+    /// Who only looks uses it once: soon rather than well. How much effort was made does not change what the code is compatible
+    /// with (`wasmtime` passes over `opt_level`). The faster register allocator is not for us: it is not held secure.
+    fn compile(&self, bytes: &[u8]) -> wasmtime::Result<Vec<u8>> {
+        if !self.looks {
+            return self.engine.precompile_component(bytes);
+        }
         let mut config = config();
-        config
-            .cranelift_opt_level(OptLevel::None)
-            .cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
-        let compiled = Engine::new(&config)?.precompile_component(bytes)?;
-        self.deserialize(&compiled)
+        Engine::new(config.cranelift_opt_level(OptLevel::None))?.precompile_component(bytes)
     }
 
     fn cache_name(&self, bytes: &[u8]) -> String {
@@ -186,7 +176,7 @@ impl Wasm {
     #[expect(
         unsafe_code,
         reason = "SAFETY: `Component::deserialize` trusts its bytes to come from `precompile_component` of a compatible \
-                  engine. All callers hold that: two pass what was compiled just now; the other what this user wrote \
+                  engine. Both callers hold that: one passes what it has just compiled; the other what this user wrote \
                   into a 0700 directory of its own, owned by it, writable by nobody else, with a digest that matches. \
                   wasmtime itself refuses bytes of another version or other settings."
     )]
