@@ -6,9 +6,10 @@ use std::path::Path;
 use words::own_file;
 
 use super::body::MAX_ENTRY_BYTES;
+use super::checkpoint::MAX_CHECKPOINT_BYTES;
 use super::checkpoint_files::CHECKPOINT_DIR;
 use super::export::{CHECKPOINT_FILE, ENTRIES_FILE, EXPORT_FORMAT, Exported, verify_export, verify_folder};
-use super::key::{PRIVATE_KEY_FILE, PUBLIC_KEY_FILE};
+use super::key::{InvalidKey, PRIVATE_KEY_FILE, PUBLIC_KEY_FILE, VerifierKey};
 use super::mark::MARK_FILE;
 use super::receipt::{Proven, Receipt, verify_receipt};
 use super::schema::DATABASE_FILE;
@@ -72,6 +73,27 @@ pub enum Unproved {
     /// It is not what was written, or cannot be read.
     #[error(transparent)]
     Verify(#[from] VerifyError),
+}
+
+/// Why what was given is no public key.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAKey {
+    /// It is no key, and no file that can be read.
+    #[error("cannot read `{0}`: {1}")]
+    Unread(String, io::Error),
+    /// The file holds none.
+    #[error("`{0}` holds no public key: {1}")]
+    Invalid(String, InvalidKey),
+}
+
+/// The public key as a person gives it: itself, or a file that holds it.
+pub fn given_key(given: &str) -> Result<VerifierKey, NotAKey> {
+    if let Ok(key) = given.parse() {
+        return Ok(key);
+    }
+    let held = own_file::read_named_text(Path::new(given), MAX_CHECKPOINT_BYTES as u64)
+        .map_err(|error| NotAKey::Unread(given.to_owned(), error))?;
+    held.parse().map_err(|error| NotAKey::Invalid(given.to_owned(), error))
 }
 
 impl Evidence {

@@ -57,7 +57,7 @@ pub use checkpoint_files::{CHECKPOINT_DIR, MAX_CHECKPOINT_FILES};
 pub use condition::{Claim, Condition};
 pub use entry::{Appended, Draft, Entry, KeptNote, Note, RunRow, StateChange};
 pub use error::{Error, ErrorKind};
-pub use evidence::{Evidence, NotEvidence, Proof, Unproved};
+pub use evidence::{Evidence, NotAKey, NotEvidence, Proof, Unproved, given_key};
 pub use export::{
     CHECKPOINT_FILE, ENTRIES_FILE, EXPORT_FORMAT, Exported, export, verify_export, verify_folder,
     verify_stream,

@@ -5,9 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use runbook_audit::{
-    Evidence, MAX_CHECKPOINT_BYTES, Proof, Unproved, VerifierKey, VerifyError, VerifyOptions,
-};
+use runbook_audit::{Evidence, MAX_CHECKPOINT_BYTES, Proof, Unproved, VerifyError, VerifyOptions, given_key};
 use words::own_file;
 use words::text::for_terminal;
 
@@ -110,14 +108,8 @@ fn misused(words: &str) -> Failure {
     (MISUSED, format!("{words}\n{HELP}"))
 }
 
-/// The key itself, or a file that holds it.
 fn key(given: &str) -> Result<VerifierKey, Failure> {
-    if let Ok(key) = given.parse() {
-        return Ok(key);
-    }
-    text(Path::new(given))?
-        .parse()
-        .map_err(|error| (UNREADABLE, format!("`{given}` holds no public key: {error}")))
+    given_key(given).map_err(|error| (UNREADABLE, error.to_string()))
 }
 
 fn text(path: &Path) -> Result<String, Failure> {

@@ -10,8 +10,8 @@ use crate::cli::Ended;
 use crate::cli::context::Context;
 use crate::error::{Error, Kind, exit};
 use audit::{
-    Evidence, Exported, MAX_CHECKPOINT_BYTES, NotEvidence, Proof, Proven, Tampered, Unproved, Verified,
-    VerifierKey, VerifyError, VerifyOptions,
+    Evidence, Exported, MAX_CHECKPOINT_BYTES, NotAKey, NotEvidence, Proof, Proven, Tampered, Unproved,
+    Verified, VerifierKey, VerifyError, VerifyOptions, given_key,
 };
 use words::own_file;
 
@@ -176,12 +176,8 @@ fn note(path: &Path) -> Result<String, Error> {
 
 /// The key itself, or a file that holds it.
 fn key(text: &str) -> Result<VerifierKey, Error> {
-    if let Ok(key) = text.parse() {
-        return Ok(key);
-    }
-    let path = Path::new(text);
-    let held = own_file::read_named_text(path, MAX_CHECKPOINT_BYTES as u64)
-        .map_err(|error| Error::file(path, "read", &error))?;
-    held.parse()
-        .map_err(|error: audit::InvalidKey| Error::invalid(format!("`{text}` holds no public key: {error}")))
+    given_key(text).map_err(|error| match error {
+        NotAKey::Unread(path, error) => Error::file(Path::new(&path), "read", &error),
+        NotAKey::Invalid(..) => Error::invalid(error.to_string()),
+    })
 }
