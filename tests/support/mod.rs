@@ -6,6 +6,7 @@ pub(crate) mod docker;
 pub(crate) mod docker_events;
 pub(crate) mod echo;
 pub(crate) mod engine;
+pub(crate) mod lanes;
 pub(crate) mod load;
 pub(crate) mod memory;
 pub(crate) mod patience;
