@@ -5,7 +5,9 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use runbook_audit::{Evidence, MAX_CHECKPOINT_BYTES, Proof, Unproved, VerifyError, VerifyOptions, given_key};
+use runbook_audit::{
+    Evidence, MAX_CHECKPOINT_BYTES, Proof, Unproved, VerifierKey, VerifyError, VerifyOptions, given_key,
+};
 use words::own_file;
 use words::text::for_terminal;
 
