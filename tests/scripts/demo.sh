@@ -5,7 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 export RUNBOOK_DATA_DIR="$PWD/target/demo"
-runbook() { "$PWD/target/quick/runbook" "$@"; }
+readonly program="$PWD/target/quick/runbook"
+runbook() { "$program" "$@"; }
 
 tell() { printf '\n\033[1m# %s\033[0m\n' "$*"; }
 show() { printf '\033[2m$ %s\033[0m\n' "$*"; "$@"; }
@@ -33,7 +34,8 @@ show runbook run service-restart -p service=shop/web --yes --reason 'demo'
 
 tell 'Again, and kill the engine (kill -9) in the middle.'
 watch_starts
-runbook run service-restart -p service=shop/web --yes --reason 'demo, to be killed' &
+# Not the function: the process to be killed would be a shell that waits for the command.
+"$program" run service-restart -p service=shop/web --yes --reason 'demo, to be killed' &
 command=$!
 sleep "${KILL_AFTER_S:-2}"
 # The command as well: it would begin another engine.
